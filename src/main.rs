@@ -1,0 +1,2 @@
+//! Kraliki Voice.
+fn main() {}
