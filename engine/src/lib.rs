@@ -1,1 +1,31 @@
-//! Kraliki Voice.
+//! The dialer: campaigns, leads, pacing, agents, calls, storage.
+//!
+//! One [`Engine`] owns all dialing state on a node and changes it in one place, input by input. It is a state machine
+//! without sockets, clocks or threads: call `handle_input(now, input)` or `handle_timeout(now)`, then drain
+//! `poll_output()` until it gives [`Output::Timeout`]. The driver around it lives in `runtime/`.
+
+mod agent;
+mod campaign;
+mod event;
+mod id;
+mod input;
+mod lead;
+mod outcome;
+mod output;
+mod pii;
+mod trunk;
+
+pub use agent::AgentState;
+pub use campaign::{
+    CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp, Mode, RetryRule,
+};
+pub use event::{AgentView, CallState, CallView, CampaignView, Event, LeadView, Snapshot, TrunkView};
+pub use id::{AgentId, AttemptId, CampaignId, LeadId, ListId, TrunkId, TryId};
+pub use input::{
+    AgentEvent, Command, EndedBy, Failure, Input, LineEvent, Restore, RestoredCampaign, Undisposed, Verdict,
+};
+pub use lead::{Lead, LeadStatus};
+pub use outcome::Outcome;
+pub use output::{CancelReason, CommandError, Dial, LeadChange, NewTry, Output, Reply, Write};
+pub use pii::Pii;
+pub use trunk::Trunk;

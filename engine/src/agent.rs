@@ -1,0 +1,50 @@
+//! An agent's state, as people see it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What an agent is doing. Each change has a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentState {
+    /// Not signed in.
+    Offline,
+    /// Waiting for a call.
+    Ready,
+    /// Chosen for an answered call; the caller's first packet is on its way.
+    Reserved,
+    /// In a call.
+    Talking,
+    /// In a call that is on hold.
+    Hold,
+    /// The call is over, the record is being finished.
+    WrapUp,
+    /// Not available, with a reason.
+    Paused,
+}
+
+impl AgentState {
+    /// Every state.
+    pub const ALL: [AgentState; 7] = [
+        AgentState::Offline,
+        AgentState::Ready,
+        AgentState::Reserved,
+        AgentState::Talking,
+        AgentState::Hold,
+        AgentState::WrapUp,
+        AgentState::Paused,
+    ];
+
+    /// The name used in the API and the metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AgentState::Offline => "offline",
+            AgentState::Ready => "ready",
+            AgentState::Reserved => "reserved",
+            AgentState::Talking => "talking",
+            AgentState::Hold => "hold",
+            AgentState::WrapUp => "wrap_up",
+            AgentState::Paused => "paused",
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A campaign: whom to call, when, how fast, over which trunk.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{AgentId, CampaignId, Outcome};
+
+/// Where a campaign stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CampaignStatus {
+    /// Being prepared; nothing is dialed.
+    Draft,
+    /// Dialing when agents, hours and limits allow.
+    Running,
+    /// Stopped by a person; calls in progress go on.
+    Paused,
+    /// No lead is left to be dialed, now or later. New leads make it running again.
+    Completed,
+}
+
+/// How the number of lines is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// One line for each idle agent.
+    Progressive,
+    /// A fixed number of lines for each idle agent.
+    Power,
+    /// Dials ahead of agents by a forecast of supply and demand.
+    Predictive,
+}
+
+/// A daily window in which a lead may be called, in the lead's own time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallingWindow {
+    /// Days it holds on: 1 is Monday, 7 is Sunday.
+    pub days: Vec<u8>,
+    /// First minute, as `HH:MM`.
+    pub from: String,
+    /// The minute at which it closes, as `HH:MM`; `24:00` is midnight.
+    pub to: String,
+}
+
+/// When a lead with some outcome is dialed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryRule {
+    /// Seconds until the next attempt.
+    pub delay_s: u32,
+    /// How many attempts in a row may end like this before the lead is done.
+    pub most: u32,
+}
+
+/// What a disposition does with the lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FollowUp {
+    /// The lead is done.
+    Done,
+    /// Dialed again after the retry rule of `connected`, or at the time that the agent gave.
+    Retry,
+    /// The number goes on the suppression list.
+    Suppress,
+}
+
+/// A result an agent can choose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Disposition {
+    /// The key in records and reports, e.g. `sale`.
+    pub code: String,
+    /// What the agent reads.
+    pub label: String,
+    /// What follows for the lead.
+    pub follow_up: FollowUp,
+}
+
+/// What a manager sets. In the API and the store it is one JSON object; missing fields take the defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CampaignSettings {
+    /// Shown everywhere; unique.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// How the number of lines is decided.
+    pub mode: Mode,
+    /// Lines for each idle agent in power mode (1 to 10).
+    pub lines_per_agent: f64,
+    /// Abandoned calls allowed among the calls that a person answered (0 to 0.1).
+    pub abandonment_cap: f64,
+    /// The trunk's name in the configuration; empty: the first one.
+    pub trunk: String,
+    /// The number shown to the called person, E.164; empty: the trunk's.
+    pub caller_id: String,
+    /// How long a line rings before it is taken back, in seconds (15 to 120).
+    pub ring_timeout_s: u32,
+    /// How long a person who answered may wait for an agent, in milliseconds (0 to 10000).
+    pub grace_ms: u32,
+    /// Wrap-up ends by itself after this long, in seconds; 0: only with a disposition.
+    pub wrap_up_s: u32,
+    /// When leads may be called, in their own time. Empty: never.
+    pub calling_hours: Vec<CallingWindow>,
+    /// Attempts a lead gets in all.
+    pub max_attempts: u32,
+    /// Rules that differ from the defaults, by outcome.
+    pub retry: BTreeMap<Outcome, RetryRule>,
+    /// What agents choose from.
+    pub dispositions: Vec<Disposition>,
+    /// Country of numbers written without a country code, as ISO 3166 (`US`).
+    pub country: String,
+    /// Agents who serve it; empty: everybody who signs in.
+    pub agents: Vec<AgentId>,
+    /// Which of the agents' campaigns is served first; higher is earlier.
+    pub priority: i32,
+    /// Sound file played to a person whom nobody can take; empty: a built-in message tone.
+    pub abandon_message: String,
+}
+
+/// A campaign with its id and status.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Campaign {
+    /// Its id.
+    pub id: CampaignId,
+    /// Where it stands.
+    pub status: CampaignStatus,
+    /// What a manager set.
+    pub settings: CampaignSettings,
+}
+
+impl Default for CampaignSettings {
+    fn default() -> Self {
+        CampaignSettings {
+            name: String::new(),
+            description: String::new(),
+            mode: Mode::Predictive,
+            lines_per_agent: 1.0,
+            abandonment_cap: 0.03,
+            trunk: String::new(),
+            caller_id: String::new(),
+            ring_timeout_s: 25,
+            grace_ms: 2000,
+            wrap_up_s: 60,
+            calling_hours: vec![CallingWindow {
+                days: vec![1, 2, 3, 4, 5],
+                from: "09:00".into(),
+                to: "20:00".into(),
+            }],
+            max_attempts: 6,
+            retry: BTreeMap::new(),
+            dispositions: [
+                ("sale", "Sale", FollowUp::Done),
+                ("not_interested", "Not interested", FollowUp::Done),
+                ("call_back", "Call back later", FollowUp::Retry),
+                ("wrong_number", "Wrong number", FollowUp::Done),
+                ("do_not_call", "Do not call again", FollowUp::Suppress),
+            ]
+            .into_iter()
+            .map(|(code, label, follow_up)| Disposition { code: code.into(), label: label.into(), follow_up })
+            .collect(),
+            country: "US".into(),
+            agents: Vec::new(),
+            priority: 0,
+            abandon_message: String::new(),
+        }
+    }
+}

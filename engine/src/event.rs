@@ -1,0 +1,228 @@
+//! What people see: live events and the snapshot that they change.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    AgentId, AgentState, AttemptId, CampaignId, CampaignStatus, LeadId, Mode, Outcome, Pii, TrunkId,
+};
+
+/// A change, sent to every live listener who may see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// An agent changed state.
+    Agent(AgentView),
+    /// A call changed state.
+    Call(CallView),
+    /// A campaign changed, or its numbers did (at most twice a second).
+    Campaign(CampaignView),
+    /// A campaign was deleted.
+    CampaignDeleted {
+        /// Which.
+        id: CampaignId,
+    },
+    /// A trunk changed.
+    Trunk(TrunkView),
+}
+
+/// Everything at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Snapshot {
+    /// When, in ms since 1970.
+    pub at_unix_ms: i64,
+    /// Every campaign.
+    pub campaigns: Vec<CampaignView>,
+    /// Agents who are signed in.
+    pub agents: Vec<AgentView>,
+    /// Calls in progress, from the try's commit to the end.
+    pub calls: Vec<CallView>,
+    /// Every trunk.
+    pub trunks: Vec<TrunkView>,
+    /// Whether the dialer is shutting down.
+    pub draining: bool,
+    /// Whether the store took its last write; while false nothing is dialed.
+    pub store_ok: bool,
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentView {
+    /// Who.
+    pub id: AgentId,
+    /// For screens.
+    pub name: String,
+    /// What they do.
+    pub state: AgentState,
+    /// Since when, in ms since 1970.
+    pub since_unix_ms: i64,
+    /// The reason of a pause.
+    pub reason: String,
+    /// The call they are in or wrap up.
+    pub call: Option<AttemptId>,
+    /// Whether the audio leg is up and not silent.
+    pub audio: bool,
+    /// A state that was asked for during a call and takes effect after wrap-up: `paused` or `offline`.
+    pub next: Option<AgentState>,
+    /// Calls since sign-in.
+    pub calls: u32,
+}
+
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CallState {
+    /// Being written, or sent and without a sign of ringing.
+    Dialing,
+    /// Ringing.
+    Ringing,
+    /// Answered; who it is is not known yet.
+    Detecting,
+    /// A person waits for an agent.
+    Waiting,
+    /// With an agent.
+    Talking,
+    /// With an agent, on hold.
+    Hold,
+    /// Hears the message of an abandoned call.
+    Message,
+    /// Over.
+    Ended,
+}
+
+impl CallState {
+    /// Every state of a call in progress.
+    pub const IN_PROGRESS: [CallState; 7] = [
+        CallState::Dialing,
+        CallState::Ringing,
+        CallState::Detecting,
+        CallState::Waiting,
+        CallState::Talking,
+        CallState::Hold,
+        CallState::Message,
+    ];
+
+    /// The name used in the API and the metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            CallState::Dialing => "dialing",
+            CallState::Ringing => "ringing",
+            CallState::Detecting => "detecting",
+            CallState::Waiting => "waiting",
+            CallState::Talking => "talking",
+            CallState::Hold => "hold",
+            CallState::Message => "message",
+            CallState::Ended => "ended",
+        }
+    }
+}
+
+/// A call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallView {
+    /// The attempt.
+    pub id: AttemptId,
+    /// Whose.
+    pub campaign: CampaignId,
+    /// Where it stands.
+    pub state: CallState,
+    /// Since when, in ms since 1970.
+    pub since_unix_ms: i64,
+    /// When it was dialed, in ms since 1970.
+    pub dialed_unix_ms: i64,
+    /// When it was given to the agent, in ms since 1970.
+    pub connected_unix_ms: Option<i64>,
+    /// Over which trunk.
+    pub trunk: TrunkId,
+    /// The agent, from the bridge on.
+    pub agent: Option<AgentId>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// What the agent chose.
+    pub disposition: Option<String>,
+    /// The number that is shown to the called person.
+    pub caller_id: String,
+    /// Whom.
+    pub lead: LeadView,
+}
+
+/// What an agent sees of a lead.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LeadView {
+    /// Its id.
+    pub id: LeadId,
+    /// E.164.
+    #[schema(value_type = String)]
+    pub phone: Pii<String>,
+    /// First name.
+    #[schema(value_type = String)]
+    pub first_name: Pii<String>,
+    /// Last name.
+    #[schema(value_type = String)]
+    pub last_name: Pii<String>,
+    /// IANA name.
+    pub time_zone: String,
+    /// Attempts before this one.
+    pub attempts: u32,
+    /// Further columns of the list.
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub custom: Pii<BTreeMap<String, String>>,
+}
+
+/// A campaign and its numbers since the dialer started; the ledger's numbers are of the last 30 days.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CampaignView {
+    /// Which.
+    pub id: CampaignId,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub status: CampaignStatus,
+    /// How it dials.
+    pub mode: Mode,
+    /// Leads ready in memory.
+    pub hopper: u32,
+    /// Lines in progress that are not with an agent.
+    pub lines: u32,
+    /// Calls with agents.
+    pub talking: u32,
+    /// People who wait for an agent.
+    pub waiting: u32,
+    /// Agents who may take its calls, signed in and not paused.
+    pub agents: u32,
+    /// Of these, ready.
+    pub ready: u32,
+    /// Ended attempts by outcome.
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// Attempts begun.
+    pub attempts: u64,
+    /// Calls that a person answered, of the last 30 days.
+    pub answered: u64,
+    /// Of these, abandoned (or bridged later than the grace).
+    pub abandoned: u64,
+    /// (talk + hold + wrap-up) / time signed in and not paused, of the agents who serve it; 0 to 1.
+    pub occupancy: f64,
+    /// What the pacer decided last, in words.
+    pub decision: String,
+}
+
+/// A trunk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TrunkView {
+    /// Which.
+    pub id: TrunkId,
+    /// Its name.
+    pub name: String,
+    /// Whether calls may go there.
+    pub up: bool,
+    /// Calls on it now.
+    pub channels: u32,
+    /// Most at once.
+    pub max_channels: u32,
+    /// INVITEs in the last second.
+    pub cps: u32,
+    /// Most in any second.
+    pub max_cps: u32,
+}

@@ -1,0 +1,297 @@
+//! What goes into the engine. A journal of these, with their times, replays a day.
+
+use std::time::Duration;
+
+use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, Lead, LeadId, Pii, Trunk, TrunkId, TryId,
+};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Input {
+    /// The wall clock: at start, then at least once a minute and whenever it steps.
+    Clock {
+        /// Milliseconds since 1970-01-01 UTC.
+        unix_ms: i64,
+    },
+    /// What the store and the configuration knew at start; the first input after the clock.
+    Restore(Box<Restore>),
+    /// Somebody wants something; answered by one `Output::Reply` with the same number.
+    Command {
+        /// Chosen by the caller.
+        reply: u64,
+        /// What is wanted.
+        command: Command,
+    },
+    /// Something happened on a line.
+    Line {
+        /// Which.
+        id: TryId,
+        /// What.
+        event: LineEvent,
+    },
+    /// Something happened to an agent's leg.
+    Agent {
+        /// Whose.
+        id: AgentId,
+        /// What.
+        event: AgentEvent,
+    },
+    /// The keep-alive of a trunk changed its mind.
+    Trunk {
+        /// Which.
+        id: TrunkId,
+        /// Whether it takes calls.
+        up: bool,
+    },
+    /// The writes up to this token are on disk.
+    Committed {
+        /// As given with `Output::Store`.
+        token: u64,
+    },
+    /// The write with this token failed; nothing of it is on disk.
+    CommitFailed {
+        /// As given with `Output::Store`.
+        token: u64,
+    },
+    /// The answer to `Output::Refill`.
+    Leads {
+        /// Whose.
+        campaign: CampaignId,
+        /// In the order in which they are to be dialed.
+        leads: Vec<Lead>,
+        /// When nothing is eligible now: the time (ms since 1970) at which the next lead is due; none when no lead is left at all.
+        next_due_unix_ms: Option<i64>,
+    },
+}
+
+/// What happened on a line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum LineEvent {
+    /// 100: the far end has it.
+    Trying,
+    /// 180 to 183.
+    Ringing {
+        /// Whether early media comes with it.
+        early_media: bool,
+    },
+    /// 200 to our INVITE, already acknowledged.
+    Answered {
+        /// What is needed to end the call after a crash; opaque to the engine.
+        dialog: Vec<u8>,
+        /// Whether a verdict (person or machine) will follow. If not, a person is taken to be there.
+        detecting: bool,
+    },
+    /// Who answered.
+    Verdict(Verdict),
+    /// The first RTP packet of the far end came in.
+    FirstRtp,
+    /// The first of the caller's packets went out to the agent.
+    FirstPacket {
+        /// When it was sent.
+        at: Time,
+    },
+    /// The INVITE failed, or our CANCEL was confirmed.
+    Failed(Failure),
+    /// An answered call ended.
+    Ended {
+        /// Who ended it.
+        by: EndedBy,
+        /// Q.850 cause of the Reason header.
+        q850: Option<u16>,
+    },
+    /// The message that was to be played is over.
+    PlayDone,
+    /// A key was pressed (0-9 * # A-D).
+    Digit(char),
+}
+
+/// Who answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// A person.
+    Person,
+    /// An answering machine.
+    Machine,
+}
+
+/// Who ended an answered call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndedBy {
+    /// The called person or the carrier.
+    Far,
+    /// We did; this confirms it.
+    Near,
+    /// No RTP came for too long.
+    MediaTimeout,
+}
+
+/// Why an INVITE did not become a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Failure {
+    /// A final response of 300 or above.
+    Status {
+        /// The status code.
+        status: u16,
+        /// Q.850 cause of the Reason header, which outranks the status.
+        q850: Option<u16>,
+        /// The text of the Reason header or of the status line.
+        reason: String,
+        /// Retry-After.
+        retry_after: Option<Duration>,
+        /// Whether anything beyond 100 had come.
+        rang: bool,
+    },
+    /// Nothing came back in time (Timer B), or the transport failed.
+    Timeout {
+        /// Whether anything beyond 100 had come.
+        rang: bool,
+    },
+    /// It ended because we took it back.
+    Cancelled,
+    /// It could not be sent: no port, a full queue.
+    NotSent {
+        /// In words.
+        reason: String,
+    },
+}
+
+/// What happened to an agent's leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AgentEvent {
+    /// Audio runs both ways.
+    LegUp,
+    /// The leg is gone.
+    LegDown,
+    /// Nothing (no RTP, no STUN) came for a second.
+    Silent,
+    /// It came back.
+    Alive,
+}
+
+/// What somebody wants. Who may want it is checked before it gets here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Answers with `Reply::Campaign`.
+    CreateCampaign(Box<CampaignSettings>),
+    /// New settings; take effect from the next decision on.
+    UpdateCampaign {
+        /// Which.
+        id: CampaignId,
+        /// What.
+        settings: Box<CampaignSettings>,
+    },
+    /// Only a draft, paused or completed one without calls.
+    DeleteCampaign(CampaignId),
+    /// Draft, paused or completed to running.
+    StartCampaign(CampaignId),
+    /// Running to paused.
+    PauseCampaign(CampaignId),
+    /// Leads of this campaign were added or changed in the store.
+    LeadsChanged(CampaignId),
+    /// The number must not be called any more; removed from all hoppers at once.
+    Suppress {
+        /// E.164.
+        phone: Pii<String>,
+        /// Why, for the record.
+        reason: String,
+    },
+    /// An agent signs in (paused until Ready).
+    SignIn {
+        /// Who.
+        agent: AgentId,
+        /// For screens.
+        name: String,
+    },
+    /// Offline; during a call it takes effect after wrap-up.
+    SignOut(AgentId),
+    /// Ready for calls; needs a leg that is up. In wrap-up it ends the wrap-up, if a disposition is set.
+    Ready(AgentId),
+    /// Paused; during a call it takes effect after wrap-up.
+    Pause {
+        /// Who.
+        agent: AgentId,
+        /// Why.
+        reason: String,
+    },
+    /// Ends a call.
+    Hangup(AttemptId),
+    /// Puts a call on hold or takes it back.
+    Hold {
+        /// Which.
+        call: AttemptId,
+        /// Whether to hold.
+        on: bool,
+    },
+    /// Sends keys into a call.
+    Dtmf {
+        /// Which.
+        call: AttemptId,
+        /// 0-9 * # A-D, at most 32.
+        digits: String,
+    },
+    /// An agent's result for a call, during it or after it; may be corrected. Answered when it is on disk.
+    Dispose {
+        /// Which.
+        call: AttemptId,
+        /// A code of the campaign.
+        code: String,
+        /// The agent's words.
+        note: String,
+        /// For a follow-up of `retry`: when, in ms since 1970.
+        callback_unix_ms: Option<i64>,
+    },
+    /// No new calls from now on; lines that ring are taken back, calls end or reach the deadline.
+    Drain {
+        /// After this long, calls are ended.
+        deadline: Duration,
+    },
+}
+
+/// What the store and the configuration knew at start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Restore {
+    /// Seed of every choice by chance.
+    pub seed: u64,
+    /// From the configuration.
+    pub trunks: Vec<Trunk>,
+    /// From the store.
+    pub campaigns: Vec<RestoredCampaign>,
+    /// The next campaign's id.
+    pub next_campaign: i64,
+    /// The next attempt's id.
+    pub next_attempt: i64,
+    /// Answered calls and tries that were alive at a crash: they count against the trunk until cleared, or 60 s.
+    pub orphans: Vec<(TryId, TrunkId)>,
+    /// Calls without a disposition yet that agents may still give one to.
+    pub undisposed: Vec<Undisposed>,
+}
+
+/// A campaign with what it did so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RestoredCampaign {
+    /// The campaign.
+    pub campaign: Campaign,
+    /// Calls that a person answered, of the last 30 days.
+    pub answered: u64,
+    /// Of these, abandoned.
+    pub abandoned: u64,
+}
+
+/// A connected call whose agent has not said what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Undisposed {
+    /// The call.
+    pub attempt: AttemptId,
+    /// Its campaign.
+    pub campaign: CampaignId,
+    /// Its lead.
+    pub lead: LeadId,
+    /// The number, for a disposition that suppresses it.
+    pub phone: Pii<String>,
+    /// Its agent.
+    pub agent: AgentId,
+}

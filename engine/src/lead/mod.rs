@@ -1,0 +1,53 @@
+//! Leads: whom to call, and when again.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{CampaignId, LeadId, ListId, Outcome, Pii};
+
+/// Where a lead stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeadStatus {
+    /// Never dialed.
+    New,
+    /// Being dialed or talked to now.
+    Dialing,
+    /// To be dialed again, not before its next time.
+    Retry,
+    /// Finished.
+    Done,
+    /// The number is on the suppression list.
+    Suppressed,
+}
+
+/// A lead as the engine holds it: in the hopper, or on the line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lead {
+    /// Its id.
+    pub id: LeadId,
+    /// The campaign that dials it.
+    pub campaign: CampaignId,
+    /// The list it came with.
+    pub list: ListId,
+    /// E.164, with the plus sign.
+    pub phone: Pii<String>,
+    /// IANA name, e.g. `America/Chicago`.
+    pub time_zone: String,
+    /// Higher is dialed earlier.
+    pub priority: i32,
+    /// Attempts that counted so far.
+    pub attempts: u32,
+    /// How the last attempt ended.
+    pub last_outcome: Option<Outcome>,
+    /// How many attempts in a row ended like the last one.
+    pub repeats: u32,
+    /// For the agent's screen.
+    pub first_name: Pii<String>,
+    /// For the agent's screen.
+    pub last_name: Pii<String>,
+    /// Further columns of the imported file, shown to the agent as they came.
+    pub custom: Pii<BTreeMap<String, String>>,
+}

@@ -1,0 +1,287 @@
+//! What the engine wants done. Drained after each input until a `Timeout` comes.
+
+use std::time::Duration;
+
+use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+use crate::{
+    AgentId, AttemptId, Campaign, CampaignId, LeadId, LeadStatus, Outcome, Pii, TrunkId, TryId,
+};
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Output {
+    /// Send the INVITE of a committed try. Answered by `LineEvent`s.
+    Dial(Dial),
+    /// Take a line back that has not been answered.
+    Cancel {
+        /// Which.
+        id: TryId,
+        /// For the Reason header.
+        reason: CancelReason,
+    },
+    /// End an answered call.
+    Hangup {
+        /// Which.
+        id: TryId,
+    },
+    /// Connect an answered call with an agent's leg.
+    Bridge {
+        /// Which call.
+        id: TryId,
+        /// Whose leg.
+        agent: AgentId,
+    },
+    /// Part them; both legs stay.
+    Unbridge {
+        /// Which call.
+        id: TryId,
+    },
+    /// Hold or resume a bridged call.
+    Hold {
+        /// Which call.
+        id: TryId,
+        /// Whether to hold.
+        on: bool,
+    },
+    /// Send keys to the far end.
+    Dtmf {
+        /// Which call.
+        id: TryId,
+        /// The keys.
+        digits: String,
+    },
+    /// Play the campaign's message for a person whom nobody can take; answered by `LineEvent::PlayDone`.
+    PlayAbandonMessage {
+        /// Which call.
+        id: TryId,
+        /// Whose message.
+        campaign: CampaignId,
+    },
+    /// Put this on disk, after everything given before. With a token it is answered by `Committed` or `CommitFailed`.
+    Store {
+        /// Present when the engine waits for it.
+        token: Option<u64>,
+        /// What.
+        write: Write,
+    },
+    /// Read leads that may be dialed now, in the store's order with the writes. Answered by `Input::Leads`.
+    Refill {
+        /// Whose.
+        campaign: CampaignId,
+        /// How many at most.
+        limit: u32,
+    },
+    /// The answer to a command.
+    Reply {
+        /// As given with the command.
+        reply: u64,
+        /// What came of it.
+        result: Result<Reply, CommandError>,
+    },
+    /// Something people may want to see.
+    Event(Event),
+    /// A drain is over: nothing is in progress any more.
+    Drained,
+    /// Nothing more to do now; call `handle_timeout` at this time, if any.
+    Timeout(Option<Time>),
+}
+
+/// An INVITE to send.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dial {
+    /// The try; the Call-ID is made from it.
+    pub id: TryId,
+    /// Over which trunk.
+    pub trunk: TrunkId,
+    /// The number to call, E.164.
+    pub phone: Pii<String>,
+    /// The number to show, E.164.
+    pub caller_id: String,
+}
+
+/// Why a line was taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CancelReason {
+    /// It rang long enough.
+    RingTimeout,
+    /// The pacer sees no agent for it.
+    Pacing,
+    /// The dialer stops.
+    Drain,
+    /// A person asked for it.
+    Command,
+}
+
+/// A change for the store. Applied in order, many to a transaction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Write {
+    /// A try is about to be sent: the attempt is created with its first try, the lead becomes `dialing`.
+    Try(NewTry),
+    /// A try ended without ending the attempt, or with it.
+    TryEnded {
+        /// Which.
+        id: TryId,
+        /// Its final status; none when nothing came.
+        status: Option<u16>,
+        /// The raw Q.850 cause.
+        q850: Option<u16>,
+        /// Milliseconds since 1970.
+        at_unix_ms: i64,
+    },
+    /// A try was answered: what is needed to end it after a crash.
+    Answered {
+        /// Which.
+        id: TryId,
+        /// Opaque.
+        dialog: Vec<u8>,
+        /// Milliseconds since 1970.
+        at_unix_ms: i64,
+    },
+    /// An answered call was given to an agent.
+    Connected {
+        /// Which.
+        attempt: AttemptId,
+        /// To whom.
+        agent: AgentId,
+        /// Milliseconds since 1970.
+        at_unix_ms: i64,
+        /// How long the person waited, in ms.
+        wait_ms: u32,
+        /// Later than the grace: counted as abandoned in the ledger.
+        late: bool,
+    },
+    /// An attempt is over. Written once; a second one for the same attempt is refused.
+    AttemptEnded {
+        /// Which.
+        attempt: AttemptId,
+        /// How.
+        outcome: Outcome,
+        /// Milliseconds since 1970.
+        at_unix_ms: i64,
+        /// From the bridge to the end, in ms.
+        talk_ms: u64,
+        /// What becomes of the lead.
+        lead: LeadChange,
+    },
+    /// What an agent said of a call; a later one replaces it, both stay in the history.
+    Disposed {
+        /// Which.
+        attempt: AttemptId,
+        /// A code of the campaign.
+        code: String,
+        /// The agent's words.
+        note: String,
+        /// Milliseconds since 1970.
+        at_unix_ms: i64,
+        /// What becomes of the lead.
+        lead: LeadChange,
+    },
+    /// A lead is not to be dialed before this time (outside its hours), or not at all.
+    Lead(LeadChange),
+    /// A number that must not be called.
+    Suppress {
+        /// E.164.
+        phone: Pii<String>,
+        /// Why.
+        reason: String,
+        /// Milliseconds since 1970.
+        at_unix_ms: i64,
+    },
+    /// A campaign was created or changed.
+    Campaign(Box<Campaign>),
+    /// A campaign was deleted: its leads and settings go, its attempts stay.
+    CampaignDeleted(CampaignId),
+    /// An agent's state ended, for reports: how long it lasted.
+    AgentTime {
+        /// Who.
+        agent: AgentId,
+        /// Which state.
+        state: crate::AgentState,
+        /// The pause's reason, else empty.
+        reason: String,
+        /// When it began, in ms since 1970.
+        from_unix_ms: i64,
+        /// How long it lasted, in ms.
+        lasted_ms: u64,
+    },
+}
+
+/// An attempt's first or further try.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewTry {
+    /// Which.
+    pub id: TryId,
+    /// Whose.
+    pub campaign: CampaignId,
+    /// Whom.
+    pub lead: LeadId,
+    /// Over which trunk.
+    pub trunk: TrunkId,
+    /// E.164.
+    pub phone: Pii<String>,
+    /// E.164.
+    pub caller_id: String,
+    /// Milliseconds since 1970.
+    pub at_unix_ms: i64,
+    /// Until when the lead must not be dialed again should we crash, in ms since 1970.
+    pub crash_retry_unix_ms: i64,
+}
+
+/// What becomes of a lead. The store applies it only while the lead is not suppressed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeadChange {
+    /// Which.
+    pub lead: LeadId,
+    /// New status.
+    pub status: LeadStatus,
+    /// Not before this time, in ms since 1970.
+    pub next_unix_ms: i64,
+    /// Attempts that counted so far.
+    pub attempts: u32,
+    /// How the last attempt ended.
+    pub last_outcome: Option<Outcome>,
+    /// How many in a row ended like that.
+    pub repeats: u32,
+}
+
+/// A command that was done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// It is done, and on disk where it must be.
+    Done,
+    /// A campaign, as it now is.
+    Campaign(Box<Campaign>),
+}
+
+/// A command that was not done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such campaign, call or agent.
+    #[error("{what} {id} does not exist")]
+    NotFound {
+        /// `campaign`, `call` or `agent`.
+        what: String,
+        /// As given.
+        id: i64,
+    },
+    /// Not possible in the present state; the text says what to do.
+    #[error("{0}")]
+    Conflict(String),
+    /// A value is out of range.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// Which field.
+        field: String,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// It could not be put on disk; try again.
+    #[error("the store did not take it; try again")]
+    Store,
+    /// Too many commands wait; try again.
+    #[error("the dialer is overloaded; try again in {} ms", .0.as_millis())]
+    Overloaded(Duration),
+}
