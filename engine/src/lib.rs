@@ -12,6 +12,7 @@ mod input;
 mod lead;
 mod outcome;
 mod output;
+mod pacing;
 mod pii;
 mod trunk;
 
@@ -27,5 +28,6 @@ pub use input::{
 pub use lead::{Lead, LeadStatus};
 pub use outcome::Outcome;
 pub use output::{CancelReason, CommandError, Dial, LeadChange, NewTry, Output, Reply, Write};
+pub use pacing::{AgentPhase, Decision, LineView, Observation, Pacer, View, pacer_for, pacer_named};
 pub use pii::Pii;
 pub use trunk::Trunk;

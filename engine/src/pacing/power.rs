@@ -1,0 +1,26 @@
+//! A fixed number of lines for each idle agent, as the manager set it.
+
+use kraliki_time::Time;
+
+use super::{Decision, Observation, Pacer, View};
+
+pub(super) struct Power;
+
+impl Pacer for Power {
+    fn name(&self) -> &'static str {
+        "power"
+    }
+
+    fn observe(&mut self, _now: Time, _seen: Observation) {}
+
+    fn decide(&mut self, _now: Time, view: &View<'_>) -> Decision {
+        let (idle, open) = (view.idle(), view.open());
+        // A campaign's agents are few thousands and lines_per_agent is at most 10: far inside u32, and `as` saturates.
+        let wanted = (idle as f64 * view.lines_per_agent).round() as u32;
+        let dial = wanted.saturating_sub(u32::try_from(open).unwrap_or(u32::MAX)).min(view.most);
+        Decision {
+            dial,
+            reason: format!("{} lines for each of {idle} idle agents, {open} open", view.lines_per_agent),
+        }
+    }
+}

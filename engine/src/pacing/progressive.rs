@@ -1,0 +1,21 @@
+//! One line for each idle agent: nobody is abandoned, and agents wait a whole ring for each call.
+
+use kraliki_time::Time;
+
+use super::{Decision, Observation, Pacer, View};
+
+pub(super) struct Progressive;
+
+impl Pacer for Progressive {
+    fn name(&self) -> &'static str {
+        "progressive"
+    }
+
+    fn observe(&mut self, _now: Time, _seen: Observation) {}
+
+    fn decide(&mut self, _now: Time, view: &View<'_>) -> Decision {
+        let (idle, open) = (view.idle(), view.open());
+        let dial = u32::try_from(idle.saturating_sub(open)).unwrap_or(u32::MAX).min(view.most);
+        Decision { dial, reason: format!("one line for each of {idle} idle agents, {open} open") }
+    }
+}
