@@ -1,0 +1,51 @@
+# Kraliki Voice. `make demo` shows the product, `make test` runs every test. See README.md.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup console build demo test soak bench fmt lint clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## install the Debian packages that are missing
+	@scripts/setup
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	npm --prefix web ci --no-audit --no-fund
+	@touch $@
+
+web/build/index.html: web/node_modules/.package-lock.json $(shell find web/src web/static web/messages web/*.ts web/*.js -type f 2>/dev/null)
+	npm --prefix web run build
+	@touch $@
+
+console: web/build/index.html ## build the web console
+
+build: setup console ## target/release/kraliki with the console inside
+	cargo build --release --locked
+
+demo: setup console ## the whole product with a simulated carrier and simulated agents (ARGS="--agents 20")
+	cargo run --locked -- demo $(ARGS)
+
+test: setup console ## every test, the ones with SIPp and Chromium included
+	npm --prefix web run check
+	npm --prefix web test
+	cargo build --workspace --locked --tests --exclude kraliki-benches
+	cargo test --workspace --locked --quiet --exclude kraliki --exclude kraliki-benches --lib --bins --tests
+	cargo test --package kraliki --locked --bins --tests -- --test-threads=1
+
+soak: setup console ## the long versions of the fault tests
+	KRALIKI_SOAK=1 cargo test --package kraliki --locked --tests -- --test-threads=1 soak crash
+
+bench: setup ## benchmarks beside their peers (ONLY=name for one); results in target/bench/results.json
+	cargo build --release --locked --package kraliki --package kraliki-benches
+	target/release/kraliki-benches $(if $(ONLY),--only $(ONLY))
+
+fmt: ## format everything
+	cargo fmt --all
+
+lint: console ## what the continuous integration checks before it tests
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+clean: ## remove what was built
+	cargo clean
+	rm -rf web/build web/.svelte-kit web/node_modules
