@@ -256,6 +256,8 @@ pub enum Command {
 pub struct Restore {
     /// Seed of every choice by chance.
     pub seed: u64,
+    /// A pacing policy by name that every campaign uses instead of its mode's; empty: none. For demo and simulation.
+    pub pacer: String,
     /// From the configuration.
     pub trunks: Vec<Trunk>,
     /// From the store.
@@ -294,4 +296,8 @@ pub struct Undisposed {
     pub phone: Pii<String>,
     /// Its agent.
     pub agent: AgentId,
+    /// The lead's attempts that counted, this one included.
+    pub attempts: u32,
+    /// How many of the lead's attempts in a row ended connected, this one included.
+    pub repeats: u32,
 }
