@@ -1,0 +1,291 @@
+//! Offer and answer with a carrier (RFC 3264): one audio stream, plain RTP.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+
+use super::parse::{SdpError, parse};
+use super::types::{Attribute, AudioCodec, Description, Direction, Host, Media};
+use super::write::NetAddress;
+use crate::limits::MAX_PTIME_MS;
+
+/// The payload type under which we offer telephone-event; the one that most equipment uses as well.
+const TELEPHONE_EVENT: u8 = 101;
+const DEFAULT_PTIME_MS: u16 = 20;
+
+/// Why a description of the other side does not fit ours. The text names it, for a 488's Warning and for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Mismatch {
+    /// The body cannot be read.
+    #[error(transparent)]
+    Malformed(#[from] SdpError),
+    /// There is no audio stream, or only disabled ones.
+    #[error("no audio stream is offered")]
+    NoAudio,
+    /// The answer has another number of streams than our offer (RFC 3264 §6).
+    #[error("the answer has {0} streams, the offer had 1")]
+    Streams(usize),
+    /// The answer rejects our stream.
+    #[error("the audio stream was rejected")]
+    Rejected,
+    /// Encrypted or non-RTP audio, which the trunk leg does not speak.
+    #[error("transport {0} is not RTP/AVP")]
+    Transport(String),
+    /// None of the codecs is ours.
+    #[error("no common codec: {theirs} offered, {ours} supported")]
+    Codec {
+        /// What the other side listed.
+        theirs: String,
+        /// What we listed.
+        ours: String,
+    },
+    /// No `c=` line says where the audio goes.
+    #[error("no connection address")]
+    NoAddress,
+    /// The `c=` line holds a name, and no name is resolved on the path of a call.
+    #[error("the connection address {0} is a name")]
+    AddressIsName(String),
+    /// IPv6 where our socket is IPv4, or the reverse.
+    #[error("the connection address {0} is of another family than ours")]
+    AddressFamily(IpAddr),
+}
+
+/// What both sides agreed on, seen from ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// Where our RTP goes. The address is unspecified (0.0.0.0) while the other side holds the old way; the direction
+    /// then forbids sending.
+    pub remote: SocketAddr,
+    /// Where our RTCP goes.
+    pub remote_rtcp: SocketAddr,
+    /// The codec we send.
+    pub codec: AudioCodec,
+    /// Its number in the packets we send.
+    pub payload_type: u8,
+    /// Its number in the packets we receive; other codecs may arrive under their static numbers.
+    pub receive_payload_type: u8,
+    /// telephone-event's number in the packets we send, if the other side takes it.
+    pub dtmf: Option<u8>,
+    /// telephone-event's number in the packets we receive.
+    pub receive_dtmf: Option<u8>,
+    /// Which way audio flows, seen from us.
+    pub direction: Direction,
+    /// Milliseconds of audio in a packet that the other side asks for.
+    pub ptime_ms: u16,
+}
+
+impl Negotiated {
+    /// Whether the other side put us on hold (RFC 3264 §8.4): it takes no audio from us.
+    pub fn held(&self) -> bool {
+        !self.direction.sends()
+    }
+}
+
+/// Our side of the media of one SIP dialog: makes offers and answers, and keeps what must not change between them.
+#[derive(Clone, Debug)]
+pub struct TrunkSession {
+    session_id: u64,
+    version: u64,
+    rtp: SocketAddr,
+    codecs: Vec<AudioCodec>,
+    direction: Direction,
+    telephone_event: u8,
+    /// What we sent last, without its `o=` line.
+    sent: Option<Description>,
+}
+
+impl TrunkSession {
+    /// A session that receives RTP at `rtp` and RTCP at the port after it, with codecs in our order of preference.
+    /// `session_id` comes from the seeded generator; it need only be unique (RFC 8866 §5.2).
+    pub fn new(session_id: u64, rtp: SocketAddr, codecs: &[AudioCodec]) -> TrunkSession {
+        // Some equipment reads o= numbers as signed: 62 bits fit everywhere (RFC 3264 §5).
+        let session_id = session_id >> 2;
+        TrunkSession {
+            session_id,
+            version: session_id,
+            rtp,
+            codecs: codecs.to_vec(),
+            direction: Direction::SendRecv,
+            telephone_event: TELEPHONE_EVENT,
+            sent: None,
+        }
+    }
+
+    /// Which way we want audio to flow; it shows in the next offer or answer. SendOnly or Inactive is our hold.
+    pub fn set_direction(&mut self, direction: Direction) {
+        self.direction = direction;
+    }
+
+    /// Our RTP address, after the leg moved to another socket; it shows in the next offer or answer.
+    pub fn set_rtp(&mut self, rtp: SocketAddr) {
+        self.rtp = rtp;
+    }
+
+    /// An offer. The same offer again has the same version, a changed one the next (RFC 3264 §8).
+    pub fn offer(&mut self) -> Bytes {
+        let formats: Vec<(u8, AudioCodec)> = self.codecs.iter().map(|c| (c.payload_type(), *c)).collect();
+        let audio = self.audio("RTP/AVP", &formats, Some(self.telephone_event), self.direction);
+        self.write(vec![audio])
+    }
+
+    /// Reads the answer to our offer. It changes nothing here: early dialogs may answer differently one by one.
+    pub fn apply_answer(&self, answer: &[u8]) -> Result<Negotiated, Mismatch> {
+        let answer = parse(answer)?;
+        let [media] = answer.media.as_slice() else { return Err(Mismatch::Streams(answer.media.len())) };
+        if media.port == 0 {
+            return Err(Mismatch::Rejected);
+        }
+        if !media.is_audio() {
+            return Err(Mismatch::NoAudio);
+        }
+        let format = self.choose(media)?;
+        let ours = format.1.payload_type();
+        self.agree(&answer, media, format, ours, Some(self.telephone_event))
+    }
+
+    /// Answers an offer: the first audio stream that fits, everything else rejected by port 0.
+    pub fn answer(&mut self, offer: &[u8]) -> Result<(Bytes, Negotiated), Mismatch> {
+        let offer = parse(offer)?;
+        let mut mismatch = Mismatch::NoAudio;
+        for (at, media) in offer.media.iter().enumerate() {
+            if media.port == 0 || !media.is_audio() {
+                continue;
+            }
+            match self.accept(&offer, media) {
+                Ok(negotiated) => {
+                    if let Some(number) = negotiated.dtmf {
+                        // A number keeps its meaning for the whole session (RFC 3264 §8.3.2).
+                        self.telephone_event = number;
+                    }
+                    let format = (negotiated.payload_type, negotiated.codec);
+                    let audio = self.audio(&media.proto, &[format], negotiated.dtmf, negotiated.direction);
+                    let mut streams: Vec<Media> = offer.media.iter().map(Media::rejected).collect();
+                    if let Some(stream) = streams.get_mut(at) {
+                        *stream = audio;
+                    }
+                    return Ok((self.write(streams), negotiated));
+                }
+                // The first stream's reason is the one to tell.
+                Err(reason) if mismatch == Mismatch::NoAudio => mismatch = reason,
+                Err(_) => {}
+            }
+        }
+        Err(mismatch)
+    }
+
+    fn accept(&self, offer: &Description, media: &Media) -> Result<Negotiated, Mismatch> {
+        let format = self.choose(media)?;
+        self.agree(offer, media, format, format.0, media.telephone_event())
+    }
+
+    /// The first of their formats that is ours: in an answer it is what they will use, in an offer what they prefer.
+    fn choose(&self, media: &Media) -> Result<(u8, AudioCodec), Mismatch> {
+        if !["RTP/AVP", "RTP/AVPF"].iter().any(|p| media.proto.eq_ignore_ascii_case(p)) {
+            return Err(Mismatch::Transport(media.proto.chars().take(40).collect()));
+        }
+        media
+            .payload_types()
+            .filter_map(|pt| Some((pt, media.codec(pt)?)))
+            .find(|(_, codec)| self.codecs.contains(codec))
+            .ok_or_else(|| Mismatch::Codec {
+                theirs: media.formats.join(" ").chars().take(120).collect(),
+                ours: self.codecs.iter().map(|c| c.encoding()).collect::<Vec<_>>().join(" "),
+            })
+    }
+
+    fn agree(
+        &self,
+        session: &Description,
+        media: &Media,
+        (payload_type, codec): (u8, AudioCodec),
+        receive_payload_type: u8,
+        receive_dtmf: Option<u8>,
+    ) -> Result<Negotiated, Mismatch> {
+        let ip = match media.connection.as_ref().or(session.connection.as_ref()) {
+            Some(Host::Ip(ip)) => *ip,
+            Some(Host::Name(name)) => return Err(Mismatch::AddressIsName(name.clone())),
+            None => return Err(Mismatch::NoAddress),
+        };
+        // c=0.0.0.0 is the hold of RFC 2543: they receive nothing (RFC 3264 §8.4).
+        let old_hold = ip.is_unspecified();
+        if ip.is_ipv6() != self.rtp.is_ipv6() && !old_hold {
+            return Err(Mismatch::AddressFamily(ip));
+        }
+        let theirs = media.direction(session).and(Direction::of(true, !old_hold));
+        let remote = SocketAddr::new(ip, media.port);
+        let dtmf = media.telephone_event();
+        Ok(Negotiated {
+            remote,
+            remote_rtcp: rtcp_address(media, remote),
+            codec,
+            payload_type,
+            receive_payload_type,
+            dtmf,
+            receive_dtmf: receive_dtmf.filter(|_| dtmf.is_some()),
+            direction: self.direction.and(theirs.reversed()),
+            ptime_ms: session
+                .attribute(Some(media), "ptime")
+                .and_then(|v| v.parse().ok())
+                .filter(|ms| (10..=MAX_PTIME_MS).contains(ms))
+                .unwrap_or(DEFAULT_PTIME_MS),
+        })
+    }
+
+    fn audio(
+        &self,
+        proto: &str,
+        formats: &[(u8, AudioCodec)],
+        telephone_event: Option<u8>,
+        direction: Direction,
+    ) -> Media {
+        let mut numbers: Vec<String> = formats.iter().map(|(pt, _)| pt.to_string()).collect();
+        let mut attributes: Vec<Attribute> = formats
+            .iter()
+            .map(|(pt, codec)| Attribute::new("rtpmap", format!("{pt} {}/8000", codec.encoding())))
+            .collect();
+        if let Some(pt) = telephone_event {
+            numbers.push(pt.to_string());
+            attributes.push(Attribute::new("rtpmap", format!("{pt} telephone-event/8000")));
+            // Events 0–15 are the keys (RFC 4733 §2.4.1).
+            attributes.push(Attribute::new("fmtp", format!("{pt} 0-15")));
+        }
+        attributes.push(Attribute::new("ptime", DEFAULT_PTIME_MS.to_string()));
+        attributes.push(Attribute::flag(direction.as_str()));
+        Media {
+            kind: "audio".to_owned(),
+            port: self.rtp.port(),
+            proto: proto.to_owned(),
+            formats: numbers,
+            connection: None,
+            attributes,
+        }
+    }
+
+    fn write(&mut self, media: Vec<Media>) -> Bytes {
+        let ip = self.rtp.ip();
+        let description =
+            Description { origin: None, connection: Some(Host::Ip(ip)), attributes: Vec::new(), media };
+        if self.sent.as_ref().is_some_and(|sent| *sent != description) {
+            self.version = self.version.saturating_add(1);
+        }
+        let origin = format!("- {} {} {}", self.session_id, self.version, NetAddress(ip));
+        let text = Description { origin: Some(origin), ..description.clone() }.to_string();
+        self.sent = Some(description);
+        Bytes::from(text)
+    }
+}
+
+/// `a=rtcp` (RFC 3605), else the port after RTP's.
+fn rtcp_address(media: &Media, rtp: SocketAddr) -> SocketAddr {
+    let next = SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1));
+    let Some(value) = super::types::attributes(&media.attributes, "rtcp").next() else { return next };
+    let mut words = value.split_whitespace();
+    let Some(port) = words.next().and_then(|p| p.parse().ok()) else { return next };
+    // An address of another family than RTP's could not be reached from the same kind of socket.
+    let ip = words.nth(2).and_then(|host| host.parse::<IpAddr>().ok());
+    SocketAddr::new(ip.filter(|ip| ip.is_ipv6() == rtp.is_ipv6()).unwrap_or(rtp.ip()), port)
+}
+
+#[cfg(test)]
+mod tests;
