@@ -1,1 +1,37 @@
-//! Kraliki Voice.
+//! SIP for Kraliki Voice: messages, transactions, dialogs and calls, without sockets, clocks or threads.
+//!
+//! [`Endpoint`] is a state machine. Datagrams, commands and time go in; datagrams to send, events and the next
+//! wake-up come out of [`Endpoint::poll_output`], which is drained after every input until it gives
+//! [`Output::Timeout`]. [`net`] is the thin driver around it that owns the sockets.
+//!
+//! Bodies are opaque here: nothing in this crate knows about audio, campaigns or HTTP.
+
+mod auth;
+mod core;
+mod dialog;
+mod endpoint;
+mod error;
+mod event;
+pub mod limits;
+mod message;
+pub mod net;
+mod recovery;
+mod session;
+mod stats;
+mod trace;
+mod transaction;
+
+pub use auth::{Algorithm, Credentials, DigestServer};
+pub use endpoint::{CallKey, Endpoint, Keys, Output, SocketId};
+pub use error::{ApiMisuse, Malformed, PeerMisbehaved};
+pub use event::{
+    AcceptFrom, Body, EndedBy, EndpointConfig, Event, Failure, InviteRequest, LocalSocket, ModifyAnswer,
+    Transmit,
+};
+pub use message::{
+    Builder, CSeq, Challenge, Headers, Message, Method, Name, NameAddr, Params, Reason, Request, Response,
+    Scheme, Uri, Values, Via,
+};
+pub use recovery::{CallIdKey, DialogSnapshot};
+pub use stats::{ByKind, Counter, METHODS, Stats};
+pub use trace::{Direction, Trace, TraceEntry, ladder};

@@ -1,0 +1,47 @@
+//! Every bound of this crate, each with its reason.
+
+use std::time::Duration;
+
+/// The largest message: a UDP datagram cannot carry more.
+pub const MESSAGE_BYTES: usize = 65_535;
+/// Header lines in a message. Real ones have 10 to 40; proxies add Via and Record-Route lines.
+pub const HEADER_LINES: usize = 256;
+/// Calls at once, by default. 8 kB each makes 400 MB at the worst.
+pub const CALLS: usize = 50_000;
+/// Transactions at once: 32 s of tombstones (RFC 3261 §17) for 8,000 calls a second with two transactions each,
+/// doubled. It also fits the 24 bits of a transaction id that hold its place.
+pub const TRANSACTIONS: usize = 1 << 20;
+/// Answers to unknown calls (forks, calls from before a crash) that are being cleared at once. Each lives 32 s.
+pub const STRAYS: usize = 4_096;
+/// Early dialogs of one INVITE. Forks beyond this are still cleared when they answer.
+pub const EARLY_DIALOGS: usize = 16;
+/// How often one request is sent again with credentials: once for the challenge, once for a stale nonce.
+pub const AUTH_RETRIES: u8 = 2;
+/// Route-set entries that are kept of a peer's Record-Route.
+pub const ROUTES: usize = 16;
+
+/// Messages kept of one call for `sip trace`: a normal call has 7, one with a few retransmissions or re-INVITEs 20.
+pub const TRACE_MESSAGES_PER_CALL: usize = 32;
+/// Ended calls whose messages are kept.
+pub const TRACE_ENDED_CALLS: usize = 2_000;
+/// Bytes of messages kept of ended calls.
+pub const TRACE_ENDED_BYTES: usize = 16 << 20;
+
+/// Commands that wait for the driver. At 8,000 calls a second this is half a second of work.
+pub const COMMAND_QUEUE: usize = 8_192;
+/// Events that wait for the owner. Beyond it the driver stops reading its sockets, so that no event is lost.
+pub const EVENT_QUEUE: usize = 16_384;
+/// Datagrams read per socket and wake-up, so that commands and timers get their turn.
+pub const READS_PER_WAKE: usize = 64;
+/// Commands taken per wake-up, for the same reason.
+pub const COMMANDS_PER_WAKE: usize = 64;
+/// The receive buffer asked for: at 10,000 messages a second of 1 kB it holds about half a second.
+/// Default buffers (208 kB) silently drop at 3,000 calls a second.
+pub const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
+
+/// RFC 3261 §17.1.1.1: the estimate of the round trip.
+pub const T1: Duration = Duration::from_millis(500);
+/// RFC 3261 §17.1.2.2: the longest interval between retransmissions of a non-INVITE request.
+pub const T2: Duration = Duration::from_secs(4);
+/// RFC 3261 §17.1.2.2: how long a message stays in the network.
+pub const T4: Duration = Duration::from_secs(5);

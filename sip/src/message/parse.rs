@@ -1,0 +1,196 @@
+//! One pass over the bytes: the start line, the places of the header lines, the body.
+
+use bytes::{Bytes, BytesMut};
+
+use super::header::trim;
+use super::method::is_token;
+use super::{Headers, Line, Message, Method, Name, Request, Response, Span};
+use crate::error::Malformed;
+use crate::limits;
+
+/// What a message usually has, so that the lines take one allocation.
+const USUAL_LINES: usize = 24;
+
+pub(super) fn message(raw: Bytes) -> Result<Message, Malformed> {
+    if raw.len() > limits::MESSAGE_BYTES {
+        return Err(Malformed::TooLarge);
+    }
+    match scan(&raw)? {
+        Scan::Done(found) => found.into_message(raw),
+        Scan::Folded => {
+            // Unfolding keeps every length, so that the second pass sees the same places (RFC 3261 §7.3.1).
+            let raw = unfold(&raw);
+            match scan(&raw)? {
+                Scan::Done(found) => found.into_message(raw),
+                Scan::Folded => Err(Malformed::StartLine),
+            }
+        }
+    }
+}
+
+enum Scan {
+    Done(Found),
+    Folded,
+}
+
+struct Found {
+    start: Span,
+    lines: Vec<Line>,
+    content_length: Option<usize>,
+    body_start: usize,
+}
+
+fn scan(raw: &[u8]) -> Result<Scan, Malformed> {
+    // Leading line breaks are keep-alive leftovers (RFC 3261 §7.5).
+    let mut at = raw.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    let start = next_line(raw, &mut at).ok_or(Malformed::StartLine)?;
+    let mut found =
+        Found { start, lines: Vec::with_capacity(USUAL_LINES), content_length: None, body_start: raw.len() };
+    loop {
+        // A datagram that just ends after a whole header line is taken as one without a body.
+        if at >= raw.len() {
+            return if found.lines.is_empty() { Err(Malformed::Truncated) } else { Ok(Scan::Done(found)) };
+        }
+        let line = next_line(raw, &mut at).ok_or(Malformed::Truncated)?;
+        let bytes = raw.get(line.start as usize..line.end as usize).unwrap_or_default();
+        match bytes.first() {
+            None => {
+                found.body_start = at;
+                return Ok(Scan::Done(found));
+            }
+            Some(b' ' | b'\t') => return Ok(Scan::Folded),
+            Some(_) => {}
+        }
+        // A line without a colon cannot mean anything; it is passed over rather than losing the call.
+        let Some(colon) = bytes.iter().position(|b| *b == b':') else { continue };
+        if found.lines.len() >= limits::HEADER_LINES {
+            return Err(Malformed::TooManyHeaders);
+        }
+        let (label, rest) = bytes.split_at(colon);
+        let label = trim(label);
+        let value = trim(rest.get(1..).unwrap_or_default());
+        let name = Name::of(label);
+        if name == Name::ContentLength {
+            let length = number(value).ok_or(Malformed::ContentLength)?;
+            if found.content_length.replace(length).is_some_and(|before| before != length) {
+                return Err(Malformed::ContentLength);
+            }
+        }
+        found.lines.push(Line { name, label: span_of(raw, label), value: span_of(raw, value) });
+    }
+}
+
+impl Found {
+    fn into_message(self, raw: Bytes) -> Result<Message, Malformed> {
+        let rest = raw.len().saturating_sub(self.body_start);
+        // RFC 3261 §18.3: on UDP no Content-Length means the rest of the datagram; a longer datagram is cut.
+        let length = self.content_length.unwrap_or(rest);
+        if length > rest {
+            return Err(Malformed::ShortBody);
+        }
+        let body = Span { start: self.body_start as u32, end: (self.body_start + length) as u32 };
+        let start_line = raw.get(self.start.start as usize..self.start.end as usize).unwrap_or_default();
+        let start = start_line_of(&raw, start_line)?;
+        let headers = Headers { lines: self.lines, body, raw };
+        Ok(match start {
+            Start::Request(method, uri) => Message::Request(Request { method, uri, headers }),
+            Start::Response(status, reason) => Message::Response(Response { status, reason, headers }),
+        })
+    }
+}
+
+enum Start {
+    Request(Method, Span),
+    Response(u16, Span),
+}
+
+fn start_line_of(raw: &Bytes, line: &[u8]) -> Result<Start, Malformed> {
+    let line = trim(line);
+    if line.get(..4).is_some_and(|p| p.eq_ignore_ascii_case(b"SIP/")) {
+        return status_line(raw, line);
+    }
+    let mut parts = line.split(|b| matches!(b, b' ' | b'\t')).filter(|part| !part.is_empty());
+    let (Some(method), Some(uri), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Malformed::StartLine);
+    };
+    if !version.get(..4).is_some_and(|p| p.eq_ignore_ascii_case(b"SIP/")) || !is_token(method) {
+        return Err(Malformed::StartLine);
+    }
+    if !version.eq_ignore_ascii_case(b"SIP/2.0") {
+        return Err(Malformed::Version);
+    }
+    let method = match Method::known(method) {
+        Some(method) => method,
+        None => Method::Other(raw.slice_ref(method)),
+    };
+    Ok(Start::Request(method, span_of(raw, uri)))
+}
+
+fn status_line(raw: &[u8], line: &[u8]) -> Result<Start, Malformed> {
+    let (version, rest) = line.split_at(line.iter().position(|b| *b == b' ').unwrap_or(line.len()));
+    if !version.eq_ignore_ascii_case(b"SIP/2.0") {
+        return Err(Malformed::Version);
+    }
+    let rest = trim(rest);
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let status = rest.get(..digits).and_then(number).filter(|s| (100..700).contains(s) && digits == 3);
+    let status = status.and_then(|s| u16::try_from(s).ok()).ok_or(Malformed::StartLine)?;
+    // Some peers send no reason phrase, and not even the space before it.
+    let reason = trim(rest.get(digits..).unwrap_or_default());
+    Ok(Start::Response(status, span_of(raw, reason)))
+}
+
+/// The next line without its break. A last line without one counts too.
+fn next_line(raw: &[u8], at: &mut usize) -> Option<Span> {
+    let rest = raw.get(*at..).filter(|rest| !rest.is_empty())?;
+    let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+    let start = *at;
+    let mut end = start + length;
+    *at = (end + 1).min(raw.len());
+    if length > 0 && raw.get(end - 1) == Some(&b'\r') {
+        end -= 1;
+    }
+    Some(Span { start: start as u32, end: end as u32 })
+}
+
+/// Overwrites the line breaks of folded header lines with spaces.
+fn unfold(raw: &[u8]) -> Bytes {
+    let mut out = BytesMut::from(raw);
+    let mut at = raw.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    let mut first = true;
+    while let Some(line) = next_line(raw, &mut at) {
+        if line.start == line.end {
+            break;
+        }
+        if !first && matches!(raw.get(line.start as usize), Some(b' ' | b'\t')) {
+            let breaks =
+                (0..line.start as usize).rev().take_while(|i| matches!(raw.get(*i), Some(b'\r' | b'\n')));
+            for i in breaks {
+                if let Some(byte) = out.get_mut(i) {
+                    *byte = b' ';
+                }
+            }
+        }
+        first = false;
+    }
+    out.freeze()
+}
+
+fn number(digits: &[u8]) -> Option<usize> {
+    if digits.is_empty() || digits.len() > 9 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(digits.iter().fold(0, |n, d| n * 10 + usize::from(d - b'0')))
+}
+
+/// The place of `part`, which must be a part of `raw`.
+fn span_of(raw: &[u8], part: &[u8]) -> Span {
+    let start = (part.as_ptr() as usize).wrapping_sub(raw.as_ptr() as usize);
+    Span { start: start as u32, end: (start + part.len()) as u32 }
+}
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;

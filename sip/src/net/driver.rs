@@ -1,0 +1,236 @@
+//! The loop: bytes in, bytes out, a wake-up in time.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use kraliki_time::{Clock, Time};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::handle::Command;
+use crate::endpoint::{Endpoint, Output, SocketId};
+use crate::event::{Event, Failure};
+use crate::limits;
+use crate::stats::Stats;
+
+struct Driver {
+    endpoint: Endpoint,
+    sockets: Vec<UdpSocket>,
+    clock: Clock,
+    events: mpsc::Sender<(Time, Event)>,
+    /// Events that the queue had no room for; while there are any, the sockets are not read.
+    held: VecDeque<(Time, Event)>,
+    stats: Arc<Stats>,
+    buffer: Vec<u8>,
+    wake_at: Option<Time>,
+}
+
+pub(super) async fn run(
+    endpoint: Endpoint,
+    sockets: Vec<std::net::UdpSocket>,
+    clock: Clock,
+    mut commands: mpsc::Receiver<Command>,
+    events: mpsc::Sender<(Time, Event)>,
+) {
+    let sockets: io::Result<Vec<_>> = sockets.into_iter().map(UdpSocket::from_std).collect();
+    // Registering with a fresh poller fails only when the process has no descriptors left; the owner sees the
+    // events end.
+    let Ok(sockets) = sockets else { return };
+    let stats = endpoint.stats();
+    let mut driver = Driver {
+        endpoint,
+        sockets,
+        clock,
+        events,
+        held: VecDeque::new(),
+        stats,
+        buffer: vec![0; limits::MESSAGE_BYTES + 1],
+        wake_at: None,
+    };
+    let mut sleep = pin!(tokio::time::sleep(std::time::Duration::ZERO));
+    let mut sleeping_until = None;
+    loop {
+        if driver.wake_at != sleeping_until {
+            sleeping_until = driver.wake_at;
+            if let Some(at) = driver.wake_at {
+                sleep.as_mut().reset(clock.instant(at).into());
+            }
+        }
+        let stalled = !driver.held.is_empty();
+        // Not biased: commands, timers and datagrams take turns when all are ready.
+        let wake = tokio::select! {
+            room = driver.events.reserve(), if stalled => Wake::Room(room.is_ok()),
+            () = sleep.as_mut(), if sleeping_until.is_some() => Wake::Timer,
+            command = commands.recv() => Wake::Command(command),
+            socket = readable(&driver.sockets), if !stalled => Wake::Socket(socket),
+        };
+        match wake {
+            Wake::Room(true) => driver.release(),
+            // Nobody listens any more: the events have no use.
+            Wake::Room(false) => driver.held.clear(),
+            Wake::Timer => {
+                sleeping_until = None;
+                let now = clock.now();
+                driver.endpoint.handle_timeout(now);
+                driver.drain(now);
+            }
+            Wake::Command(first) => {
+                let mut next = first;
+                let mut taken = 1;
+                loop {
+                    match next {
+                        None | Some(Command::Stop) => return,
+                        Some(command) => driver.obey(command),
+                    }
+                    if taken == limits::COMMANDS_PER_WAKE {
+                        break;
+                    }
+                    let Ok(command) = commands.try_recv() else { break };
+                    next = Some(command);
+                    taken += 1;
+                }
+            }
+            Wake::Socket(socket) => driver.read(socket),
+        }
+    }
+}
+
+enum Wake {
+    Room(bool),
+    Timer,
+    Command(Option<Command>),
+    Socket(usize),
+}
+
+/// Waits until a socket can be read, and says which.
+async fn readable(sockets: &[UdpSocket]) -> usize {
+    poll_fn(|cx| {
+        for (i, socket) in sockets.iter().enumerate() {
+            if socket.poll_recv_ready(cx).is_ready() {
+                return Poll::Ready(i);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+impl Driver {
+    fn read(&mut self, first: usize) {
+        // Every socket gets its turn, beginning with the one that is ready.
+        let count = self.sockets.len();
+        for i in (0..count).map(|i| (first + i) % count.max(1)) {
+            for _ in 0..limits::READS_PER_WAKE {
+                let Some(socket) = self.sockets.get(i) else { break };
+                // Any error is passed over: on UDP it tells of an earlier datagram, if of any.
+                let Ok((length, from)) = socket.try_recv_from(&mut self.buffer) else { break };
+                let datagram = Bytes::copy_from_slice(self.buffer.get(..length).unwrap_or_default());
+                let now = self.clock.now();
+                self.endpoint.handle_datagram(now, SocketId(i as u16), from, datagram);
+                self.drain(now);
+            }
+        }
+    }
+
+    /// Carries out what the endpoint wants, until it wants to be woken.
+    fn drain(&mut self, now: Time) {
+        loop {
+            match self.endpoint.poll_output() {
+                Output::Transmit(transmit) => {
+                    let socket = self.sockets.get(usize::from(transmit.socket.0));
+                    let sent = socket.map(|socket| socket.try_send_to(&transmit.bytes, transmit.to));
+                    // What the kernel does not take is lost like any datagram: retransmission heals it.
+                    if !matches!(sent, Some(Ok(_))) {
+                        self.stats.dropped_send.add(1);
+                    }
+                }
+                Output::Event(event) => self.tell(now, event),
+                Output::Timeout(at) => {
+                    self.wake_at = at;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, now: Time, event: Event) {
+        if !self.held.is_empty() {
+            return self.held.push_back((now, event));
+        }
+        if let Err(TrySendError::Full(event)) = self.events.try_send((now, event)) {
+            self.stats.event_stalls.add(1);
+            self.held.push_back(event);
+        }
+    }
+
+    /// Passes held events on as far as there is room.
+    fn release(&mut self) {
+        while let Some(event) = self.held.pop_front() {
+            if let Err(TrySendError::Full(event)) = self.events.try_send(event) {
+                return self.held.push_front(event);
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = self.clock.now();
+        let endpoint = &mut self.endpoint;
+        let result = match command {
+            Command::Invite(call, request) => {
+                if let Err(misuse) = endpoint.invite_as(now, call, *request) {
+                    let event = Event::Failed {
+                        call,
+                        failure: Failure::Refused(misuse),
+                        reasons: Vec::new(),
+                        retry_after_s: None,
+                        progressed: false,
+                        contacts: Vec::new(),
+                    };
+                    self.tell(now, event);
+                }
+                return self.drain(now);
+            }
+            Command::Options(key, destination) => {
+                if endpoint.options_as(now, key, destination).is_err() {
+                    let rtt = std::time::Duration::ZERO;
+                    self.tell(now, Event::OptionsResult { key, status: None, rtt });
+                }
+                return self.drain(now);
+            }
+            Command::ByeDialog(key, dialog, reason) => {
+                if endpoint.bye_dialog_as(now, key, &dialog, reason).is_err() {
+                    self.tell(now, Event::DialogCleared { key, status: None });
+                }
+                return self.drain(now);
+            }
+            Command::End(call, reason) => endpoint.bye(now, call, reason),
+            Command::Ring(call, status, body) => endpoint.ring(now, call, status, body),
+            Command::Answer(call, body) => endpoint.answer(now, call, body),
+            Command::Reject(call, status, headers) => endpoint.reject(now, call, status, &headers),
+            Command::Modify(call, answer) => endpoint.respond_modify(now, call, answer),
+            Command::AcceptFrom(accept_from) => {
+                endpoint.set_accept_from(accept_from);
+                Ok(())
+            }
+            Command::Trace(call, answer) => {
+                // Whoever asked may have stopped waiting.
+                let _ = answer.send(endpoint.trace(call));
+                Ok(())
+            }
+            Command::TraceByCallId(call_id, answer) => {
+                let _ = answer.send(endpoint.trace_by_call_id(&call_id));
+                Ok(())
+            }
+            Command::Stop => Ok(()),
+        };
+        // The call has ended or moved on meanwhile: its own event says so.
+        let _: Result<(), crate::error::ApiMisuse> = result;
+        self.drain(now);
+    }
+}

@@ -1,0 +1,158 @@
+//! Commanding the endpoint from other threads.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::endpoint::{CallKey, Keys};
+use crate::event::{AcceptFrom, Body, InviteRequest, ModifyAnswer};
+use crate::message::Reason;
+use crate::recovery::DialogSnapshot;
+use crate::stats::Stats;
+use crate::trace::Trace;
+
+/// The driver is behind with its commands, or has stopped. Nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the SIP command queue is full")]
+pub struct QueueFull;
+
+/// What the driver is told.
+pub(super) enum Command {
+    Invite(CallKey, Box<InviteRequest>),
+    End(CallKey, Option<Reason>),
+    Ring(CallKey, u16, Option<Body>),
+    Answer(CallKey, Option<Body>),
+    Reject(CallKey, u16, Vec<(String, String)>),
+    Modify(CallKey, ModifyAnswer),
+    Options(CallKey, SocketAddr),
+    ByeDialog(CallKey, Box<DialogSnapshot>, Option<Reason>),
+    AcceptFrom(AcceptFrom),
+    Trace(CallKey, oneshot::Sender<Option<Trace>>),
+    TraceByCallId(String, oneshot::Sender<Option<Trace>>),
+    Stop,
+}
+
+/// Commands the endpoint from any thread. Cheap to clone. A command about a call that has just ended is passed
+/// over: its last event is on its way.
+#[derive(Clone, Debug)]
+pub struct SipHandle {
+    commands: mpsc::Sender<Command>,
+    keys: Keys,
+    stats: Arc<Stats>,
+    bound: Arc<[SocketAddr]>,
+}
+
+impl SipHandle {
+    pub(super) fn new(
+        commands: mpsc::Sender<Command>,
+        keys: Keys,
+        stats: Arc<Stats>,
+        bound: Arc<[SocketAddr]>,
+    ) -> SipHandle {
+        SipHandle { commands, keys, stats, bound }
+    }
+
+    fn send(&self, command: Command) -> Result<(), QueueFull> {
+        self.commands.try_send(command).map_err(|_| QueueFull)
+    }
+
+    /// Places a call. A request that cannot be sent ends with [`crate::Event::Failed`].
+    pub fn invite(&self, request: InviteRequest) -> Result<CallKey, QueueFull> {
+        let key = self.keys.next();
+        self.send(Command::Invite(key, Box::new(request))).map(|()| key)
+    }
+
+    /// Gives a call up.
+    pub fn cancel(&self, call: CallKey, reason: Option<Reason>) -> Result<(), QueueFull> {
+        self.send(Command::End(call, reason))
+    }
+
+    /// Ends a call, whatever its state.
+    pub fn bye(&self, call: CallKey, reason: Option<Reason>) -> Result<(), QueueFull> {
+        self.send(Command::End(call, reason))
+    }
+
+    /// Answers an incoming call provisionally.
+    pub fn ring(&self, call: CallKey, status: u16, body: Option<Body>) -> Result<(), QueueFull> {
+        self.send(Command::Ring(call, status, body))
+    }
+
+    /// Answers an incoming call with 200.
+    pub fn answer(&self, call: CallKey, body: Option<Body>) -> Result<(), QueueFull> {
+        self.send(Command::Answer(call, body))
+    }
+
+    /// Refuses an incoming call.
+    pub fn reject(
+        &self,
+        call: CallKey,
+        status: u16,
+        headers: Vec<(String, String)>,
+    ) -> Result<(), QueueFull> {
+        self.send(Command::Reject(call, status, headers))
+    }
+
+    /// Answers [`crate::Event::Modify`].
+    pub fn respond_modify(&self, call: CallKey, answer: ModifyAnswer) -> Result<(), QueueFull> {
+        self.send(Command::Modify(call, answer))
+    }
+
+    /// Asks a trunk whether it is there.
+    pub fn options(&self, destination: SocketAddr) -> Result<CallKey, QueueFull> {
+        let key = self.keys.next();
+        self.send(Command::Options(key, destination)).map(|()| key)
+    }
+
+    /// Ends a dialog that was stored before a crash.
+    pub fn bye_dialog(&self, dialog: DialogSnapshot, reason: Option<Reason>) -> Result<CallKey, QueueFull> {
+        let key = self.keys.next();
+        self.send(Command::ByeDialog(key, Box::new(dialog), reason)).map(|()| key)
+    }
+
+    /// Changes who may start calls.
+    pub fn set_accept_from(&self, accept_from: AcceptFrom) -> Result<(), QueueFull> {
+        self.send(Command::AcceptFrom(accept_from))
+    }
+
+    /// The messages of a call that runs or has just ended.
+    pub async fn trace(&self, call: CallKey) -> Option<Trace> {
+        let (answer, wait) = oneshot::channel();
+        self.send(Command::Trace(call, answer)).ok()?;
+        wait.await.ok()?
+    }
+
+    /// As `trace`, by Call-ID.
+    pub async fn trace_by_call_id(&self, call_id: &str) -> Option<Trace> {
+        let (answer, wait) = oneshot::channel();
+        self.send(Command::TraceByCallId(call_id.into(), answer)).ok()?;
+        wait.await.ok()?
+    }
+
+    /// The counters. What the kernel dropped is read now.
+    pub fn stats(&self) -> &Stats {
+        if let Some(drops) = super::kernel::receive_drops(&self.bound) {
+            self.stats.dropped_receive_buffer.set(drops);
+        }
+        &self.stats
+    }
+
+    /// Where the sockets are bound, in the order of the configuration.
+    pub fn local_addresses(&self) -> &[SocketAddr] {
+        &self.bound
+    }
+
+    /// Commands that wait.
+    pub fn waiting(&self) -> usize {
+        self.commands.max_capacity() - self.commands.capacity()
+    }
+
+    /// Stops the driver: sockets are closed, then the events end. Calls are not ended by this.
+    pub fn stop(&self) {
+        // A full queue is drained in milliseconds; the driver also stops when the last handle is gone.
+        while let Err(mpsc::error::TrySendError::Full(_)) = self.commands.try_send(Command::Stop) {
+            std::thread::yield_now();
+        }
+    }
+}

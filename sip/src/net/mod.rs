@@ -1,0 +1,204 @@
+//! The driver: sockets and a clock around an [`Endpoint`], on a thread of its own.
+//!
+//! It moves bytes and wakes the endpoint, nothing else. Commands come in by a bounded queue that says when it is
+//! full; events go out by a bounded queue, and while the owner is behind with it the sockets are not read.
+#![allow(clippy::disallowed_methods)] // a driver owns sockets and threads
+
+mod driver;
+mod handle;
+mod kernel;
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use kraliki_time::{Clock, Time};
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+pub use handle::{QueueFull, SipHandle};
+
+use crate::endpoint::Endpoint;
+use crate::event::{EndpointConfig, Event, LocalSocket};
+use crate::limits;
+
+/// One address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The local address. Port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// What Via and Contact say, when it differs. Port 0 stands for the bound port.
+    pub advertise: Option<SocketAddr>,
+}
+
+/// What the driver is given.
+#[derive(Clone, Debug)]
+pub struct NetConfig {
+    /// The sockets. A destination is reached by the first of its family.
+    pub listen: Vec<Listen>,
+    /// The receive buffer to ask for; the kernel's `net.core.rmem_max` caps it.
+    pub receive_buffer_bytes: usize,
+    /// Commands that may wait.
+    pub command_queue: usize,
+    /// Events that may wait.
+    pub event_queue: usize,
+}
+
+impl Default for NetConfig {
+    fn default() -> Self {
+        NetConfig {
+            listen: Vec::new(),
+            receive_buffer_bytes: limits::RECEIVE_BUFFER_BYTES,
+            command_queue: limits::COMMAND_QUEUE,
+            event_queue: limits::EVENT_QUEUE,
+        }
+    }
+}
+
+/// Why the driver could not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be had: in use, not ours, or not allowed.
+    #[error("cannot listen on {address} for SIP: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Via and Contact cannot say "every address".
+    #[error("listening on {0} for SIP needs an address to advertise")]
+    NeedsAdvertise(SocketAddr),
+    /// No thread or runtime could be made.
+    #[error("cannot start the SIP thread: {0}")]
+    Thread(io::Error),
+}
+
+/// The events of the endpoint, each with its moment. It ends when the driver has stopped and its sockets are closed.
+#[derive(Debug)]
+pub struct EventReceiver(mpsc::Receiver<(Time, Event)>);
+
+impl EventReceiver {
+    /// The next event; None at the end.
+    pub async fn recv(&mut self) -> Option<(Time, Event)> {
+        self.0.recv().await
+    }
+
+    /// The next event, for a thread without a runtime; None at the end.
+    pub fn blocking_recv(&mut self) -> Option<(Time, Event)> {
+        self.0.blocking_recv()
+    }
+
+    /// The next event if there is one.
+    pub fn try_recv(&mut self) -> Option<(Time, Event)> {
+        self.0.try_recv().ok()
+    }
+
+    /// Events that wait.
+    pub fn waiting(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Opens the sockets and starts the thread. `config.sockets` is filled in here.
+pub fn start(
+    net: NetConfig,
+    mut config: EndpointConfig,
+    clock: Clock,
+    seed: [u8; 32],
+) -> Result<(SipHandle, EventReceiver), StartError> {
+    let mut sockets = Vec::new();
+    config.sockets.clear();
+    for listen in &net.listen {
+        let fail = |source| StartError::Bind { address: listen.bind, source };
+        let socket = open(listen.bind, net.receive_buffer_bytes).map_err(fail)?;
+        let bound = socket.local_addr().map_err(fail)?;
+        let mut advertise = listen.advertise.unwrap_or(bound);
+        if advertise.ip().is_unspecified() {
+            return Err(StartError::NeedsAdvertise(listen.bind));
+        }
+        if advertise.port() == 0 {
+            advertise.set_port(bound.port());
+        }
+        config.sockets.push(LocalSocket { bound, advertise });
+        sockets.push(socket);
+    }
+    let bound: Arc<[SocketAddr]> = config.sockets.iter().map(|socket| socket.bound).collect();
+    let endpoint = Endpoint::new(config, seed);
+    let (commands, command_queue) = mpsc::channel(net.command_queue.max(1));
+    let (event_queue, events) = mpsc::channel(net.event_queue.max(1));
+    let handle = SipHandle::new(commands, endpoint.keys(), endpoint.stats(), bound);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    let run = move || runtime.block_on(driver::run(endpoint, sockets, clock, command_queue, event_queue));
+    std::thread::Builder::new().name("sip".into()).spawn(run).map_err(StartError::Thread)?;
+    Ok((handle, EventReceiver(events)))
+}
+
+fn open(bind: SocketAddr, receive_buffer_bytes: usize) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(bind), Type::DGRAM, Some(Protocol::UDP))?;
+    if bind.is_ipv6() {
+        // An IPv4 socket beside it has its own address and its own Via.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_recv_buffer_size(receive_buffer_bytes)?;
+    socket.set_send_buffer_size(receive_buffer_bytes)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&bind.into())?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{AcceptFrom, Body, EndedBy, InviteRequest};
+
+    fn start_local() -> (SipHandle, EventReceiver) {
+        let bind = "127.0.0.1:0".parse().unwrap();
+        let net = NetConfig { listen: vec![Listen { bind, advertise: None }], ..NetConfig::default() };
+        let config = EndpointConfig { accept_from: AcceptFrom::Any, ..EndpointConfig::default() };
+        start(net, config, Clock::start(), [1; 32]).unwrap()
+    }
+
+    #[test]
+    fn a_call_over_real_sockets_and_a_clean_stop() {
+        let (us, mut our_events) = start_local();
+        let (them, mut their_events) = start_local();
+        let call = us.invite(InviteRequest::new(them.local_addresses()[0], "sip:1@h", "id-1")).unwrap();
+        let Some((_, Event::Incoming { call: theirs, .. })) = their_events.blocking_recv() else { panic!() };
+        them.answer(theirs, Some(Body::sdp("v=0\r\n"))).unwrap();
+        loop {
+            match our_events.blocking_recv().unwrap().1 {
+                Event::Answered { body, .. } => {
+                    assert_eq!(&body.unwrap().data[..], b"v=0\r\n");
+                    us.bye(call, None).unwrap();
+                }
+                Event::Ended { by, .. } => break assert_eq!(by, EndedBy::Local),
+                _ => {}
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let trace = runtime.block_on(us.trace(call)).unwrap();
+        assert_eq!(trace.entries.len(), 6);
+        assert_eq!(us.stats().calls_out.get(), 1);
+        let address = us.local_addresses()[0];
+        us.stop();
+        while our_events.blocking_recv().is_some() {}
+        UdpSocket::bind(address).expect("the port is free again");
+    }
+
+    #[test]
+    fn errors_name_the_address() {
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let bind = taken.local_addr().unwrap();
+        let net = NetConfig { listen: vec![Listen { bind, advertise: None }], ..NetConfig::default() };
+        let error = start(net, EndpointConfig::default(), Clock::start(), [0; 32]).unwrap_err();
+        assert!(error.to_string().contains(&bind.to_string()), "{error}");
+        let bind = "0.0.0.0:0".parse().unwrap();
+        let net = NetConfig { listen: vec![Listen { bind, advertise: None }], ..NetConfig::default() };
+        let error = start(net, EndpointConfig::default(), Clock::start(), [0; 32]).unwrap_err();
+        assert!(matches!(error, StartError::NeedsAdvertise(_)));
+    }
+}

@@ -1,0 +1,225 @@
+//! Ending calls.
+
+use std::net::SocketAddr;
+
+use kraliki_time::Time;
+
+use super::connect::parsed;
+use super::{Call, Fate, Phase, acknowledge};
+use crate::core::Core;
+use crate::error::{ApiMisuse, PeerMisbehaved};
+use crate::event::{EndedBy, Event};
+use crate::message::{Method, Name, Reason, Request, Response, Uri};
+use crate::transaction::{ClientOther, Hop, Kind, Owner, Timer, TxnId};
+
+/// Whether an answered call is being ended by us.
+pub(super) enum Closing {
+    No,
+    /// A callee must not send BYE before the ACK to its 2xx (RFC 3261 §15).
+    Wanted(Option<Reason>),
+    /// The BYE is out.
+    Sent {
+        bye: TxnId,
+        after: After,
+        auth_tried: bool,
+    },
+}
+
+/// What is told when the BYE is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    Ended,
+    Cancelled,
+    Misbehaved(PeerMisbehaved),
+}
+
+impl Call {
+    /// Ends the call, in whatever state it is: CANCEL, a refusal, or BYE.
+    pub(crate) fn end(
+        &mut self,
+        core: &mut Core,
+        now: Time,
+        reason: Option<Reason>,
+    ) -> Result<Fate, ApiMisuse> {
+        match &mut self.phase {
+            Phase::Connecting(_) => {
+                self.want_cancel(core, now, reason);
+                Ok(Fate::Lives)
+            }
+            Phase::Offered(_) => {
+                let headers: Vec<_> = reason.iter().map(|r| ("Reason".to_string(), r.encode())).collect();
+                self.reject(core, now, 480, &headers)
+            }
+            Phase::Up(up) => match up.closing {
+                Closing::No => {
+                    self.drop_modify(core, now);
+                    let Phase::Up(up) = &mut self.phase else { return Ok(Fate::Lives) };
+                    up.closing = Closing::Wanted(reason);
+                    Ok(self.bye_now(core, now))
+                }
+                _ => Err(ApiMisuse::WrongState),
+            },
+        }
+    }
+
+    /// Sends a BYE that was wanted, once no ACK is waited for any more.
+    pub(super) fn bye_now(&mut self, core: &mut Core, now: Time) -> Fate {
+        let Phase::Up(up) = &mut self.phase else { return Fate::Lives };
+        if up.unacknowledged.is_some() {
+            return Fate::Lives;
+        }
+        match &mut up.closing {
+            Closing::Wanted(reason) => {
+                let reason = reason.take();
+                self.send_bye(core, now, reason, After::Ended)
+            }
+            _ => Fate::Lives,
+        }
+    }
+
+    pub(super) fn send_bye(
+        &mut self,
+        core: &mut Core,
+        now: Time,
+        reason: Option<Reason>,
+        after: After,
+    ) -> Fate {
+        let Phase::Up(up) = &mut self.phase else { return Fate::Lives };
+        up.dialog.local_seq += 1;
+        let dialog = &up.dialog;
+        let owner = Owner::Call(self.key);
+        let bye = core.request(now, owner, dialog.hop, false, Some(&mut self.trace), |core, branch| {
+            let sent_by = core.sent_by(dialog.hop.socket);
+            let mut w = dialog.write(&Method::Bye, dialog.local_seq, &sent_by, branch, 0);
+            if let Some(reason) = &reason {
+                w.header(Name::Reason, reason.encode().as_bytes());
+            }
+            w.body(None)
+        });
+        match bye {
+            Ok(bye) => {
+                up.closing = Closing::Sent { bye, after, auth_tried: false };
+                Fate::Lives
+            }
+            // The table is full: the call is over for us all the same.
+            Err(_) => self.closed(core, after),
+        }
+    }
+
+    fn closed(&mut self, core: &mut Core, after: After) -> Fate {
+        let (call, reasons) = (self.key, Vec::new());
+        core.event(match after {
+            After::Ended => Event::Ended { call, by: EndedBy::Local, reasons },
+            After::Cancelled => Event::Cancelled { call, status: Some(200), reasons },
+            After::Misbehaved(how) => Event::Ended { call, by: EndedBy::Protocol(how), reasons },
+        });
+        Fate::Over
+    }
+
+    /// The peer's BYE.
+    pub(super) fn on_bye(&mut self, core: &mut Core, now: Time, request: &Request, hop: Hop) -> Fate {
+        let reasons = request.reasons();
+        match &mut self.phase {
+            // §15: a callee does not end an early dialog with BYE; the INVITE goes on.
+            Phase::Connecting(_) => self.reply(core, now, request, hop, 481),
+            Phase::Offered(_) => {
+                self.reply(core, now, request, hop, 200);
+                let _ = self.reject(core, now, 487, &[]);
+                core.event(Event::Cancelled { call: self.key, status: Some(487), reasons });
+                Fate::Over
+            }
+            Phase::Up(up) => {
+                // A BYE says that the peer has our 2xx, whatever became of its ACK.
+                if let Some((_, txn)) = up.unacknowledged.take() {
+                    acknowledge(core, txn);
+                }
+                let crossing = matches!(up.closing, Closing::Sent { .. });
+                self.drop_modify(core, now);
+                self.reply(core, now, request, hop, 200);
+                if crossing {
+                    // Both hung up: our own BYE's answer ends the call.
+                    return Fate::Lives;
+                }
+                core.event(Event::Ended { call: self.key, by: EndedBy::Remote, reasons });
+                Fate::Over
+            }
+        }
+    }
+
+    /// An answer to our BYE. Whatever it says, the call is over (§15.1.1), but for a challenge.
+    pub(super) fn on_bye_response(
+        &mut self,
+        core: &mut Core,
+        now: Time,
+        txn: TxnId,
+        from: SocketAddr,
+        response: &Response,
+    ) -> Fate {
+        let Phase::Up(up) = &self.phase else { return Fate::Lives };
+        let Closing::Sent { bye, after, auth_tried } = up.closing else { return Fate::Lives };
+        if bye != txn {
+            return Fate::Lives;
+        }
+        let sent = request_of(core, txn);
+        if response.status() < 200 {
+            return Fate::Lives;
+        }
+        finish_other(core, now, txn);
+        // A callee behind the trunk could ask for the trunk's digest. It is given only when the trunk itself is
+        // both the next hop and the target.
+        let target = Uri::parse(&up.dialog.target).and_then(|uri| uri.address()).map(|address| address.ip());
+        let hop = up.dialog.hop;
+        let ours = self.account.as_ref().is_some_and(|(_, peer)| target == Some(*peer) && from.ip() == *peer);
+        if matches!(response.status(), 401 | 407)
+            && !auth_tried
+            && ours
+            && let Some(sent) = sent
+            && let Some((bye, seq)) = self.retry_with_digest(core, now, &sent, hop, response, false)
+        {
+            if let Phase::Up(up) = &mut self.phase {
+                up.dialog.local_seq = seq;
+                up.closing = Closing::Sent { bye, after, auth_tried: true };
+            }
+            return Fate::Lives;
+        }
+        self.closed(core, after)
+    }
+
+    pub(super) fn on_up_timeout(&mut self, core: &mut Core, now: Time, txn: TxnId) -> Fate {
+        let Phase::Up(up) = &mut self.phase else { return Fate::Lives };
+        if let Closing::Sent { bye, after, .. } = up.closing
+            && bye == txn
+        {
+            return self.closed(core, after);
+        }
+        if up.unacknowledged.take_if(|(_, waiting)| *waiting == txn).is_some() {
+            // §13.3.1.4: no ACK in 64*T1: the dialog stands, and is ended.
+            let (reason, after) = match std::mem::replace(&mut up.closing, Closing::No) {
+                Closing::Wanted(reason) => (reason, After::Ended),
+                Closing::Sent { .. } => return Fate::Lives,
+                Closing::No => (None, After::Misbehaved(PeerMisbehaved::NoAck)),
+            };
+            self.drop_modify(core, now);
+            return self.send_bye(core, now, reason, after);
+        }
+        Fate::Lives
+    }
+}
+
+/// The request of a non-INVITE transaction that is still open.
+fn request_of(core: &mut Core, txn: TxnId) -> Option<Request> {
+    match &core.txns.get_mut(txn)?.kind {
+        Kind::ClientOther(state) => parsed(state.request()?.clone()),
+        _ => None,
+    }
+}
+
+/// A final answer came: the transaction only absorbs repeats now (§17.1.2.2).
+pub(crate) fn finish_other(core: &mut Core, now: Time, txn: TxnId) {
+    if let Some(open) = core.txns.get_mut(txn)
+        && let Kind::ClientOther(state) = &mut open.kind
+    {
+        *state = ClientOther::Done;
+        core.txns.timers.arm(now, txn.0, Timer::K);
+    }
+}
