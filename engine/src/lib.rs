@@ -14,6 +14,7 @@ mod outcome;
 mod output;
 mod pacing;
 mod pii;
+pub mod store;
 mod trunk;
 
 pub use agent::AgentState;
@@ -25,6 +26,7 @@ pub use id::{AgentId, AttemptId, CampaignId, LeadId, ListId, TrunkId, TryId};
 pub use input::{
     AgentEvent, Command, EndedBy, Failure, Input, LineEvent, Restore, RestoredCampaign, Undisposed, Verdict,
 };
+pub use lead::import::{ImportError, ImportReport};
 pub use lead::{Lead, LeadStatus};
 pub use outcome::Outcome;
 pub use output::{CancelReason, CommandError, Dial, LeadChange, NewTry, Output, Reply, Write};

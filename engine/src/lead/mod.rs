@@ -1,5 +1,7 @@
 //! Leads: whom to call, and when again.
 
+pub(crate) mod import;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,264 @@
+//! Rows as readers get them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{AgentId, AttemptId, CampaignId, LeadId, LeadStatus, ListId, Outcome, Pii, TrunkId, TryId, Undisposed};
+use crate::RestoredCampaign;
+
+/// A lead as it stands in the store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LeadRecord {
+    /// Its id.
+    pub id: LeadId,
+    /// The campaign that dials it.
+    pub campaign: CampaignId,
+    /// The list it came with.
+    pub list: ListId,
+    /// E.164, with the plus sign.
+    #[schema(value_type = String)]
+    pub phone: Pii<String>,
+    /// First name.
+    #[schema(value_type = String)]
+    pub first_name: Pii<String>,
+    /// Last name.
+    #[schema(value_type = String)]
+    pub last_name: Pii<String>,
+    /// IANA name.
+    pub time_zone: String,
+    /// Higher is dialed earlier.
+    pub priority: i32,
+    /// Where it stands.
+    pub status: LeadStatus,
+    /// Not dialed before this time, in ms since 1970; 0: at once.
+    pub next_unix_ms: i64,
+    /// Attempts that counted so far.
+    pub attempts: u32,
+    /// How the last attempt ended.
+    pub last_outcome: Option<Outcome>,
+    /// How many in a row ended like that.
+    pub repeats: u32,
+    /// Further columns of the list.
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub custom: Pii<BTreeMap<String, String>>,
+}
+
+/// A lead to be added.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NewLead {
+    /// As people write it; made E.164 with the campaign's country.
+    pub phone: Pii<String>,
+    /// First name.
+    pub first_name: Pii<String>,
+    /// Last name.
+    pub last_name: Pii<String>,
+    /// IANA name; empty: taken from the number.
+    pub time_zone: String,
+    /// Higher is dialed earlier.
+    pub priority: i32,
+    /// Shown to the agent.
+    pub custom: Pii<BTreeMap<String, String>>,
+}
+
+/// Which leads to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeadFilter {
+    /// Only these.
+    pub status: Option<LeadStatus>,
+    /// The `next` of the page before.
+    pub after: Option<LeadId>,
+    /// At most so many (1 to 1000).
+    pub limit: u32,
+}
+
+/// Which calls to read, newest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallFilter {
+    /// Only of this campaign.
+    pub campaign: Option<CampaignId>,
+    /// Only of this agent.
+    pub agent: Option<AgentId>,
+    /// Only with this outcome.
+    pub outcome: Option<Outcome>,
+    /// The `next` of the page before.
+    pub before: Option<AttemptId>,
+    /// At most so many (1 to 1000).
+    pub limit: u32,
+}
+
+/// A part of a longer list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Give this to get the next page; none at the end.
+    pub next: Option<i64>,
+}
+
+/// An attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallRecord {
+    /// Its id.
+    pub id: AttemptId,
+    /// Whose.
+    pub campaign: CampaignId,
+    /// Whom.
+    pub lead: LeadId,
+    /// E.164.
+    #[schema(value_type = String)]
+    pub phone: Pii<String>,
+    /// The number that was shown.
+    pub caller_id: String,
+    /// Who took it.
+    pub agent: Option<AgentId>,
+    /// When it was dialed, in ms since 1970.
+    pub started_unix_ms: i64,
+    /// When it was answered.
+    pub answered_unix_ms: Option<i64>,
+    /// When it was given to the agent.
+    pub connected_unix_ms: Option<i64>,
+    /// When it ended.
+    pub ended_unix_ms: Option<i64>,
+    /// How long the person waited for an agent, in ms.
+    pub wait_ms: Option<u32>,
+    /// From the bridge to the end, in ms.
+    pub talk_ms: u64,
+    /// Bridged later than the grace.
+    pub late: bool,
+    /// How it ended; none while it lasts.
+    pub outcome: Option<Outcome>,
+    /// What the agent chose last.
+    pub disposition: Option<String>,
+    /// What the agent wrote last.
+    #[schema(value_type = String)]
+    pub note: Pii<String>,
+}
+
+/// An attempt with all that belongs to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallDetail {
+    /// The attempt.
+    #[serde(flatten)]
+    pub call: CallRecord,
+    /// Its INVITEs.
+    pub tries: Vec<TryRecord>,
+    /// What agents said of it, oldest first.
+    pub dispositions: Vec<DispositionRecord>,
+}
+
+/// One INVITE.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TryRecord {
+    /// 1 for the first.
+    pub number: u32,
+    /// Over which trunk.
+    pub trunk: TrunkId,
+    /// The number that was shown.
+    pub caller_id: String,
+    /// When it was committed, in ms since 1970.
+    pub started_unix_ms: i64,
+    /// When it was answered.
+    pub answered_unix_ms: Option<i64>,
+    /// When it ended.
+    pub ended_unix_ms: Option<i64>,
+    /// Its final status.
+    pub status: Option<u16>,
+    /// The raw Q.850 cause.
+    pub q850: Option<u16>,
+}
+
+/// What an agent said of a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DispositionRecord {
+    /// A code of the campaign.
+    pub code: String,
+    /// The agent's words.
+    #[schema(value_type = String)]
+    pub note: Pii<String>,
+    /// When, in ms since 1970.
+    pub at_unix_ms: i64,
+}
+
+/// A number that must not be called.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Suppression {
+    /// Its place in the list.
+    pub id: i64,
+    /// E.164.
+    #[schema(value_type = String)]
+    pub phone: Pii<String>,
+    /// Why.
+    pub reason: String,
+    /// Since when, in ms since 1970.
+    pub at_unix_ms: i64,
+}
+
+/// Somebody who may sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The same number as the agent's.
+    pub id: AgentId,
+    /// What is typed at sign-in; lower case.
+    pub username: String,
+    /// For screens.
+    pub name: String,
+    /// What they may do; the control API knows the roles.
+    pub role: String,
+    /// A PHC string; never leaves the server.
+    pub password_hash: Pii<String>,
+}
+
+/// Somebody to be added.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// What is typed at sign-in; stored in lower case.
+    pub username: String,
+    /// For screens.
+    pub name: String,
+    /// What they may do.
+    pub role: String,
+    /// A PHC string.
+    pub password_hash: Pii<String>,
+}
+
+/// What came of changing a refresh token for a new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// The new token is stored; the old one is used up.
+    Rotated(User),
+    /// Unknown, expired or revoked: sign in again.
+    Unknown,
+    /// It had been used before: somebody copied it. The whole family is revoked.
+    Reused(AgentId),
+}
+
+/// A try that was alive at a crash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// Which.
+    pub id: TryId,
+    /// Over which trunk.
+    pub trunk: TrunkId,
+    /// What is needed to end it, if it had been answered.
+    pub dialog: Option<Vec<u8>>,
+}
+
+/// What the store knows at start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recovered {
+    /// Every campaign with its numbers of the last 30 days.
+    pub campaigns: Vec<RestoredCampaign>,
+    /// The next campaign's id.
+    pub next_campaign: i64,
+    /// The next attempt's id.
+    pub next_attempt: i64,
+    /// Tries that were alive at the crash.
+    pub orphans: Vec<Orphan>,
+    /// Connected calls of the last day that wait for a disposition.
+    pub undisposed: Vec<Undisposed>,
+    /// Attempts that had no outcome and got `unknown_crash`.
+    pub closed: u64,
+}
+
