@@ -131,7 +131,10 @@ mod tests {
         assert!(matches!(parse(b"m=audio 99999 RTP/AVP 0"), Err(SdpError::MediaLine(_))));
         assert!(matches!(parse(b"m=audio"), Err(SdpError::MediaLine(_))));
         assert_eq!(parse(&vec![b'a'; MAX_SDP_BYTES + 1]), Err(SdpError::TooLarge));
-        assert_eq!(parse("m=audio 1 RTP/AVP 0\n".repeat(MAX_SDP_STREAMS + 1).as_bytes()), Err(SdpError::TooLarge));
+        assert_eq!(
+            parse("m=audio 1 RTP/AVP 0\n".repeat(MAX_SDP_STREAMS + 1).as_bytes()),
+            Err(SdpError::TooLarge)
+        );
         assert_eq!(parse("a=x\n".repeat(MAX_SDP_LINES + 1).as_bytes()), Err(SdpError::TooLarge));
     }
 }

@@ -75,10 +75,15 @@ mod tests {
 
     #[test]
     fn lengths_are_checked() {
-        for (profile, key, salt) in
-            [(Profile::AesCm128HmacSha1_80, 16, 12), (Profile::AeadAes128Gcm, 32, 12), (Profile::AeadAes256Gcm, 16, 12)]
-        {
-            assert!(matches!(session_keys(profile, &vec![0; key], &vec![0; salt]), Err(SrtpError::KeyLength)));
+        for (profile, key, salt) in [
+            (Profile::AesCm128HmacSha1_80, 16, 12),
+            (Profile::AeadAes128Gcm, 32, 12),
+            (Profile::AeadAes256Gcm, 16, 12),
+        ] {
+            assert!(matches!(
+                session_keys(profile, &vec![0; key], &vec![0; salt]),
+                Err(SrtpError::KeyLength)
+            ));
         }
     }
 }

@@ -168,7 +168,8 @@ impl Unprotector {
     /// Authenticates and decrypts an SRTP packet; the length of the RTP packet left at the front of `packet`. After an
     /// error the packet's bytes mean nothing.
     pub fn unprotect_rtp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
-        let plain = packet.len().checked_sub(self.rtp.profile().rtp_overhead()).ok_or(SrtpError::Malformed)?;
+        let plain =
+            packet.len().checked_sub(self.rtp.profile().rtp_overhead()).ok_or(SrtpError::Malformed)?;
         let header = rtp_header(packet.get(..plain).ok_or(SrtpError::Malformed)?)?;
         let guess = self.sources.guess(header.ssrc, header.sequence)?;
         self.rtp.open_rtp(packet, header.len, header.ssrc, guess.index)?;
@@ -178,7 +179,8 @@ impl Unprotector {
 
     /// Authenticates and decrypts an SRTCP packet; the length of the RTCP packet left at the front of `packet`.
     pub fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
-        let plain = packet.len().checked_sub(self.rtcp.profile().rtcp_overhead()).ok_or(SrtpError::Malformed)?;
+        let plain =
+            packet.len().checked_sub(self.rtcp.profile().rtcp_overhead()).ok_or(SrtpError::Malformed)?;
         let ssrc = rtcp_ssrc(packet.get(..plain).ok_or(SrtpError::Malformed)?)?;
         let word = self.rtcp.rtcp_index_word(packet).ok_or(SrtpError::Malformed)?;
         let index = u64::from(word & !E_FLAG);

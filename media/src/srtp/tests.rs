@@ -1,6 +1,6 @@
 use proptest::prelude::*;
-use rtc_crypto::providers::AwsLcRsProvider;
 use rtc_crypto::RTCCryptoProvider;
+use rtc_crypto::providers::AwsLcRsProvider;
 use rtc_srtp::context::Context;
 use rtc_srtp::protection_profile::ProtectionProfile;
 

@@ -15,7 +15,12 @@ pub(super) struct Origin {
 }
 
 /// The answer to a whole offer.
-pub(super) fn to_offer(offer: &Offer, config: &BrowserConfig, local: &Credentials, origin: &Origin) -> String {
+pub(super) fn to_offer(
+    offer: &Offer,
+    config: &BrowserConfig,
+    local: &Credentials,
+    origin: &Origin,
+) -> String {
     let first = config.candidates.first();
     let mut media: Vec<Media> = offer
         .description
@@ -24,7 +29,10 @@ pub(super) fn to_offer(offer: &Offer, config: &BrowserConfig, local: &Credential
         .map(|m| {
             // A rejected stream keeps its name (RFC 8829 §5.3.1).
             let mid = crate::sdp::attributes(&m.attributes, "mid").next();
-            Media { attributes: mid.map(|mid| Attribute::new("mid", mid)).into_iter().collect(), ..m.rejected() }
+            Media {
+                attributes: mid.map(|mid| Attribute::new("mid", mid)).into_iter().collect(),
+                ..m.rejected()
+            }
         })
         .collect();
     if let Some(stream) = media.get_mut(offer.at) {
@@ -56,13 +64,8 @@ pub(super) fn to_fragment(offer: &Offer, config: &BrowserConfig, local: &Credent
         connection: None,
         attributes,
     };
-    Description {
-        origin: None,
-        connection: None,
-        attributes: session_attributes(offer),
-        media: vec![media],
-    }
-    .to_string()
+    Description { origin: None, connection: None, attributes: session_attributes(offer), media: vec![media] }
+        .to_string()
 }
 
 fn session_attributes(offer: &Offer) -> Vec<Attribute> {
@@ -81,7 +84,9 @@ fn stream_attributes(offer: &Offer, config: &BrowserConfig, local: &Credentials)
     attributes.push(Attribute::new("setup", "passive"));
     attributes.push(Attribute::flag("rtcp-mux"));
     attributes.push(Attribute::flag(offer.media.direction.as_str()));
-    attributes.extend(formats(offer).map(|(pt, encoding)| Attribute::new("rtpmap", format!("{pt} {encoding}/8000"))));
+    attributes.extend(
+        formats(offer).map(|(pt, encoding)| Attribute::new("rtpmap", format!("{pt} {encoding}/8000"))),
+    );
     attributes.extend(offer.media.dtmf.map(|pt| Attribute::new("fmtp", format!("{pt} 0-15"))));
     attributes.push(Attribute::new("ptime", "20"));
     attributes.push(Attribute::new("msid", format!("{cname} audio")));

@@ -25,7 +25,7 @@ pub(super) struct Keys {
 /// What the endpoint wants; `Wait` comes last.
 pub(super) enum Step {
     Packet(Vec<u8>),
-    Connected(Keys),
+    Connected(Box<Keys>),
     Closed,
     Failed(Failure),
     Wait(Option<Time>),
@@ -108,7 +108,7 @@ impl DtlsLeg {
             if self.connected
                 && let Some(keys) = self.keys.take()
             {
-                return Step::Connected(keys);
+                return Step::Connected(Box::new(keys));
             }
         }
     }

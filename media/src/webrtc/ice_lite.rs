@@ -198,7 +198,8 @@ mod tests {
             assert!(ice.handle_check(Time::ZERO, address(1), &datagram).is_none());
         }
         assert!(ice.selected().is_none() && ice.last_check().is_none() && !ice.is_checked(address(1)));
-        let checked = ice.handle_check(Time::from_millis(5), address(1), &check(&ice, "theirs", true)).unwrap();
+        let checked =
+            ice.handle_check(Time::from_millis(5), address(1), &check(&ice, "theirs", true)).unwrap();
         assert!(checked.learned && checked.selected);
         assert_eq!((ice.selected(), ice.last_check()), (Some(address(1)), Some(Time::from_millis(5))));
     }

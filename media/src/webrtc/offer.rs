@@ -154,11 +154,7 @@ fn has(description: &Description, media: &Media, flag: &str) -> bool {
     description.attribute(Some(media), flag).is_some()
 }
 
-fn agreed(
-    description: &Description,
-    media: &Media,
-    ours: &[AudioCodec],
-) -> Result<BrowserMedia, OfferError> {
+fn agreed(description: &Description, media: &Media, ours: &[AudioCodec]) -> Result<BrowserMedia, OfferError> {
     let number = |codec| media.payload_types().find(|pt| media.codec(*pt) == Some(codec));
     let codecs: Vec<(u8, AudioCodec)> =
         ours.iter().filter_map(|codec| Some((number(*codec)?, *codec))).collect();

@@ -11,7 +11,7 @@ use super::answer::{self, Origin};
 use super::dtls::{DtlsLeg, Keys, Step};
 use super::ice_lite::IceLite;
 use super::identity::Identity;
-use super::offer::{BrowserMedia, Offer, OfferError, remote_ice};
+use super::offer::{BrowserMedia, Offer, OfferError, RemoteIce, remote_ice};
 use super::stun::LegTag;
 use crate::limits::{BROWSER_SETUP_TIMEOUT, CONSENT_TIMEOUT, MAX_PENDING_DATAGRAMS};
 use crate::sdp::{AudioCodec, parse};
@@ -127,7 +127,7 @@ pub struct Counters {
 enum Phase {
     /// Until the deadline, for ICE and DTLS.
     Connecting(Time),
-    Up(Keys),
+    Up(Box<Keys>),
     Ended,
 }
 
@@ -137,6 +137,8 @@ pub struct BrowserTransport {
     offer: Offer,
     origin: Origin,
     ice: IceLite,
+    /// The browser's credentials before the last restart.
+    former_ice: Option<RemoteIce>,
     /// Until the leg is over.
     dtls: Option<DtlsLeg>,
     dtls_timeout: Option<Time>,
@@ -166,6 +168,7 @@ impl BrowserTransport {
             offer,
             origin,
             ice,
+            former_ice: None,
             dtls_timeout: None,
             phase: Phase::Connecting(now + BROWSER_SETUP_TIMEOUT),
             consent_lost: false,
@@ -190,25 +193,30 @@ impl BrowserTransport {
         let description = parse(body)?;
         if description.origin.is_none() {
             let stream = description.media.first();
+            let named = |name| description.attribute(stream, name).is_some();
             return match remote_ice(&description, stream) {
-                Some(ice) if ice == self.offer.ice => Ok(None),
+                // Candidates of this session, or late ones of the session before.
+                Some(ice) if ice == self.offer.ice || self.former_ice.as_ref() == Some(&ice) => Ok(None),
                 Some(ice) => {
-                    self.ice.restart(&ice.ufrag, rng);
-                    self.offer.ice = ice;
+                    self.restart_ice(ice, rng);
                     Ok(Some(answer::to_fragment(&self.offer, &self.config, self.ice.local())))
                 }
-                None => Err(OfferError::NoIceCredentials),
+                None if named("ice-ufrag") || named("ice-pwd") => Err(OfferError::NoIceCredentials),
+                None => Ok(None),
             };
         }
         let offer = Offer::parse(body, &self.config.codecs)?;
         if offer.fingerprint != self.offer.fingerprint {
             return Err(OfferError::FingerprintChanged);
         }
-        if offer.at != self.offer.at || offer.mid() != self.offer.mid() || offer.media.codecs != self.offer.media.codecs {
+        if offer.at != self.offer.at
+            || offer.mid() != self.offer.mid()
+            || offer.media.codecs != self.offer.media.codecs
+        {
             return Err(OfferError::StreamsChanged);
         }
         if offer.ice != self.offer.ice {
-            self.ice.restart(&offer.ice.ufrag, rng);
+            self.restart_ice(offer.ice.clone(), rng);
         }
         self.offer = offer;
         self.origin.version = self.origin.version.saturating_add(1);
@@ -320,6 +328,11 @@ impl BrowserTransport {
         Output::Timeout(timeouts.into_iter().flatten().min())
     }
 
+    fn restart_ice(&mut self, theirs: RemoteIce, rng: &mut (impl CryptoRng + ?Sized)) {
+        self.ice.restart(&theirs.ufrag, rng);
+        self.former_ice = Some(std::mem::replace(&mut self.offer.ice, theirs));
+    }
+
     fn handle_stun(&mut self, now: Time, from: SocketAddr, datagram: &[u8]) {
         let Some(checked) = self.ice.handle_check(now, from, datagram) else {
             self.counters.stun_refused += 1;
@@ -421,3 +434,5 @@ impl BrowserTransport {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;

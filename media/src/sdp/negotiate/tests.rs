@@ -90,7 +90,9 @@ fn an_offer_is_answered_stream_by_stream() {
 fn a_dynamic_number_for_g711_is_used_both_ways() {
     let (answer, n) = session().answer(&body("m=audio 4000 RTP/AVP 100\na=rtpmap:100 PCMA/8000\n")).unwrap();
     assert_eq!((n.codec, n.payload_type, n.receive_payload_type), (AudioCodec::Pcma, 100, 100));
-    assert!(std::str::from_utf8(&answer).unwrap().contains("m=audio 20000 RTP/AVP 100\r\na=rtpmap:100 PCMA/8000"));
+    assert!(
+        std::str::from_utf8(&answer).unwrap().contains("m=audio 20000 RTP/AVP 100\r\na=rtpmap:100 PCMA/8000")
+    );
 }
 
 #[test]
@@ -102,7 +104,10 @@ fn what_does_not_fit_is_named() {
     assert_eq!(err("m=audio 1 RTP/AVP 0\nm=video 1 RTP/AVP 1\n"), Mismatch::Streams(2));
     assert_eq!(err("m=image 4000 udptl t38\n"), Mismatch::NoAudio);
     assert_eq!(err("m=audio 4000 RTP/SAVP 0\n"), Mismatch::Transport("RTP/SAVP".into()));
-    assert_eq!(err("m=audio 4000 RTP/AVP 18 3\n").to_string(), "no common codec: 18 3 offered, PCMU PCMA supported");
+    assert_eq!(
+        err("m=audio 4000 RTP/AVP 18 3\n").to_string(),
+        "no common codec: 18 3 offered, PCMU PCMA supported"
+    );
     assert_eq!(
         err("m=audio 4000 RTP/AVP 0\nc=IN IP4 media.example.net\n"),
         Mismatch::AddressIsName("media.example.net".into())
@@ -122,7 +127,10 @@ fn ipv6_both_ways() {
     let mut s = TrunkSession::new(4, "[2001:db8::1]:20000".parse().unwrap(), &[AudioCodec::Pcma]);
     let offer = s.offer();
     let text = std::str::from_utf8(&offer).unwrap();
-    assert!(text.contains("o=- 1 1 IN IP6 2001:db8::1\r\n") && text.contains("c=IN IP6 2001:db8::1\r\n"), "{text}");
+    assert!(
+        text.contains("o=- 1 1 IN IP6 2001:db8::1\r\n") && text.contains("c=IN IP6 2001:db8::1\r\n"),
+        "{text}"
+    );
     let mut far = TrunkSession::new(8, "[2001:db8::2]:30000".parse().unwrap(), &AudioCodec::ALL);
     let (answer, theirs) = far.answer(&offer).unwrap();
     assert_eq!(theirs.remote, "[2001:db8::1]:20000".parse().unwrap());
