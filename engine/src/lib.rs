@@ -14,6 +14,7 @@ mod outcome;
 mod output;
 mod pacing;
 mod pii;
+pub mod runtime;
 pub mod store;
 mod trunk;
 

@@ -1,0 +1,150 @@
+//! What the API holds of the engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use kraliki_time::Clock;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::store::Store;
+use crate::{AgentId, AttemptId, Command, CommandError, Event, Reply, Snapshot};
+
+/// The engine as others on this node see it: commands go in, snapshots and events come out. Cheap to clone.
+#[derive(Clone)]
+pub struct EngineHandle {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What the handles share with the runtime's loop.
+pub(super) struct Shared {
+    /// Bounded: a full queue answers `Overloaded`.
+    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) snapshot: ArcSwap<Snapshot>,
+    /// Bounded: a listener that lags is told so and takes a new snapshot.
+    pub(super) events: broadcast::Sender<Arc<Event>>,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) metrics: super::metrics::Metrics,
+}
+
+/// What a handle asks of the runtime's loop.
+pub(super) enum Request {
+    Command { command: Command, reply: oneshot::Sender<Result<Reply, CommandError>> },
+    OpenSession { agent: AgentId, offer: String, reply: oneshot::Sender<Result<OpenedSession, SessionError>> },
+    PatchSession {
+        agent: AgentId,
+        id: String,
+        body: String,
+        reply: oneshot::Sender<Result<Option<String>, SessionError>>,
+    },
+    CloseSession { agent: AgentId, id: String, reply: oneshot::Sender<Result<(), SessionError>> },
+    SipTrace { call: AttemptId, reply: oneshot::Sender<Option<String>> },
+}
+
+/// An agent's audio session that was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedSession {
+    /// Names it in later requests.
+    pub id: String,
+    /// The SDP answer.
+    pub answer: String,
+}
+
+/// Why an audio session could not be opened or changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// The browser's offer does not fit; says what is missing.
+    #[error("{0}")]
+    BadOffer(String),
+    /// No such session of this agent.
+    #[error("this audio session has ended; open a new one")]
+    NotFound,
+    /// The dialer cannot take it now; says why.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl EngineHandle {
+    /// Does what `command` says; returns when it is done and, where it must be, on disk.
+    pub async fn command(&self, command: Command) -> Result<Reply, CommandError> {
+        const RETRY: Duration = Duration::from_millis(500);
+        let overloaded = || CommandError::Overloaded(RETRY);
+        let (reply, answer) = oneshot::channel();
+        self.shared.requests.try_send(Request::Command { command, reply }).map_err(|_| overloaded())?;
+        answer.await.map_err(|_| overloaded())?
+    }
+
+    /// Everything as of at most half a second ago.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.snapshot.load_full()
+    }
+
+    /// Changes from now on. Take a snapshot after subscribing, and again when told that some were missed.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.shared.events.subscribe()
+    }
+
+    /// The store, for reading, for imports and for users.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// The wall clock, in ms since 1970.
+    pub fn wall_unix_ms(&self) -> i64 {
+        self.shared.clock.unix_ms()
+    }
+
+    /// Opens an agent's audio leg from a browser's SDP offer; an earlier leg of that agent is replaced.
+    pub async fn open_session(&self, agent: AgentId, offer: String) -> Result<OpenedSession, SessionError> {
+        self.session(|reply| Request::OpenSession { agent, offer, reply }).await?
+    }
+
+    /// An ICE restart, or trickled candidates (which need no answer).
+    pub async fn patch_session(
+        &self,
+        agent: AgentId,
+        id: &str,
+        body: String,
+    ) -> Result<Option<String>, SessionError> {
+        let id = id.to_owned();
+        self.session(|reply| Request::PatchSession { agent, id, body, reply }).await?
+    }
+
+    /// Ends an agent's audio leg.
+    pub async fn close_session(&self, agent: AgentId, id: &str) -> Result<(), SessionError> {
+        let id = id.to_owned();
+        self.session(|reply| Request::CloseSession { agent, id, reply }).await?
+    }
+
+    /// The recent SIP messages of a call as a readable ladder; none when nothing is kept of it.
+    pub async fn sip_trace(&self, call: AttemptId) -> Option<String> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.requests.try_send(Request::SipTrace { call, reply }).ok()?;
+        answer.await.ok().flatten()
+    }
+
+    /// Metrics of everything below the API, in the Prometheus text format.
+    pub fn metrics(&self) -> String {
+        self.shared.metrics.render()
+    }
+
+    /// Whether calls can be taken and made; says why not.
+    pub fn ready(&self) -> Result<(), String> {
+        let snapshot = self.snapshot();
+        if snapshot.draining {
+            return Err("shutting down".into());
+        }
+        if !snapshot.store_ok {
+            return Err("the store does not take writes".into());
+        }
+        Ok(())
+    }
+
+    async fn session<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, SessionError> {
+        let unavailable = || SessionError::Unavailable("the dialer is overloaded; try again".into());
+        let (reply, answer) = oneshot::channel();
+        self.shared.requests.try_send(request(reply)).map_err(|_| unavailable())?;
+        answer.await.map_err(|_| unavailable())
+    }
+}
