@@ -14,6 +14,7 @@ use crate::auth::Verdict;
 use crate::core::{ALLOW, Core, answer_hop, response_to};
 use crate::error::{ApiMisuse, Malformed};
 use crate::event::{AcceptFrom, Body, EndpointConfig, Event, InviteRequest, ModifyAnswer, Transmit};
+use crate::limits;
 use crate::message::{Message, Method, Name, Reason, Request, Response, Writer};
 use crate::recovery::DialogSnapshot;
 use crate::session::stray;
@@ -365,7 +366,7 @@ impl Endpoint {
                 let Some(cancel) = state.cancel() else { return };
                 (id, owner) = (cancel, Owner::Nobody);
             } else {
-                match absorb(state, &response) {
+                match absorb(now, state, &response) {
                     Absorbed::No => {}
                     Absorbed::Again(bytes, to) => {
                         core.stats.repeats.add(1);
@@ -573,20 +574,25 @@ enum Absorbed {
     Silently,
 }
 
-fn absorb(state: &ClientInvite, response: &Response) -> Absorbed {
+fn absorb(now: Time, state: &mut ClientInvite, response: &Response) -> Absorbed {
     let success = (200..300).contains(&response.status());
-    match state {
-        ClientInvite::Calling { .. } | ClientInvite::Proceeding { .. } => Absorbed::No,
-        ClientInvite::Completed { .. } if success => Absorbed::Fork,
-        ClientInvite::Completed { ack, .. } if response.status() >= 300 => Absorbed::Again(ack.clone(), None),
-        ClientInvite::Accepted { ack, to, tag, .. } if success => {
-            match response.to().and_then(|to| to.tag()).unwrap_or_default() == &tag[..] {
-                true => Absorbed::Again(ack.clone(), Some(*to)),
-                false => Absorbed::Fork,
+    let (ack, acked, to) = match state {
+        ClientInvite::Calling { .. } | ClientInvite::Proceeding { .. } => return Absorbed::No,
+        ClientInvite::Completed { .. } if success => return Absorbed::Fork,
+        ClientInvite::Completed { ack, acked, .. } if response.status() >= 300 => (ack, acked, None),
+        ClientInvite::Accepted { ack, acked, to, tag, .. } if success => {
+            if response.to().and_then(|to| to.tag()).unwrap_or_default() != &tag[..] {
+                return Absorbed::Fork;
             }
+            (ack, acked, Some(*to))
         }
-        _ => Absorbed::Silently,
+        _ => return Absorbed::Silently,
+    };
+    if now.since(*acked) < limits::ACK_GAP {
+        return Absorbed::Silently;
     }
+    *acked = now;
+    Absorbed::Again(ack.clone(), to)
 }
 
 #[cfg(test)]

@@ -45,3 +45,6 @@ pub const T1: Duration = Duration::from_millis(500);
 pub const T2: Duration = Duration::from_secs(4);
 /// RFC 3261 §17.1.2.2: how long a message stays in the network.
 pub const T4: Duration = Duration::from_secs(5);
+/// The least time between two ACKs to the same answer. Answers are sent again after T1 at the soonest; a peer that
+/// takes every ACK for a reason to answer again must not make the two of us spin.
+pub const ACK_GAP: Duration = Duration::from_millis(100);

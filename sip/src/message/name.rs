@@ -63,6 +63,7 @@ names! {
 const LONGEST: usize = 21;
 const SAME_LENGTH: usize = 8;
 
+#[allow(clippy::indexing_slicing)] // evaluated by the compiler: it would not build
 /// Table rows by the length of the long form; 255 is no row.
 static BY_LENGTH: [[u8; SAME_LENGTH]; LONGEST] = {
     let mut rows = [[255u8; SAME_LENGTH]; LONGEST];
@@ -79,6 +80,7 @@ static BY_LENGTH: [[u8; SAME_LENGTH]; LONGEST] = {
     rows
 };
 
+#[allow(clippy::indexing_slicing)] // as above
 /// Table rows by compact letter; 255 is no row.
 static BY_LETTER: [u8; 26] = {
     let mut rows = [255u8; 26];

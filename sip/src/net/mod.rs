@@ -181,7 +181,8 @@ mod tests {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let trace = runtime.block_on(us.trace(call)).unwrap();
-        assert_eq!(trace.entries.len(), 6);
+        // INVITE 100 200 ACK BYE 200, and more on a machine so slow that something is sent again.
+        assert!(trace.entries.len() >= 6);
         assert_eq!(us.stats().calls_out.get(), 1);
         let address = us.local_addresses()[0];
         us.stop();

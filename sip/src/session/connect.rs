@@ -217,7 +217,8 @@ impl Call {
             && let Kind::ClientInvite(state) = &mut txn.kind
         {
             let tag = dialog.remote_tag.clone();
-            *state = ClientInvite::Accepted { ack: ack.clone(), to: hop, tag, cancel: state.cancel() };
+            *state =
+                ClientInvite::Accepted { ack: ack.clone(), acked: now, to: hop, tag, cancel: state.cancel() };
             core.txns.timers.arm(now, invite.0, Timer::M);
         }
         core.send(now, hop, ack, Some(&mut self.trace));
@@ -240,7 +241,7 @@ impl Call {
         if let Some(txn) = core.txns.get_mut(invite)
             && let Kind::ClientInvite(state) = &mut txn.kind
         {
-            *state = ClientInvite::Completed { ack: ack.clone(), cancel: state.cancel() };
+            *state = ClientInvite::Completed { ack: ack.clone(), acked: now, cancel: state.cancel() };
             core.txns.timers.arm(now, invite.0, Timer::D);
         }
         core.send(now, hop, ack, Some(&mut self.trace));

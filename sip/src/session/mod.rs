@@ -38,7 +38,8 @@ pub(crate) struct Call {
     phase: Phase,
 }
 
-/// Where a call stands.
+/// Where a call stands. A call has a box of its own, so that one place for all phases saves an allocation.
+#[allow(clippy::large_enum_variant)]
 enum Phase {
     /// Our INVITE has no final answer yet.
     Connecting(Connecting),
@@ -173,39 +174,30 @@ impl Call {
         let owner = Owner::Call(self.key);
         let invite = method == Method::Invite;
         let txn = core.request(now, owner, hop, invite, Some(&mut self.trace), |core, branch| {
-            repeat(core, hop, sent, &method, seq, branch, name, value.as_bytes())
+            repeat(sent, seq, &core.sent_by(hop.socket), branch, (name, &value))
         });
         Some((txn.ok()?, seq))
     }
 }
 
 /// A request as it was sent, but for branch, CSeq and credentials.
-fn repeat(
-    core: &Core,
-    hop: Hop,
-    sent: &Request,
-    method: &Method,
-    seq: u32,
-    branch: &[u8],
-    name: Name,
-    value: &[u8],
-) -> Bytes {
+fn repeat(sent: &Request, seq: u32, sent_by: &[u8], branch: &[u8], credentials: (Name, &str)) -> Bytes {
     let body = sent.body();
-    let mut w = Writer::request(method, sent.uri(), body.len());
-    w.via(&core.sent_by(hop.socket), branch);
-    for (known, label, line) in sent.lines() {
-        match known {
+    let mut w = Writer::request(sent.method(), sent.uri(), body.len());
+    w.via(sent_by, branch);
+    for (name, label, line) in sent.lines() {
+        match name {
             Name::Via | Name::ContentLength | Name::ContentType => {}
             Name::CSeq => {
-                w.cseq(seq, method);
+                w.cseq(seq, sent.method());
             }
-            known if known == name => {}
+            name if name == credentials.0 => {}
             _ => {
                 w.named(label, line);
             }
         }
     }
-    w.header(name, value);
+    w.header(credentials.0, credentials.1.as_bytes());
     w.body(sent.content_type().map(|content_type| (content_type, &body[..])))
 }
 

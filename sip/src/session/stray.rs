@@ -17,7 +17,7 @@ use crate::transaction::{Hop, Owner, SpreadMap, Timer};
 #[derive(Default)]
 pub(crate) struct Strays {
     /// By a hash of Call-ID and To tag; the timer's target is its lower half.
-    known: SpreadMap<u64, (Bytes, Hop)>,
+    known: SpreadMap<u64, (Bytes, Hop, Time)>,
 }
 
 impl Strays {
@@ -57,9 +57,13 @@ pub(crate) fn clear_unknown(
 fn clear(core: &mut Core, now: Time, response: &Response, hop: Hop) -> bool {
     let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
     let key = core.hash(&[response.call_id().unwrap_or_default(), tag]) as u64;
-    if let Some((ack, hop)) = core.strays.known.get(&key).cloned() {
-        core.stats.retransmitted.add(1);
-        core.send(now, hop, ack, None);
+    if let Some((ack, hop, acked)) = core.strays.known.get_mut(&key) {
+        if now.since(*acked) >= limits::ACK_GAP {
+            *acked = now;
+            let (ack, hop) = (ack.clone(), *hop);
+            core.stats.retransmitted.add(1);
+            core.send(now, hop, ack, None);
+        }
         return false;
     }
     if core.strays.known.len() >= limits::STRAYS {
@@ -71,7 +75,7 @@ fn clear(core: &mut Core, now: Time, response: &Response, hop: Hop) -> bool {
     let called = response.to().map(|to| to.uri).unwrap_or_default();
     let dialog = Dialog::of_caller(response, local, called, seq, hop);
     let ack = write_ack(core, &dialog, seq, None);
-    core.strays.known.insert(key, (ack.clone(), dialog.hop));
+    core.strays.known.insert(key, (ack.clone(), dialog.hop, now));
     core.txns.timers.arm(now, key, Timer::Stray);
     core.stats.strays.add(1);
     core.send(now, dialog.hop, ack, None);

@@ -1,6 +1,7 @@
 //! The INVITE client transaction (RFC 3261 §17.1.1, RFC 6026 §7.2).
 
 use bytes::Bytes;
+use kraliki_time::Time;
 
 use super::{Fired, Hop, Timer, TxnId};
 
@@ -12,9 +13,9 @@ pub(crate) enum ClientInvite {
     /// A provisional answer came. With the CANCEL's transaction, once there is one: it shares the branch.
     Proceeding { request: Bytes, cancel: Option<TxnId> },
     /// A non-2xx came and was acknowledged; the ACK is kept for its retransmissions.
-    Completed { ack: Bytes, cancel: Option<TxnId> },
+    Completed { ack: Bytes, acked: Time, cancel: Option<TxnId> },
     /// A 2xx came; the ACK is kept for its retransmissions, and its To tag to tell forks from them.
-    Accepted { ack: Bytes, to: Hop, tag: Bytes, cancel: Option<TxnId> },
+    Accepted { ack: Bytes, acked: Time, to: Hop, tag: Bytes, cancel: Option<TxnId> },
 }
 
 impl ClientInvite {
