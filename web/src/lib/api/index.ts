@@ -1,0 +1,120 @@
+/** Every request that the console makes. */
+import { anonymous, json, query, request, tokens } from './client';
+import { ApiError, errorOf, NetworkError } from './problem';
+import type {
+	AgentDesk,
+	Campaign,
+	CampaignSettings,
+	CallRecord,
+	ImportReport,
+	LeadRecord,
+	LeadStatus,
+	Login,
+	NewLead,
+	Outcome,
+	Page,
+	TrunkView,
+} from './types';
+
+export { ApiError, isTransient, NetworkError } from './problem';
+export { tokens } from './client';
+
+export const auth = {
+	async login(username: string, password: string): Promise<void> {
+		const response = await anonymous('POST', '/api/auth/login', { username, password });
+		tokens.accept((await response.json()) as Login);
+	},
+	logout: () => anonymous('POST', '/api/auth/logout'),
+};
+
+export const campaigns = {
+	list: () => json<Campaign[]>('GET', '/api/campaigns'),
+	get: (id: number) => json<Campaign>('GET', `/api/campaigns/${id}`),
+	create: (settings: CampaignSettings) => json<Campaign>('POST', '/api/campaigns', settings),
+	update: (id: number, settings: CampaignSettings) => json<Campaign>('PUT', `/api/campaigns/${id}`, settings),
+	remove: (id: number) => request('DELETE', `/api/campaigns/${id}`),
+	start: (id: number) => json<Campaign>('POST', `/api/campaigns/${id}/start`),
+	pause: (id: number) => json<Campaign>('POST', `/api/campaigns/${id}/pause`),
+};
+
+export const leads = {
+	list: (
+		campaign: number,
+		filter: { status?: LeadStatus | ''; limit?: number; after?: Page<unknown>['next'] },
+	) => json<Page<LeadRecord>>('GET', `/api/campaigns/${campaign}/leads${query(filter)}`),
+	add: (campaign: number, lead: NewLead) =>
+		json<LeadRecord>('POST', `/api/campaigns/${campaign}/leads`, lead),
+	/** Streams a CSV file up; `onprogress` gets 0 to 1 while it is sent, then 1 while the server works. */
+	import: importCsv,
+};
+
+export const trunks = {
+	list: () => json<TrunkView[]>('GET', '/api/trunks'),
+};
+
+export const agent = {
+	state: () => json<AgentDesk>('GET', '/api/agent/state'),
+	set: (state: 'ready' | 'paused' | 'offline', reason?: string) =>
+		json<AgentDesk>('POST', '/api/agent/state', reason ? { state, reason } : { state }),
+	/** Opens the audio leg: an SDP offer for an answer and the place where the leg lives. */
+	async openLeg(offer: string): Promise<{ answer: string; location: string }> {
+		const raw = { type: 'application/sdp', body: offer };
+		const response = await request('POST', '/api/agent/session', { raw });
+		const location = response.headers.get('location') ?? '';
+		return { answer: await response.text(), location: new URL(location, window.location.href).pathname };
+	},
+	async restartLeg(location: string, offer: string): Promise<string> {
+		const response = await request('PATCH', location, { raw: { type: 'application/sdp', body: offer } });
+		return response.text();
+	},
+	closeLeg: (location: string) => request('DELETE', location, { keepalive: true }),
+};
+
+export const calls = {
+	list: (filter: {
+		campaign?: number;
+		agent?: number;
+		outcome?: Outcome | '';
+		limit?: number;
+		before?: Page<unknown>['next'];
+	}) => json<Page<CallRecord>>('GET', `/api/calls${query(filter)}`),
+	hangup: (id: number) => request('POST', `/api/calls/${id}/hangup`),
+	hold: (id: number, on: boolean) => request('POST', `/api/calls/${id}/hold`, { body: { on } }),
+	dtmf: (id: number, digits: string) => request('POST', `/api/calls/${id}/dtmf`, { body: { digits } }),
+	dispose: (id: number, body: { code: string; note?: string; callback_unix_ms?: number }) =>
+		request('POST', `/api/calls/${id}/disposition`, { body }),
+};
+
+async function importCsv(
+	campaign: number,
+	file: File,
+	onprogress: (sent: number) => void,
+	signal: AbortSignal,
+): Promise<ImportReport> {
+	const token = await tokens.fresh();
+	// fetch does not tell how far an upload is.
+	const xhr = new XMLHttpRequest();
+	const done = new Promise<Response>((resolve, reject) => {
+		xhr.upload.onprogress = (e) => e.lengthComputable && onprogress(e.loaded / e.total);
+		xhr.upload.onload = () => onprogress(1);
+		xhr.onload = () => {
+			const type = xhr.getResponseHeader('content-type') ?? '';
+			resolve(new Response(xhr.responseText, { status: xhr.status, headers: { 'content-type': type } }));
+		};
+		xhr.onerror = () => reject(new NetworkError('upload'));
+		xhr.onabort = () => reject(new DOMException('aborted', 'AbortError'));
+	});
+	signal.addEventListener('abort', () => xhr.abort(), { once: true });
+	xhr.open('POST', `/api/campaigns/${campaign}/leads${query({ list: file.name })}`);
+	xhr.setRequestHeader('authorization', `Bearer ${token}`);
+	xhr.setRequestHeader('content-type', 'text/csv');
+	xhr.send(file);
+	const response = await done;
+	if (!response.ok) throw await errorOf(response);
+	return (await response.json()) as ImportReport;
+}
+
+/** What a failed request says to a program: its status, or 0 when the server was not reached. */
+export function statusOf(error: unknown): number {
+	return error instanceof ApiError ? error.status : 0;
+}

@@ -1,0 +1,277 @@
+/**
+ * The server's JSON, as openapi.json describes it. Ids are integers, times are milliseconds since 1970.
+ * Written in the order of the engine's sources so that it can be compared, or generated, from that document.
+ */
+
+export type Role = 'admin' | 'manager' | 'supervisor' | 'analyst' | 'agent';
+
+export interface User {
+	id: number;
+	username: string;
+	name: string;
+	role: Role;
+}
+
+export interface Login {
+	access_token: string;
+	expires_in_s: number;
+	user: User;
+}
+
+/** RFC 9457. */
+export interface Problem {
+	type?: string;
+	title: string;
+	status: number;
+	detail?: string;
+	field?: string;
+}
+
+export const CAMPAIGN_STATUSES = ['draft', 'running', 'paused', 'completed'] as const;
+export type CampaignStatus = (typeof CAMPAIGN_STATUSES)[number];
+
+export const MODES = ['predictive', 'progressive', 'power'] as const;
+export type Mode = (typeof MODES)[number];
+
+export const OUTCOMES = [
+	'connected',
+	'abandoned',
+	'caller_hangup',
+	'no_media',
+	'machine',
+	'false_answer',
+	'busy',
+	'no_answer',
+	'congestion',
+	'cancelled',
+	'not_sent',
+	'invalid',
+	'rejected',
+	'blocked',
+	'unwanted',
+	'trunk_fault',
+	'unknown_crash',
+] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+export const AGENT_STATES = ['offline', 'ready', 'reserved', 'talking', 'hold', 'wrap_up', 'paused'] as const;
+export type AgentState = (typeof AGENT_STATES)[number];
+
+export const CALL_STATES = [
+	'dialing',
+	'ringing',
+	'detecting',
+	'waiting',
+	'talking',
+	'hold',
+	'message',
+	'ended',
+] as const;
+export type CallState = (typeof CALL_STATES)[number];
+
+export const LEAD_STATUSES = ['new', 'dialing', 'retry', 'done', 'suppressed'] as const;
+export type LeadStatus = (typeof LEAD_STATUSES)[number];
+
+export const FOLLOW_UPS = ['done', 'retry', 'suppress'] as const;
+export type FollowUp = (typeof FOLLOW_UPS)[number];
+
+export interface CallingWindow {
+	/** 1 is Monday, 7 is Sunday. */
+	days: number[];
+	/** HH:MM */
+	from: string;
+	/** HH:MM, 24:00 is midnight. */
+	to: string;
+}
+
+export interface RetryRule {
+	delay_s: number;
+	most: number;
+}
+
+export interface Disposition {
+	code: string;
+	label: string;
+	follow_up: FollowUp;
+}
+
+export interface CampaignSettings {
+	name: string;
+	description: string;
+	mode: Mode;
+	lines_per_agent: number;
+	abandonment_cap: number;
+	trunk: string;
+	caller_id: string;
+	ring_timeout_s: number;
+	grace_ms: number;
+	wrap_up_s: number;
+	calling_hours: CallingWindow[];
+	max_attempts: number;
+	retry: Partial<Record<Outcome, RetryRule>>;
+	dispositions: Disposition[];
+	country: string;
+	agents: number[];
+	priority: number;
+	abandon_message: string;
+}
+
+export interface CampaignView {
+	id: number;
+	name: string;
+	status: CampaignStatus;
+	mode: Mode;
+	hopper: number;
+	lines: number;
+	talking: number;
+	waiting: number;
+	agents: number;
+	ready: number;
+	outcomes: Partial<Record<Outcome, number>>;
+	attempts: number;
+	answered: number;
+	abandoned: number;
+	occupancy: number;
+	decision: string;
+}
+
+export interface Campaign {
+	id: number;
+	status: CampaignStatus;
+	settings: CampaignSettings;
+	live: CampaignView | null;
+}
+
+export interface LeadView {
+	id: number;
+	phone: string;
+	first_name: string;
+	last_name: string;
+	time_zone: string;
+	attempts: number;
+	custom: Record<string, string>;
+}
+
+export interface CallView {
+	id: number;
+	campaign: number;
+	state: CallState;
+	since_unix_ms: number;
+	dialed_unix_ms: number;
+	connected_unix_ms: number | null;
+	trunk: number;
+	agent: number | null;
+	outcome: Outcome | null;
+	disposition: string | null;
+	caller_id: string;
+	lead: LeadView;
+}
+
+export interface AgentView {
+	id: number;
+	name: string;
+	state: AgentState;
+	since_unix_ms: number;
+	reason: string;
+	call: number | null;
+	audio: boolean;
+	next: AgentState | null;
+	calls: number;
+}
+
+export interface AgentDesk extends AgentView {
+	current_call: CallView | null;
+}
+
+export interface TrunkView {
+	id: number;
+	name: string;
+	up: boolean;
+	channels: number;
+	max_channels: number;
+	cps: number;
+	max_cps: number;
+}
+
+export interface Snapshot {
+	at_unix_ms: number;
+	campaigns: CampaignView[];
+	agents: AgentView[];
+	calls: CallView[];
+	trunks: TrunkView[];
+	draining: boolean;
+	store_ok: boolean;
+}
+
+export type LiveEvent =
+	| ({ type: 'agent' } & AgentView)
+	| ({ type: 'call' } & CallView)
+	| ({ type: 'campaign' } & CampaignView)
+	| { type: 'campaign_deleted'; id: number }
+	| ({ type: 'trunk' } & TrunkView);
+
+export type LiveMessage = ({ type: 'snapshot' } & Snapshot) | { type: 'ping'; n: number } | LiveEvent;
+
+/** A call as it was stored. */
+export interface CallRecord {
+	id: number;
+	campaign: number;
+	lead: number;
+	phone: string;
+	first_name?: string;
+	last_name?: string;
+	agent: number | null;
+	agent_name?: string | null;
+	caller_id: string;
+	dialed_unix_ms: number;
+	connected_unix_ms: number | null;
+	ended_unix_ms: number | null;
+	talk_ms: number | null;
+	outcome: Outcome | null;
+	disposition: string | null;
+	note?: string | null;
+}
+
+/** A lead as it is stored. */
+export interface LeadRecord {
+	id: number;
+	phone: string;
+	first_name: string;
+	last_name: string;
+	time_zone: string;
+	priority: number;
+	status: LeadStatus;
+	attempts: number;
+	last_outcome: Outcome | null;
+	next_unix_ms: number | null;
+	custom: Record<string, string>;
+}
+
+export interface NewLead {
+	phone: string;
+	first_name?: string;
+	last_name?: string;
+	time_zone?: string;
+	priority?: number;
+	custom?: Record<string, string>;
+}
+
+export interface Page<T> {
+	items: T[];
+	next: number | string | null;
+}
+
+export interface ImportError {
+	line: number;
+	column: string | number | null;
+	message: string;
+}
+
+export interface ImportReport {
+	rows: number;
+	imported: number;
+	duplicates: number;
+	rejected: number;
+	errors: ImportError[];
+	errors_truncated: boolean;
+}

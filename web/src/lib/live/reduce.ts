@@ -1,0 +1,79 @@
+/** What the live socket says, applied to what is known. */
+import type { AgentView, CallView, CampaignView, LiveMessage, TrunkView } from '$lib/api/types';
+
+export interface LiveState {
+	campaigns: Map<number, CampaignView>;
+	agents: Map<number, AgentView>;
+	/** Calls in progress. */
+	calls: Map<number, CallView>;
+	trunks: Map<number, TrunkView>;
+	/** The last call of the person who watches, kept past its end for the wrap-up. */
+	mine: CallView | null;
+	draining: boolean;
+	storeOk: boolean;
+}
+
+export function emptyState(): LiveState {
+	return {
+		campaigns: new Map(),
+		agents: new Map(),
+		calls: new Map(),
+		trunks: new Map(),
+		mine: null,
+		draining: false,
+		storeOk: true,
+	};
+}
+
+const byId = <T extends { id: number }>(items: T[]): Map<number, T> =>
+	new Map(items.map((item) => [item.id, item]));
+
+/** Changes `state` by one message; `me` is the agent who watches, if one does. */
+export function reduce(state: LiveState, message: LiveMessage, me: number | null): void {
+	switch (message.type) {
+		case 'snapshot':
+			state.campaigns = byId(message.campaigns);
+			state.agents = byId(message.agents);
+			state.calls = byId(message.calls);
+			state.trunks = byId(message.trunks);
+			state.draining = message.draining;
+			state.storeOk = message.store_ok;
+			if (me !== null) state.mine = message.calls.find((call) => call.agent === me) ?? state.mine;
+			break;
+		case 'agent': {
+			const { type: _, ...agent } = message;
+			if (agent.state === 'offline') state.agents.delete(agent.id);
+			else state.agents.set(agent.id, agent);
+			break;
+		}
+		case 'call': {
+			const { type: _, ...call } = message;
+			if (call.state === 'ended') state.calls.delete(call.id);
+			else state.calls.set(call.id, call);
+			if (me !== null && call.agent === me) state.mine = call;
+			break;
+		}
+		case 'campaign': {
+			const { type: _, ...campaign } = message;
+			state.campaigns.set(campaign.id, campaign);
+			break;
+		}
+		case 'campaign_deleted':
+			state.campaigns.delete(message.id);
+			break;
+		case 'trunk': {
+			const { type: _, ...trunk } = message;
+			state.trunks.set(trunk.id, trunk);
+			break;
+		}
+		case 'ping':
+			break;
+	}
+}
+
+/** Whether a message must be on the screen at once instead of with the next batch. */
+export function isUrgent(message: LiveMessage, me: number | null): boolean {
+	if (message.type === 'snapshot') return true;
+	if (me === null) return false;
+	return (message.type === 'agent' && message.id === me) || (message.type === 'call' && message.agent === me);
+}

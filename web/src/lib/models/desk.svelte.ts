@@ -1,0 +1,250 @@
+/** The agent's desk: what the agent asks for, and what the server made of it. */
+import { agent, calls, campaigns, isTransient } from '$lib/api';
+import type { AgentDesk, AgentState, AgentView, CallView, Disposition } from '$lib/api/types';
+import { live } from '$lib/live/index.svelte';
+import { leg } from '$lib/softphone/leg.svelte';
+import { pending, type Draft } from './pending';
+import { session } from './session.svelte';
+
+/** What the desk needs to know of a campaign. */
+export interface CallForm {
+	name: string;
+	wrapUpS: number;
+	dispositions: Disposition[];
+}
+
+const RETRY_RESULT_MS = [1_000, 2_000, 5_000, 10_000];
+
+class Desk {
+	/** The state was read once. */
+	loaded = $state(false);
+	busy = $state(false);
+	error = $state.raw<unknown>(null);
+	/** The server let go of the agent (it was restarted), and the desk signed in again. */
+	restored = $state(false);
+	/** A result that the server could not take yet. */
+	unsaved = $state(0);
+	/** The call whose result the server has. */
+	savedCall = $state(0);
+	#forms = $state.raw(new Map<number, CallForm>());
+	/** The agent pressed sign-out: the session ends with the shift. */
+	leaving = $state(false);
+	/** The agent means to be at work. */
+	#onShift = false;
+	#seenSnapshots = 0;
+	#pauseReason = '';
+	#keys: Promise<void> = Promise.resolve();
+	#flushing = false;
+
+	get me(): AgentView | undefined {
+		return session.user ? live.agent(session.user.id) : undefined;
+	}
+
+	get state(): AgentState {
+		return this.me?.state ?? 'offline';
+	}
+
+	/** The call in progress, or the one whose result is due. */
+	get call(): CallView | null {
+		const id = this.me?.call;
+		return id != null && live.mine?.id === id ? live.mine : null;
+	}
+
+	form(campaign: number): CallForm | undefined {
+		return this.#forms.get(campaign);
+	}
+
+	/** Reads the state; a shift that goes on gets its audio back. */
+	async load(): Promise<void> {
+		try {
+			this.#take(await agent.state());
+			this.loaded = true;
+			void this.flush();
+			if (this.state !== 'offline') {
+				this.#onShift = true;
+				await leg.start();
+			}
+		} catch (error) {
+			this.error = error;
+		}
+	}
+
+	/** Called whenever the agent's state or the count of snapshots changes. */
+	sync(): void {
+		const fresh = live.snapshots !== this.#seenSnapshots;
+		this.#seenSnapshots = live.snapshots;
+		if (!this.loaded) return;
+		if (fresh) {
+			void this.#resync();
+		} else if (!this.me && !this.busy) {
+			this.#onShift = false;
+			void leg.stop();
+		}
+		if (this.leaving && !this.me) void this.#leave();
+	}
+
+	/** Ends the shift and the session; after the call, if there is one. */
+	async signOut(): Promise<void> {
+		if (this.me) {
+			this.leaving = true;
+			await this.offline();
+			if (this.error) this.leaving = false;
+			if (this.me) return;
+		}
+		await this.#leave();
+	}
+
+	async #leave(): Promise<void> {
+		this.leaving = false;
+		this.loaded = false;
+		this.#onShift = false;
+		this.restored = false;
+		await leg.stop();
+		await session.signOut();
+	}
+
+	/** The socket came back: whatever was missed is read again. */
+	async #resync(): Promise<void> {
+		void this.flush();
+		try {
+			if (this.#onShift && !this.me) {
+				this.#take(await agent.set('paused', 'reconnected'));
+				this.restored = true;
+				await leg.start();
+			} else if (this.me?.call != null && !this.call) {
+				this.#take(await agent.state());
+			}
+		} catch (error) {
+			this.error = error;
+		}
+	}
+
+	ready = (): Promise<void> =>
+		this.#do(async () => {
+			this.restored = false;
+			if (this.state === 'offline') {
+				this.#take(await agent.set('paused', 'sound_check'));
+				this.#onShift = true;
+			}
+			if (!(await leg.start()) || !leg.sound) return;
+			this.#take(await agent.set('ready'));
+		});
+
+	pause = (reason: string): Promise<void> =>
+		this.#do(async () => {
+			this.#pauseReason = reason;
+			this.#take(await agent.set('paused', reason));
+			this.#onShift = true;
+			await leg.start();
+		});
+
+	/** Ends the shift; during a call it takes effect after wrap-up. */
+	offline = (): Promise<void> =>
+		this.#do(async () => {
+			this.#take(await agent.set('offline'));
+			this.#onShift = false;
+			if (this.state === 'offline') await leg.stop();
+		});
+
+	hangup = (): Promise<void> => this.#do(() => this.#onCall((id) => calls.hangup(id)));
+	hold = (on: boolean): Promise<void> => this.#do(() => this.#onCall((id) => calls.hold(id, on)));
+
+	/** Sends keys one request after the other, so that they arrive as they were pressed. */
+	dtmf(digits: string): void {
+		this.#keys = this.#keys.then(() => this.#onCall((id) => calls.dtmf(id, digits))).catch(this.#show);
+	}
+
+	/** Keeps the result, sends it, and then goes on as asked. */
+	save = (draft: Draft, then: 'stay' | 'finish'): Promise<void> =>
+		this.#do(async () => {
+			pending.put({ ...draft, submitted: true });
+			await this.#send(draft);
+			if (then === 'stay' || this.state !== 'wrap_up') return;
+			const next = this.me?.next;
+			if (next === 'paused') this.#take(await agent.set('paused', this.#pauseReason));
+			else if (next === 'offline') await this.offline();
+			else this.#take(await agent.set('ready'));
+		});
+
+	/** Sends results that are still waiting for the server. */
+	async flush(): Promise<void> {
+		if (this.#flushing) return;
+		this.#flushing = true;
+		try {
+			for (let attempt = 0; ; attempt++) {
+				const waiting = pending.submitted();
+				this.unsaved = waiting.length;
+				if (waiting.length === 0 || !session.user) return;
+				for (const draft of waiting) await this.#send(draft).catch(this.#show);
+				this.unsaved = pending.submitted().length;
+				if (this.unsaved === 0) return;
+				const wait = RETRY_RESULT_MS[Math.min(attempt, RETRY_RESULT_MS.length - 1)];
+				await new Promise((resolve) => setTimeout(resolve, wait));
+			}
+		} finally {
+			this.#flushing = false;
+		}
+	}
+
+	async loadForm(campaign: number): Promise<void> {
+		if (this.#forms.has(campaign)) return;
+		try {
+			const { settings } = await campaigns.get(campaign);
+			const form = { name: settings.name, wrapUpS: settings.wrap_up_s, dispositions: settings.dispositions };
+			this.#forms = new Map(this.#forms).set(campaign, form);
+		} catch (error) {
+			this.error = error;
+		}
+	}
+
+	async #send(draft: Draft): Promise<void> {
+		const callback = draft.callback ? new Date(draft.callback).getTime() : NaN;
+		try {
+			await calls.dispose(draft.call, {
+				code: draft.code,
+				...(draft.note.trim() ? { note: draft.note.trim() } : {}),
+				...(Number.isFinite(callback) ? { callback_unix_ms: callback } : {}),
+			});
+		} catch (error) {
+			if (isTransient(error)) {
+				this.unsaved = pending.submitted().length;
+				void this.flush();
+			} else {
+				// The server will never take it like this: back to the agent.
+				pending.put({ ...draft, submitted: false });
+			}
+			throw error;
+		}
+		pending.drop(draft.call);
+		this.unsaved = pending.submitted().length;
+		this.savedCall = draft.call;
+	}
+
+	async #onCall(work: (id: number) => Promise<unknown>): Promise<void> {
+		const id = this.call?.id;
+		if (id !== undefined) await work(id);
+	}
+
+	#take({ current_call, ...view }: AgentDesk): void {
+		if (current_call !== undefined) live.setMine(current_call);
+		live.apply({ type: 'agent', ...view });
+	}
+
+	#show = (error: unknown): void => {
+		this.error = error;
+	};
+
+	async #do(work: () => Promise<void>): Promise<void> {
+		this.busy = true;
+		this.error = null;
+		try {
+			await work();
+		} catch (error) {
+			this.error = error;
+		} finally {
+			this.busy = false;
+		}
+	}
+}
+
+export const desk = new Desk();
