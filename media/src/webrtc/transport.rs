@@ -145,6 +145,7 @@ pub struct BrowserTransport {
     phase: Phase,
     consent_lost: bool,
     transmits: VecDeque<Transmit>,
+    /// Drained after each input, which leads to five at most.
     events: VecDeque<Event>,
     counters: Counters,
 }
