@@ -4,6 +4,9 @@
 //! many lines to dial ([`Pacer::decide`]). It knows one campaign and the agents who may serve it. Limits that are not
 //! pacing (hours, suppression, calls per second, channels, leads in the hopper) belong to the engine, which may dial fewer.
 
+mod budget;
+mod forecast;
+mod learned;
 mod power;
 mod predictive;
 mod progressive;

@@ -1,0 +1,229 @@
+//! What the floor teaches: how long things last, measured while they happen.
+//!
+//! A [`Lifetimes`] is a hazard table: for each age, how often a thing of that age ends, and in which of two ways.
+//! Things that still last count too (they have survived so far), so a long call is not forgotten because it has not
+//! ended. Old samples fade. A [`Drift`] notices within a minute that the floor changed, long before the table does.
+#![allow(clippy::indexing_slicing)] // Bins come from `Grid::bin`, which clamps them to the table's length.
+
+/// Ages cut into bins: of one width, or growing by a ratio.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grid {
+    first_s: f64,
+    ratio: f64,
+    bins: usize,
+}
+
+impl Grid {
+    /// Bins of one width.
+    pub(super) const fn even(width_s: f64, bins: usize) -> Self {
+        Grid { first_s: width_s, ratio: 1.0, bins }
+    }
+
+    /// Bins that grow: a call of ten minutes need not be known to the second.
+    pub(super) const fn growing(first_s: f64, ratio: f64, bins: usize) -> Self {
+        Grid { first_s, ratio, bins }
+    }
+
+    pub(super) const fn bins(&self) -> usize {
+        self.bins
+    }
+
+    /// The bin of an age; the last one holds all that is older.
+    pub(super) fn bin(&self, age_s: f64) -> usize {
+        let bin = if self.ratio == 1.0 {
+            age_s / self.first_s
+        } else if age_s < self.first_s {
+            0.0
+        } else {
+            1.0 + (age_s / self.first_s).ln() / self.ratio.ln()
+        };
+        // `as` saturates: a negative age is bin 0.
+        (bin as usize).min(self.bins - 1)
+    }
+
+    /// Where a bin begins, in seconds.
+    pub(super) fn edge(&self, bin: usize) -> f64 {
+        if self.ratio == 1.0 {
+            self.first_s * bin as f64
+        } else if bin == 0 {
+            0.0
+        } else {
+            self.first_s * self.ratio.powi(bin as i32 - 1)
+        }
+    }
+}
+
+/// How often things end at each age, per second, in either of two ways.
+pub(super) type Rates = Vec<[f64; 2]>;
+
+/// A hazard table with a memory.
+pub(super) struct Lifetimes {
+    pub(super) grid: Grid,
+    /// Ends by bin and way, in units of `weight`.
+    ends: Vec<[f64; 2]>,
+    /// What one new sample weighs; it grows, which is the same as letting the old ones fade.
+    weight: f64,
+    /// Samples after which an old one weighs 1/e.
+    memory: f64,
+}
+
+impl Lifetimes {
+    /// A table that starts from a guess: `ends[bin][way]` in samples.
+    pub(super) fn new(grid: Grid, memory: f64, prior: impl Fn(f64, f64) -> [f64; 2]) -> Self {
+        let ends = (0..grid.bins).map(|b| prior(grid.edge(b), grid.edge(b + 1))).collect();
+        Lifetimes { grid, ends, weight: 1.0, memory }
+    }
+
+    /// Something ended at this age. `haste` above 1 lets the past fade faster.
+    pub(super) fn ended(&mut self, age_s: f64, way: usize, haste: f64) {
+        self.weight *= 1.0 + haste / self.memory;
+        let bin = self.grid.bin(age_s);
+        self.ends[bin][way] += self.weight;
+        if self.weight > 1e9 {
+            for bin in &mut self.ends {
+                bin[0] /= self.weight;
+                bin[1] /= self.weight;
+            }
+            self.weight = 1.0;
+        }
+    }
+
+    /// The rates, counting those that still last (`lasting[bin]`).
+    pub(super) fn rates(&self, lasting: &[u32]) -> Rates {
+        let mut rates = vec![[0.0; 2]; self.grid.bins];
+        let mut older = 0.0; // samples that outlived the bin
+        for b in (0..self.grid.bins).rev() {
+            let [one, two] = self.ends[b];
+            let here = (one + two) / self.weight + f64::from(lasting[b]);
+            let exposure_s = (older + here / 2.0) * (self.grid.edge(b + 1) - self.grid.edge(b));
+            if exposure_s > 0.0 {
+                rates[b] = [one / self.weight / exposure_s, two / self.weight / exposure_s];
+            }
+            older += here;
+        }
+        rates
+    }
+}
+
+/// Whether ends come more or less often than the table says.
+pub(super) struct Drift {
+    seen: f64,
+    expected: f64,
+}
+
+impl Drift {
+    /// Expected ends after which old evidence is halved.
+    const HALF_LIFE: f64 = 12.0;
+    /// At this many standard deviations half of the difference is believed (in logarithms): chance alone stays
+    /// below it, a floor that halves or doubles exceeds it within half a minute.
+    const HALF_BELIEVED: f64 = 2.5;
+
+    pub(super) const fn new() -> Self {
+        Drift { seen: 0.0, expected: 0.0 }
+    }
+
+    pub(super) fn saw(&mut self) {
+        self.seen += 1.0;
+    }
+
+    /// So many ends were to be expected since the last call.
+    pub(super) fn expected(&mut self, ends: f64) {
+        self.expected += ends;
+        let keep = 0.5f64.powf(ends / Self::HALF_LIFE);
+        self.seen *= keep;
+        self.expected *= keep;
+    }
+
+    fn belief(&self) -> f64 {
+        let z = (self.seen - self.expected) / (self.expected.max(self.seen) / 2.0).max(1.0).sqrt();
+        z * z / (z * z + Self::HALF_BELIEVED * Self::HALF_BELIEVED)
+    }
+
+    /// What to multiply the table's rates by.
+    pub(super) fn factor(&self) -> f64 {
+        ((self.seen + 1.0) / (self.expected + 1.0)).powf(self.belief()).clamp(0.2, 5.0)
+    }
+
+    /// How fast the table should forget: 1 as long as it holds.
+    pub(super) fn haste(&self) -> f64 {
+        if self.belief() > 0.6 { 10.0 } else { 1.0 }
+    }
+}
+
+/// The share of a lognormal distribution below `x`.
+pub(super) fn lognormal_below(x: f64, mean: f64, cv: f64) -> f64 {
+    if x <= 0.0 {
+        return 0.0;
+    }
+    let s2 = (1.0 + cv * cv).ln();
+    normal_below((x.ln() - (mean.ln() - s2 / 2.0)) / s2.sqrt())
+}
+
+/// The share of the normal distribution below `x`, to 1e-7 (Abramowitz and Stegun 26.2.17).
+pub(super) fn normal_below(x: f64) -> f64 {
+    let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
+    let poly = t
+        * (0.319_381_530 + t * (-0.356_563_782 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
+    let tail = normal_density(x) * poly;
+    if x > 0.0 { 1.0 - tail } else { tail }
+}
+
+/// The density of the normal distribution.
+pub(super) fn normal_density(x: f64) -> f64 {
+    0.398_942_280_4 * (-x * x / 2.0).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bins_hold_their_edges() {
+        for grid in [Grid::even(0.5, 100), Grid::growing(1.0, 1.25, 40)] {
+            for b in 0..grid.bins() {
+                let middle = (grid.edge(b) + grid.edge(b + 1)) / 2.0;
+                assert_eq!(grid.bin(middle), b);
+            }
+            assert_eq!(grid.bin(-1.0), 0);
+            assert_eq!(grid.bin(1e9), grid.bins() - 1);
+        }
+    }
+
+    #[test]
+    fn rates_count_what_still_lasts() {
+        let mut calls = Lifetimes::new(Grid::even(1.0, 10), 1e6, |_, _| [0.0; 2]);
+        for _ in 0..50 {
+            calls.ended(2.5, 0, 1.0);
+        }
+        let mut lasting = vec![0; 10];
+        let alone = calls.rates(&lasting)[2][0];
+        lasting[8] = 150;
+        let beside_long_ones = calls.rates(&lasting)[2][0];
+        assert!((alone - 2.0).abs() < 0.01, "{alone}");
+        assert!((beside_long_ones - 50.0 / 175.0).abs() < 0.01, "{beside_long_ones}");
+    }
+
+    #[test]
+    fn drift_ignores_chance_and_sees_change() {
+        let mut drift = Drift::new();
+        for i in 0..200 {
+            if i % 2 == 0 {
+                drift.saw();
+            }
+            drift.expected(0.5);
+        }
+        assert!((drift.factor() - 1.0).abs() < 0.1, "{}", drift.factor());
+        for _ in 0..40 {
+            drift.saw();
+            drift.expected(0.5);
+        }
+        assert!(drift.factor() > 1.4, "{}", drift.factor());
+    }
+
+    #[test]
+    fn normal_is_the_normal() {
+        assert!((normal_below(0.0) - 0.5).abs() < 1e-6);
+        assert!((normal_below(1.96) - 0.975).abs() < 1e-4);
+        assert!((lognormal_below(1.0, 1.0, 1.0) - 0.6615).abs() < 1e-3);
+    }
+}
