@@ -1,7 +1,18 @@
 //! A list as people have it (CSV of any origin) into leads.
+//!
+//! Bytes go in by [`Csv::feed`], in pieces of any size; rows come out by [`Csv::next_row`]. Nothing is lost silently: each
+//! line with data becomes a lead or an [`ImportError`]. A reader of our own, since a general one swallows everything
+//! behind a quote that is never closed: here a broken record costs its first line, and reading goes on at the next.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use super::columns::Columns;
+use super::phone::{self, Home};
+use super::zone;
+use crate::Pii;
 
 /// A line that was not taken, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -29,4 +40,350 @@ pub struct ImportReport {
     pub errors: Vec<ImportError>,
     /// Whether there were more.
     pub errors_truncated: bool,
+}
+
+impl ImportReport {
+    /// More errors than a person reads; the counts go on.
+    const ERRORS_MOST: usize = 1_000;
+
+    pub(crate) fn reject(&mut self, error: ImportError) {
+        self.rows += 1;
+        self.rejected += 1;
+        if self.errors.len() < Self::ERRORS_MOST {
+            self.errors.push(error);
+        } else {
+            self.errors_truncated = true;
+        }
+    }
+}
+
+/// A record with its quoted line breaks: the longest that real lists have is a few kB.
+const RECORD_MOST: usize = 64 * 1024;
+/// Names and zones on an agent's screen.
+const NAME_MOST: usize = 200;
+/// Priorities: few enough that the refill may look at each (it seeks once per priority in use).
+const PRIORITY_MOST: i32 = 1_000;
+
+/// A lead that may be stored.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) phone: Pii<String>,
+    pub(crate) first_name: Pii<String>,
+    pub(crate) last_name: Pii<String>,
+    pub(crate) time_zone: String,
+    pub(crate) priority: i32,
+    pub(crate) custom: Pii<BTreeMap<String, String>>,
+}
+
+/// What a row is refused for: the field and the reason.
+pub(crate) type RowError = (&'static str, String);
+
+impl Row {
+    /// Checks what was given and fills in what can be known: the number's canonical form and its time zone.
+    pub(crate) fn check(mut self, home: Home) -> Result<Row, RowError> {
+        self.phone = phone::e164(&self.phone, home).map(Pii).map_err(|why| ("phone", why.to_owned()))?;
+        for (field, value) in [("first_name", &self.first_name), ("last_name", &self.last_name)] {
+            if value.len() > NAME_MOST {
+                return Err((field, format!("is longer than {NAME_MOST} bytes")));
+            }
+        }
+        if !(-PRIORITY_MOST..=PRIORITY_MOST).contains(&self.priority) {
+            return Err(("priority", format!("must be a whole number from -{PRIORITY_MOST} to {PRIORITY_MOST}")));
+        }
+        if self.time_zone.is_empty() {
+            self.time_zone = match zone::zones(&self.phone) {
+                [zone] => (*zone).to_owned(),
+                [] => return Err(("time_zone", "is not known for this number; give it as an IANA name, e.g. Europe/Prague".into())),
+                several => {
+                    return Err(("time_zone", format!("may be any of {} for this number; give the right one", several.join(", "))));
+                }
+            };
+        } else {
+            // The canonical spelling; a zone that cannot be looked up could never be dialed in.
+            let zone = jiff::tz::TimeZone::get(&self.time_zone).ok();
+            let Some(name) = zone.as_ref().and_then(|zone| zone.iana_name()) else {
+                return Err(("time_zone", "is not an IANA name; write e.g. America/Chicago".into()));
+            };
+            self.time_zone = name.to_owned();
+        }
+        Ok(self)
+    }
+}
+
+/// The reader.
+#[derive(Debug)]
+pub(crate) struct Csv {
+    home: Home,
+    buf: Vec<u8>,
+    /// Up to here `buf` is read.
+    at: usize,
+    /// The line at `at`, from 1.
+    line: u64,
+    eof: bool,
+    begun: bool,
+    /// Inside a line that is too long, of which only the end is of interest.
+    skipping: bool,
+    header: Option<(u8, Columns)>,
+}
+
+impl Csv {
+    pub(crate) fn new(home: Home) -> Csv {
+        Csv { home, buf: Vec::new(), at: 0, line: 1, eof: false, begun: false, skipping: false, header: None }
+    }
+
+    /// More of the file. Call `next_row` until it gives none before feeding again, so that memory stays flat.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        self.buf.drain(..self.at.min(self.buf.len()));
+        self.at = 0;
+        self.buf.extend_from_slice(bytes);
+    }
+
+    /// That was all.
+    pub(crate) fn end(&mut self) {
+        self.eof = true;
+    }
+
+    /// The next row, or why a line is none; nothing when more is to be fed. An outer error ends the import: the file
+    /// as a whole cannot be read.
+    pub(crate) fn next_row(&mut self) -> Result<Option<Result<Row, ImportError>>, ImportError> {
+        if !self.begun && !self.begin()? {
+            return Ok(None);
+        }
+        if self.header.is_none() {
+            match self.read_header()? {
+                Some(header) => self.header = Some(header),
+                None => return Ok(None),
+            }
+        }
+        let Some((separator, columns)) = &self.header else { return Ok(None) };
+        loop {
+            if self.skipping {
+                match line_end(&self.buf, self.at, self.eof) {
+                    Some(next) => {
+                        (self.at, self.skipping) = (next, false);
+                        self.line += 1;
+                    }
+                    None => {
+                        self.at = self.buf.len();
+                        return Ok(None);
+                    }
+                }
+            }
+            let line = self.line;
+            match scan(&self.buf, self.at, *separator, self.eof) {
+                Scan::More => return Ok(None),
+                Scan::Record { next, lines, fields } => {
+                    if fields.iter().all(|field| field.is_blank(&self.buf)) {
+                        (self.at, self.line) = (next, line + lines);
+                        continue;
+                    }
+                    let row = columns.read(&self.buf, &fields).and_then(|row| row.check(self.home));
+                    // A record that does not fit may have swallowed others: only its first line is given up.
+                    match row {
+                        Err(("", message)) => return Ok(Some(Err(self.give_up_line(message)))),
+                        row => {
+                            (self.at, self.line) = (next, line + lines);
+                            let error = |(field, message)| ImportError { line, column: columns.name(field), message };
+                            return Ok(Some(row.map_err(error)));
+                        }
+                    }
+                }
+                Scan::Broken(why) => return Ok(Some(Err(self.give_up_line(why.to_owned())))),
+            }
+        }
+    }
+
+    /// Passes over the current line, whatever it holds.
+    fn give_up_line(&mut self, message: String) -> ImportError {
+        let error = ImportError { line: self.line, column: String::new(), message };
+        match line_end(&self.buf, self.at, self.eof) {
+            Some(next) => {
+                self.at = next;
+                self.line += 1;
+            }
+            None => {
+                self.at = self.buf.len();
+                self.skipping = true;
+            }
+        }
+        error
+    }
+
+    /// Looks at the first bytes: a byte-order mark, or another encoding.
+    fn begin(&mut self) -> Result<bool, ImportError> {
+        if self.buf.len() < 3 && !self.eof {
+            return Ok(false);
+        }
+        self.begun = true;
+        match self.buf.as_slice() {
+            [0xef, 0xbb, 0xbf, ..] => self.at = 3,
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [_, 0, ..] | [0, ..] => {
+                return Err(self.whole("the file is UTF-16; save it as \"CSV UTF-8\" and import it again"));
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    fn read_header(&mut self) -> Result<Option<(u8, Columns)>, ImportError> {
+        loop {
+            let Some(end) = line_end(&self.buf, self.at, self.eof) else {
+                let waiting = self.buf.len() - self.at;
+                return match () {
+                    () if waiting > RECORD_MOST => Err(self.whole("the header is longer than 64 kB; is this a CSV file?")),
+                    () if self.eof => Err(self.whole("the file is empty; its first line must name the columns")),
+                    () => Ok(None),
+                };
+            };
+            let first = self.buf.get(self.at..end).unwrap_or_default();
+            if first.iter().all(u8::is_ascii_whitespace) {
+                (self.at, self.line) = (end, self.line + 1);
+                if self.eof && self.at >= self.buf.len() {
+                    return Err(self.whole("the file is empty; its first line must name the columns"));
+                }
+                continue;
+            }
+            let count = |separator| first.iter().filter(|&&b| b == separator).count();
+            let separator = [b',', b';', b'\t'].into_iter().rev().max_by_key(|&s| count(s)).unwrap_or(b',');
+            return match scan(&self.buf, self.at, separator, self.eof) {
+                Scan::More => Ok(None),
+                Scan::Broken(why) => Err(self.whole(why)),
+                Scan::Record { next, lines, fields } => {
+                    let columns = Columns::of(&self.buf, &fields).map_err(|why| self.whole(&why))?;
+                    (self.at, self.line) = (next, self.line + lines);
+                    Ok(Some((separator, columns)))
+                }
+            };
+        }
+    }
+
+    fn whole(&self, message: &str) -> ImportError {
+        ImportError { line: self.line, column: String::new(), message: message.to_owned() }
+    }
+}
+
+/// A field within the buffer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field {
+    from: usize,
+    to: usize,
+    /// Holds doubled quotes.
+    doubled: bool,
+}
+
+impl Field {
+    /// Its text, trimmed; none when it is not UTF-8.
+    pub(super) fn text(self, buf: &[u8]) -> Option<std::borrow::Cow<'_, str>> {
+        let text = std::str::from_utf8(buf.get(self.from..self.to)?).ok()?.trim();
+        Some(if self.doubled { text.replace("\"\"", "\"").into() } else { text.into() })
+    }
+
+    fn is_blank(self, buf: &[u8]) -> bool {
+        buf.get(self.from..self.to).is_none_or(|bytes| bytes.iter().all(u8::is_ascii_whitespace))
+    }
+}
+
+enum Scan {
+    /// The record's end is not here yet.
+    More,
+    Record { next: usize, lines: u64, fields: Vec<Field> },
+    Broken(&'static str),
+}
+
+/// One record from `start` (RFC 4180, and CR alone as a line end).
+fn scan(buf: &[u8], start: usize, separator: u8, eof: bool) -> Scan {
+    const OPEN: &str = "a quote is opened and not closed; close it, or write a quote inside a field twice";
+    let more = |at: usize| match () {
+        () if at - start > RECORD_MOST => Scan::Broken("the line is longer than 64 kB"),
+        () => Scan::More,
+    };
+    if start >= buf.len() {
+        return Scan::More;
+    }
+    let mut fields = Vec::new();
+    let mut lines = 0;
+    let mut at = start;
+    loop {
+        if at - start > RECORD_MOST {
+            return Scan::Broken(if lines > 0 { OPEN } else { "the line is longer than 64 kB" });
+        }
+        let rest = buf.get(at..).unwrap_or_default();
+        if rest.first() == Some(&b'"') {
+            let from = at + 1;
+            let mut doubled = false;
+            let mut from_quote = from;
+            let to = loop {
+                let tail = buf.get(from_quote..).unwrap_or_default();
+                match memchr::memchr(b'"', tail) {
+                    Some(i) if tail.get(i + 1) == Some(&b'"') => {
+                        doubled = true;
+                        from_quote += i + 2;
+                    }
+                    Some(i) if i + 1 == tail.len() && !eof => return more(buf.len()),
+                    Some(i) => break from_quote + i,
+                    None if eof || buf.len() - start > RECORD_MOST => return Scan::Broken(OPEN),
+                    None => return Scan::More,
+                }
+            };
+            lines += line_breaks(buf.get(from..to).unwrap_or_default());
+            fields.push(Field { from, to, doubled });
+            at = to + 1;
+            while buf.get(at) == Some(&b' ') {
+                at += 1;
+            }
+            match buf.get(at) {
+                None if !eof => return more(at),
+                Some(&b) if b == separator => at += 1,
+                None | Some(b'\n' | b'\r') => {
+                    return match line_end(buf, at, eof) {
+                        Some(next) => Scan::Record { next, lines: lines + 1, fields },
+                        None => more(at),
+                    };
+                }
+                Some(_) => return Scan::Broken("text follows a closing quote; write a quote inside a field twice"),
+            }
+        } else {
+            match memchr::memchr3(separator, b'\n', b'\r', rest) {
+                Some(i) if rest.get(i) == Some(&separator) => {
+                    fields.push(Field { from: at, to: at + i, doubled: false });
+                    at += i + 1;
+                }
+                Some(i) => {
+                    fields.push(Field { from: at, to: at + i, doubled: false });
+                    return match line_end(buf, at + i, eof) {
+                        Some(next) => Scan::Record { next, lines: lines + 1, fields },
+                        None => more(at),
+                    };
+                }
+                None if eof => {
+                    fields.push(Field { from: at, to: buf.len(), doubled: false });
+                    return Scan::Record { next: buf.len(), lines: lines + 1, fields };
+                }
+                None => return more(buf.len()),
+            }
+        }
+    }
+}
+
+/// The start of the next line: after LF, CR LF or CR; the end of the file ends a line that has begun.
+fn line_end(buf: &[u8], at: usize, eof: bool) -> Option<usize> {
+    let rest = buf.get(at..)?;
+    match memchr::memchr2(b'\n', b'\r', rest) {
+        Some(i) if rest.get(i) == Some(&b'\n') => Some(at + i + 1),
+        Some(i) => match rest.get(i + 1) {
+            Some(b'\n') => Some(at + i + 2),
+            Some(_) => Some(at + i + 1),
+            None => eof.then_some(buf.len()),
+        },
+        None => (eof && !rest.is_empty()).then_some(buf.len()),
+    }
+}
+
+/// Line ends inside a quoted field.
+fn line_breaks(bytes: &[u8]) -> u64 {
+    let breaks = bytes
+        .iter()
+        .enumerate()
+        .filter(|&(i, &b)| b == b'\n' || (b == b'\r' && bytes.get(i + 1) != Some(&b'\n')));
+    breaks.count() as u64
 }

@@ -1,5 +1,8 @@
 //! Leads: whom to call, and when again.
 
+pub(crate) mod zone;
+pub(crate) mod phone;
+pub(crate) mod columns;
 pub(crate) mod import;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,25 @@
 //! The engine's writes: in order, many to a transaction.
+//!
+//! One task takes whatever is queued (at most [`BATCH_MOST`]), applies it in one transaction, commits it to the disk and
+//! then answers. While the disk fails, writes with a token fail at once and those without are kept and tried again, in
+//! order. A write that can never be applied is left out alone and counted; the others go on.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use kraliki_time::Time;
+use sqlx::SqliteConnection;
+use tokio::sync::mpsc;
+
+use super::apply::{Applied, apply};
+use super::error::Fault;
+use super::limits::{
+    BACKLOG_MOST, BATCH_MOST, LAST_ATTEMPTS, PURGE_BATCH, REFILL_AGAIN_MS, RETRY_FIRST, RETRY_LAST,
+};
+use super::refill::refill;
+use super::{Inner, Store, StoreError, WriteConnection};
 use crate::{CampaignId, Lead, Write};
 
 /// One thing for the writer.
@@ -12,7 +32,7 @@ pub enum Job {
         /// What.
         write: Write,
     },
-    /// Leads that may be dialed now; answered by `Leads`.
+    /// Leads that may be dialed now; answered by exactly one `Leads`.
     Refill {
         /// Whose.
         campaign: CampaignId,
@@ -23,15 +43,16 @@ pub enum Job {
     },
 }
 
-/// What the writer has to say.
+/// What the writer has to say, in the order of the jobs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StoreEvent {
-    /// This write and all before it are on disk.
+    /// This write and all before it are on disk. A fact that can never be applied (a second outcome, an attempt that is
+    /// not there) is answered so too: it is settled, and counted in `StoreStats`.
     Committed {
         /// As given.
         token: u64,
     },
-    /// Nothing of this write is on disk.
+    /// Nothing of this write is on disk: the disk failed, or a try, a campaign or a disposition was refused.
     CommitFailed {
         /// As given.
         token: u64,
@@ -49,22 +70,310 @@ pub enum StoreEvent {
 
 /// The queue is full, or the writer is gone; the job comes back.
 #[derive(Debug)]
-pub struct QueueFull(pub Job);
+pub struct QueueFull(pub Box<Job>);
 
-/// The sending end; clones share one queue.
+/// The sending end; clones share one queue. When all are dropped the task writes what is left and ends.
 #[derive(Clone, Debug)]
-pub struct Writer {}
+pub struct Writer {
+    jobs: mpsc::Sender<(Time, Job)>,
+    inner: Arc<Inner>,
+}
+
+impl Writer {
+    /// Queues a job, without waiting.
+    pub fn try_send(&self, job: Job) -> Result<(), QueueFull> {
+        self.jobs.try_send((self.inner.clock.now(), job)).map_err(|refused| {
+            self.inner.stats.queue_full.fetch_add(1, Relaxed);
+            let (mpsc::error::TrySendError::Full((_, job)) | mpsc::error::TrySendError::Closed((_, job))) = refused;
+            QueueFull(Box::new(job))
+        })?;
+        self.inner.stats.queued.fetch_add(1, Relaxed);
+        Ok(())
+    }
+}
 
 /// The writer itself: to be spawned.
-#[derive(Debug)]
-pub struct WriterTask {}
-
-#[allow(clippy::todo, unused_variables, missing_docs)]
-impl Writer {
-    #[allow(clippy::result_large_err)]
-    pub fn try_send(&self, job: Job) -> Result<(), QueueFull> { todo!() }
+pub struct WriterTask {
+    jobs: mpsc::Receiver<(Time, Job)>,
+    inner: Arc<Inner>,
+    on_event: Box<dyn FnMut(StoreEvent) + Send>,
+    /// What the last transaction could not take and is not to be lost.
+    backlog: VecDeque<(Time, Job)>,
+    /// Failures in a row.
+    failures: u32,
+    /// Whether deleted campaigns still have leads.
+    purging: bool,
 }
-#[allow(clippy::todo, missing_docs)]
+
+impl std::fmt::Debug for WriterTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WriterTask").field("backlog", &self.backlog.len()).finish_non_exhaustive()
+    }
+}
+
 impl WriterTask {
-    pub async fn run(self) { todo!() }
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        bound: usize,
+        on_event: Box<dyn FnMut(StoreEvent) + Send>,
+    ) -> (Writer, WriterTask) {
+        let (send, jobs) = mpsc::channel(bound.max(1));
+        let writer = Writer { jobs: send, inner: Arc::clone(&inner) };
+        (writer, WriterTask { jobs, inner, on_event, backlog: VecDeque::new(), failures: 0, purging: true })
+    }
+
+    /// Until every `Writer` is dropped and all is on disk (or the disk does not take it within about 15 s).
+    pub async fn run(mut self) {
+        let mut open = true;
+        loop {
+            let mut batch: Vec<(Time, Job)> = Vec::new();
+            if self.backlog.is_empty() {
+                match self.next().await {
+                    Next::Job(job) => batch.push(job),
+                    Next::Purge => {
+                        self.purge().await;
+                        continue;
+                    }
+                    Next::Closed => return,
+                }
+            } else {
+                if !open && self.failures > LAST_ATTEMPTS {
+                    tracing::error!(writes = self.backlog.len(), "writes lost: the disk did not take them");
+                    return;
+                }
+                open = self.pause(&mut batch).await;
+                let more = BATCH_MOST.saturating_sub(batch.len()).min(self.backlog.len());
+                batch = self.backlog.drain(..more).chain(batch).collect();
+            }
+            while batch.len() < BATCH_MOST && self.backlog.is_empty() {
+                match self.jobs.try_recv() {
+                    Ok(job) => batch.push(job),
+                    Err(_) => break,
+                }
+            }
+            self.commit(batch).await;
+            let stats = &self.inner.stats;
+            stats.queued.store(self.jobs.len() as u64, Relaxed);
+            stats.backlog.store(self.backlog.len() as u64, Relaxed);
+        }
+    }
+
+    async fn next(&mut self) -> Next {
+        if self.purging {
+            match self.jobs.try_recv() {
+                Ok(job) => return Next::Job(job),
+                Err(mpsc::error::TryRecvError::Empty) => return Next::Purge,
+                Err(mpsc::error::TryRecvError::Disconnected) => return Next::Closed,
+            }
+        }
+        self.jobs.recv().await.map_or(Next::Closed, Next::Job)
+    }
+
+    /// Waits before the disk is tried again; meanwhile what has a token is turned away rather than made to wait.
+    /// Gives false once no more jobs can come.
+    async fn pause(&mut self, batch: &mut Vec<(Time, Job)>) -> bool {
+        if self.failures == 0 {
+            return true;
+        }
+        let doubled = RETRY_FIRST.saturating_mul(1 << (self.failures - 1).min(10));
+        let deadline = tokio::time::Instant::now() + doubled.min(RETRY_LAST);
+        let mut open = true;
+        loop {
+            let full = self.backlog.len() + batch.len() >= BACKLOG_MOST;
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => return open,
+                job = self.jobs.recv(), if open && !full => match job {
+                    Some(job) if keeps(&job.1) => self.backlog.push_back(job),
+                    // One with a token is the probe of the next attempt; it fails or succeeds with it.
+                    Some(job) if batch.len() < BATCH_MOST / 2 => batch.push(job),
+                    Some((_, job)) => self.fail(job),
+                    None => open = false,
+                },
+            }
+        }
+    }
+
+    /// One transaction for all of them, and the answers.
+    async fn commit(&mut self, batch: Vec<(Time, Job)>) {
+        let oldest = batch.iter().map(|&(at, _)| at).min();
+        let inner = Arc::clone(&self.inner);
+        let mut conn = inner.writer.lock().await;
+        let mut result = transact(&mut conn, &batch, false).await;
+        if result.as_ref().is_err_and(|e| e.fault() == Fault::Write) {
+            // Somebody's write is bad: again, each on its own.
+            result = transact(&mut conn, &batch, true).await;
+        }
+        drop(conn);
+        match result {
+            Ok(answers) => {
+                self.failures = 0;
+                let latency = oldest.map_or(Duration::ZERO, |at| inner.clock.now().since(at));
+                let writes = batch.iter().filter(|(_, job)| matches!(job, Job::Write { .. })).count() as u64;
+                inner.stats.committed(latency, writes);
+                for ((_, job), answer) in batch.into_iter().zip(answers) {
+                    self.answer(job, answer);
+                }
+            }
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                inner.stats.commit_failures.fetch_add(1, Relaxed);
+                tracing::error!(%error, writes = batch.len(), "commit failed");
+                for (at, job) in batch.into_iter().rev() {
+                    if keeps(&job) {
+                        self.backlog.push_front((at, job));
+                    } else {
+                        self.fail(job);
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, job: Job, answer: Answer) {
+        let stats = &self.inner.stats;
+        match (job, answer) {
+            (Job::Refill { campaign, .. }, Answer::Leads(leads, next_due_unix_ms)) => {
+                stats.refills.fetch_add(1, Relaxed);
+                (self.on_event)(StoreEvent::Leads { campaign, leads, next_due_unix_ms });
+            }
+            (job @ Job::Refill { .. }, Answer::Write(_)) => self.fail(job),
+            (Job::Write { token, write }, answer) => {
+                let applied = match answer {
+                    Answer::Write(applied) => applied,
+                    Answer::Leads(..) => Applied::Done,
+                };
+                match applied {
+                    Applied::Done => {}
+                    Applied::Purge => self.purging = true,
+                    Applied::SecondOutcome => {
+                        stats.outcomes_refused.fetch_add(1, Relaxed);
+                    }
+                    Applied::Refused => {
+                        stats.writes_refused.fetch_add(1, Relaxed);
+                        tracing::warn!(?write, "write refused");
+                    }
+                }
+                let Some(token) = token else { return };
+                let failed = applied == Applied::Refused && may_fail(&write);
+                (self.on_event)(match failed {
+                    true => StoreEvent::CommitFailed { token },
+                    false => StoreEvent::Committed { token },
+                });
+            }
+        }
+    }
+
+    /// Answers a job that the disk did not take.
+    fn fail(&mut self, job: Job) {
+        match job {
+            Job::Write { token: Some(token), .. } => (self.on_event)(StoreEvent::CommitFailed { token }),
+            Job::Write { token: None, .. } => {}
+            Job::Refill { campaign, now_unix_ms, .. } => (self.on_event)(StoreEvent::Leads {
+                campaign,
+                leads: Vec::new(),
+                next_due_unix_ms: Some(now_unix_ms.saturating_add(REFILL_AGAIN_MS)),
+            }),
+        }
+    }
+
+    /// Removes a few leads of deleted campaigns; a campaign of millions must not hold up a try.
+    async fn purge(&mut self) {
+        let store = Store { inner: Arc::clone(&self.inner) };
+        self.purging = store.write(async |conn| purge(conn).await).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "leads of a deleted campaign stay until the next start");
+            false
+        });
+    }
+}
+
+enum Next {
+    Job((Time, Job)),
+    Purge,
+    Closed,
+}
+
+enum Answer {
+    Write(Applied),
+    Leads(Vec<Lead>, Option<i64>),
+}
+
+/// Whether a job must not be lost: nobody else knows of it.
+fn keeps(job: &Job) -> bool {
+    matches!(job, Job::Write { token: None, .. })
+}
+
+/// Whether whoever waits for this write acts on a refusal. The others are facts: what cannot be applied now never can.
+fn may_fail(write: &Write) -> bool {
+    matches!(write, Write::Try(_) | Write::Campaign(_) | Write::Disposed { .. })
+}
+
+/// Applies a batch and commits it. Carefully: each write in a savepoint of its own, so that a bad one goes alone.
+async fn transact(
+    conn: &mut WriteConnection,
+    batch: &[(Time, Job)],
+    carefully: bool,
+) -> Result<Vec<Answer>, StoreError> {
+    let result = async {
+        let answers = apply_all(conn.begin().await?, batch, carefully).await?;
+        conn.commit().await?;
+        Ok(answers)
+    }
+    .await;
+    if result.is_err() {
+        conn.rollback().await;
+    }
+    result
+}
+
+async fn apply_all(
+    conn: &mut SqliteConnection,
+    batch: &[(Time, Job)],
+    carefully: bool,
+) -> Result<Vec<Answer>, StoreError> {
+    let mut answers = Vec::with_capacity(batch.len());
+    for (_, job) in batch {
+        answers.push(match job {
+            Job::Write { write, .. } if carefully => Answer::Write(apply_carefully(conn, write).await?),
+            Job::Write { write, .. } => Answer::Write(apply(conn, write).await?),
+            Job::Refill { campaign, limit, now_unix_ms } => {
+                let (leads, next_due) = refill(conn, *campaign, *limit, *now_unix_ms).await?;
+                Answer::Leads(leads, next_due)
+            }
+        });
+    }
+    Ok(answers)
+}
+
+async fn apply_carefully(conn: &mut SqliteConnection, write: &Write) -> Result<Applied, StoreError> {
+    sqlx::query("SAVEPOINT one").execute(&mut *conn).await?;
+    match apply(conn, write).await {
+        Ok(applied) => {
+            sqlx::query("RELEASE one").execute(conn).await?;
+            Ok(applied)
+        }
+        Err(error) if error.fault() == Fault::Write => {
+            tracing::error!(%error, ?write, "a write cannot be applied");
+            sqlx::query("ROLLBACK TO one").execute(&mut *conn).await?;
+            sqlx::query("RELEASE one").execute(conn).await?;
+            Ok(Applied::Refused)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes some leads of a deleted campaign. Gives whether there may be more.
+async fn purge(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+    let campaign: Option<i64> =
+        sqlx::query_scalar("SELECT id FROM campaigns WHERE deleted = 1 LIMIT 1").fetch_optional(&mut *conn).await?;
+    let Some(campaign) = campaign else { return Ok(false) };
+    let gone = sqlx::query("DELETE FROM leads WHERE id IN (SELECT id FROM leads WHERE campaign = $1 LIMIT $2)")
+        .bind(campaign)
+        .bind(PURGE_BATCH)
+        .execute(&mut *conn)
+        .await?;
+    if gone.rows_affected() == 0 {
+        sqlx::query("DELETE FROM lists WHERE campaign = $1").bind(campaign).execute(&mut *conn).await?;
+        sqlx::query("UPDATE campaigns SET deleted = 2 WHERE id = $1").bind(campaign).execute(conn).await?;
+    }
+    Ok(true)
 }

@@ -1,0 +1,183 @@
+//! Leads, calls, campaigns and the suppression list, as readers get them.
+
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+
+use super::limits::PAGE_MOST;
+use super::row::{self, call_columns, lead_columns};
+use super::{
+    CallDetail, CallFilter, CallRecord, DispositionRecord, LeadFilter, LeadRecord, Page, Store, StoreError,
+    Suppression, TryRecord, apply,
+};
+use crate::lead::phone::{Home, e164};
+use crate::{AttemptId, Campaign, CampaignId, LeadId, Pii, TrunkId};
+
+impl Store {
+    /// A lead.
+    pub async fn lead(&self, id: LeadId) -> Result<Option<LeadRecord>, StoreError> {
+        const SQL: &str = concat!("SELECT ", lead_columns!(), " FROM leads WHERE id = $1");
+        let found = sqlx::query(SQL).bind(id.0).fetch_optional(&self.inner.readers).await?;
+        found.as_ref().map(row::lead_record).transpose()
+    }
+
+    /// A campaign's leads by id.
+    pub async fn leads(&self, campaign: CampaignId, filter: LeadFilter) -> Result<Page<LeadRecord>, StoreError> {
+        let limit = page_limit(filter.limit);
+        let mut sql: QueryBuilder<Sqlite> =
+            QueryBuilder::new(concat!("SELECT ", lead_columns!(), " FROM leads WHERE campaign = "));
+        sql.push_bind(campaign.0).push(" AND id > ").push_bind(filter.after.map_or(0, |id| id.0));
+        if let Some(status) = filter.status {
+            sql.push(" AND status = ").push_bind(row::lead_status(status));
+        }
+        sql.push(" ORDER BY id LIMIT ").push_bind(i64::from(limit) + 1);
+        let rows = sql.build().fetch_all(&self.inner.readers).await?;
+        let items = rows.iter().map(row::lead_record).collect::<Result<Vec<_>, _>>()?;
+        Ok(page(items, limit, |lead| lead.id.0))
+    }
+
+    /// Calls, newest first.
+    pub async fn calls(&self, filter: CallFilter) -> Result<Page<CallRecord>, StoreError> {
+        let limit = page_limit(filter.limit);
+        let mut sql: QueryBuilder<Sqlite> =
+            QueryBuilder::new(concat!("SELECT ", call_columns!(), " FROM attempts WHERE id < "));
+        sql.push_bind(filter.before.map_or(i64::MAX, |id| id.0));
+        if let Some(campaign) = filter.campaign {
+            sql.push(" AND campaign = ").push_bind(campaign.0);
+        }
+        if let Some(agent) = filter.agent {
+            sql.push(" AND agent = ").push_bind(agent.0);
+        }
+        if let Some(outcome) = filter.outcome {
+            sql.push(" AND outcome = ").push_bind(outcome.as_str());
+        }
+        sql.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(limit) + 1);
+        let rows = sql.build().fetch_all(&self.inner.readers).await?;
+        let items = rows.iter().map(row::call).collect::<Result<Vec<_>, _>>()?;
+        Ok(page(items, limit, |call| call.id.0))
+    }
+
+    /// A call with its tries and all that was said of it.
+    pub async fn call(&self, id: AttemptId) -> Result<Option<CallDetail>, StoreError> {
+        const SQL: &str = concat!("SELECT ", call_columns!(), " FROM attempts WHERE id = $1");
+        let readers = &self.inner.readers;
+        let Some(found) = sqlx::query(SQL).bind(id.0).fetch_optional(readers).await? else { return Ok(None) };
+        let tries = sqlx::query(
+            "SELECT number, trunk, caller_id, started_unix_ms, answered_unix_ms, ended_unix_ms, status, q850 \
+             FROM tries WHERE attempt = $1 ORDER BY number",
+        )
+        .bind(id.0)
+        .fetch_all(readers)
+        .await?;
+        let dispositions =
+            sqlx::query("SELECT code, note, at_unix_ms FROM dispositions WHERE attempt = $1 ORDER BY id")
+                .bind(id.0)
+                .fetch_all(readers)
+                .await?;
+        let code = |n: Option<i64>| n.and_then(|n| u16::try_from(n).ok());
+        Ok(Some(CallDetail {
+            call: row::call(&found)?,
+            tries: tries
+                .iter()
+                .map(|r| {
+                    Ok(TryRecord {
+                        number: u32::try_from(r.try_get::<i64, _>(0)?).unwrap_or_default(),
+                        trunk: TrunkId(r.try_get(1)?),
+                        caller_id: r.try_get(2)?,
+                        started_unix_ms: r.try_get(3)?,
+                        answered_unix_ms: r.try_get(4)?,
+                        ended_unix_ms: r.try_get(5)?,
+                        status: code(r.try_get(6)?),
+                        q850: code(r.try_get(7)?),
+                    })
+                })
+                .collect::<Result<_, StoreError>>()?,
+            dispositions: dispositions
+                .iter()
+                .map(|r| {
+                    let (code, note, at_unix_ms) = (r.try_get(0)?, Pii(r.try_get(1)?), r.try_get(2)?);
+                    Ok(DispositionRecord { code, note, at_unix_ms })
+                })
+                .collect::<Result<_, StoreError>>()?,
+        }))
+    }
+
+    /// Every campaign that is not deleted, by id.
+    pub async fn campaigns(&self) -> Result<Vec<Campaign>, StoreError> {
+        sqlx::query("SELECT id, status, settings FROM campaigns WHERE deleted = 0 ORDER BY id")
+            .fetch_all(&self.inner.readers)
+            .await?
+            .iter()
+            .map(row::campaign)
+            .collect()
+    }
+
+    /// A campaign.
+    pub async fn campaign(&self, id: CampaignId) -> Result<Option<Campaign>, StoreError> {
+        sqlx::query("SELECT id, status, settings FROM campaigns WHERE id = $1 AND deleted = 0")
+            .bind(id.0)
+            .fetch_optional(&self.inner.readers)
+            .await?
+            .as_ref()
+            .map(row::campaign)
+            .transpose()
+    }
+
+    /// Puts a number on the suppression list. For a running dialer use `Command::Suppress`, which also empties the
+    /// hoppers of it and gets here by the writer.
+    pub async fn suppress(&self, phone: &str, reason: &str, at_unix_ms: i64) -> Result<(), StoreError> {
+        let phone = e164(phone, Home::new(""))
+            .map_err(|why| StoreError::Invalid { field: "phone", message: why.to_owned() })?;
+        self.write(async |conn| apply::suppress(conn, &phone, reason, at_unix_ms).await).await
+    }
+
+    /// Whether a number, E.164, is on the suppression list.
+    pub async fn is_suppressed(&self, phone: &str) -> Result<bool, StoreError> {
+        let found: Option<i64> = sqlx::query_scalar("SELECT id FROM suppressions WHERE phone = $1")
+            .bind(phone)
+            .fetch_optional(&self.inner.readers)
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// The suppression list, oldest first.
+    pub async fn suppressions(&self, after: Option<i64>, limit: u32) -> Result<Page<Suppression>, StoreError> {
+        let limit = page_limit(limit);
+        let rows =
+            sqlx::query("SELECT id, phone, reason, at_unix_ms FROM suppressions WHERE id > $1 ORDER BY id LIMIT $2")
+                .bind(after.unwrap_or_default())
+                .bind(i64::from(limit) + 1)
+                .fetch_all(&self.inner.readers)
+                .await?;
+        let items = rows
+            .iter()
+            .map(|r| {
+                let (id, phone) = (r.try_get(0)?, Pii(r.try_get(1)?));
+                Ok(Suppression { id, phone, reason: r.try_get(2)?, at_unix_ms: r.try_get(3)? })
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(page(items, limit, |row| row.id))
+    }
+}
+
+/// The lead of a number in a campaign.
+pub(super) async fn lead_by_phone(
+    conn: &mut SqliteConnection,
+    campaign: CampaignId,
+    phone: &str,
+) -> Result<Option<LeadRecord>, StoreError> {
+    const SQL: &str = concat!("SELECT ", lead_columns!(), " FROM leads WHERE phone = $1 AND campaign = $2");
+    let found = sqlx::query(SQL).bind(phone).bind(campaign.0).fetch_optional(conn).await?;
+    found.as_ref().map(row::lead_record).transpose()
+}
+
+fn page_limit(limit: u32) -> u32 {
+    limit.clamp(1, PAGE_MOST)
+}
+
+/// One row more than wanted was read, to see whether there is a next page.
+fn page<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> i64) -> Page<T> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = if more { items.last().map(id) } else { None };
+    Page { items, next }
+}

@@ -1,0 +1,45 @@
+//! Every bound of the store, each with its reason.
+
+use std::time::Duration;
+
+/// Jobs in one transaction: at 30–60 µs each a full one holds the connection for about 25 ms.
+pub(super) const BATCH_MOST: usize = 512;
+/// Writes without a token that are kept while the disk fails: about 20 MB. Beyond, the writer takes no more jobs, its
+/// queue fills up and `try_send` says so.
+pub(super) const BACKLOG_MOST: usize = 65_536;
+/// Pauses between attempts while the disk fails: the first, doubled up to the last.
+pub(super) const RETRY_FIRST: Duration = Duration::from_millis(50);
+/// A disk that has room again is used within a second.
+pub(super) const RETRY_LAST: Duration = Duration::from_secs(1);
+/// Attempts to get the backlog on disk after the last `Writer` is gone: about 15 s, so that a shutdown ends.
+pub(super) const LAST_ATTEMPTS: u32 = 20;
+/// When a refill could not be read, the engine is told to come again after this.
+pub(super) const REFILL_AGAIN_MS: i64 = 1_000;
+/// Leads in one refill.
+pub(super) const REFILL_MOST: u32 = 10_000;
+
+/// Leads in one transaction of an import: what an attempt's commit may have to wait for, about 10 ms.
+pub(super) const IMPORT_BATCH: usize = 500;
+/// Leads of a deleted campaign removed in one transaction.
+pub(super) const PURGE_BATCH: i64 = 500;
+
+/// Readers at once; SQLite reads are short, more would only share two cores.
+pub(super) const READERS: u32 = 4;
+/// A reader that gets no connection for this long gives up.
+pub(super) const READER_WAIT: Duration = Duration::from_secs(5);
+/// How long a lock of another program (a backup, a shell) is waited for.
+pub(super) const BUSY_WAIT: Duration = Duration::from_millis(500);
+/// Rows in one page.
+pub(super) const PAGE_MOST: u32 = 1_000;
+
+/// Connected calls without a disposition that are restored: a day's calls of 200 agents. The newest win.
+pub(super) const UNDISPOSED_MOST: i64 = 50_000;
+/// How far back they are looked for.
+pub(super) const UNDISPOSED_MS: i64 = 24 * 3_600_000;
+/// The ledger's period: 30 days (16 CFR 310.4(b)(4)(i)).
+pub(super) const LEDGER_MS: i64 = 30 * 24 * 3_600_000;
+
+/// Two tabs of one browser may refresh with the same token at once; later than this it counts as stolen.
+pub(super) const REUSE_GRACE_MS: i64 = 10_000;
+/// A user's name, role or sign-in name.
+pub(super) const NAME_MOST: usize = 200;

@@ -1,0 +1,135 @@
+//! After a start: what a crash left open is closed, and the engine gets what it must know.
+
+use std::collections::BTreeMap;
+
+use sqlx::{Row, SqliteConnection};
+
+use super::limits::{LEDGER_MS, UNDISPOSED_MOST, UNDISPOSED_MS};
+use super::{Orphan, Recovered, StoreError, row};
+use crate::{AgentId, AttemptId, CampaignId, LeadId, Outcome, Pii, RestoredCampaign, TrunkId, TryId, Undisposed};
+
+/// In one transaction: a crash in the middle of it starts it anew.
+pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Result<Recovered, StoreError> {
+    let orphans = orphans(conn).await?;
+    let closed = close_attempts(conn, now_unix_ms).await?;
+    let ledger = ledger(conn, now_unix_ms).await?;
+    let rows = sqlx::query("SELECT id, status, settings FROM campaigns WHERE deleted = 0 ORDER BY id")
+        .fetch_all(&mut *conn)
+        .await?;
+    let mut campaigns = Vec::with_capacity(rows.len());
+    for campaign in &rows {
+        let campaign = row::campaign(campaign)?;
+        let (answered, abandoned) = ledger.get(&campaign.id).copied().unwrap_or_default();
+        campaigns.push(RestoredCampaign { campaign, answered, abandoned });
+    }
+    let undisposed = undisposed(conn, now_unix_ms).await?;
+    let next_campaign = sqlx::query_scalar::<_, i64>("SELECT coalesce(max(id), 0) + 1 FROM campaigns")
+        .fetch_one(&mut *conn)
+        .await?;
+    let next_attempt =
+        sqlx::query_scalar::<_, i64>("SELECT coalesce(max(id), 0) + 1 FROM attempts").fetch_one(conn).await?;
+    Ok(Recovered { campaigns, next_campaign, next_attempt, orphans, undisposed, closed })
+}
+
+/// Tries without an end, of attempts without an outcome: at most as many as there were lines.
+async fn orphans(conn: &mut SqliteConnection) -> Result<Vec<Orphan>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT t.attempt, t.number, t.trunk, t.dialog FROM attempts a JOIN tries t ON t.attempt = a.id \
+         WHERE a.outcome IS NULL AND t.ended_unix_ms IS NULL ORDER BY t.attempt, t.number",
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|r| {
+            let number = u32::try_from(r.try_get::<i64, _>(1)?).unwrap_or_default();
+            Ok(Orphan {
+                id: TryId { attempt: AttemptId(r.try_get(0)?), number },
+                trunk: TrunkId(r.try_get(2)?),
+                dialog: r.try_get(3)?,
+            })
+        })
+        .collect()
+}
+
+async fn close_attempts(conn: &mut SqliteConnection, now_unix_ms: i64) -> Result<u64, StoreError> {
+    let open: Vec<(i64, i64)> =
+        sqlx::query_as("SELECT lead, crash_retry_unix_ms FROM attempts WHERE outcome IS NULL")
+            .fetch_all(&mut *conn)
+            .await?;
+    let crash = Outcome::UnknownCrash.as_str();
+    for (lead, retry_unix_ms) in open {
+        // Only a lead that is still on the line: a disposition given during the call stands.
+        sqlx::query(
+            "UPDATE leads SET status = 'retry', attempts = attempts + 1, last_outcome = $1, \
+             repeats = CASE WHEN last_outcome = $1 THEN repeats + 1 ELSE 1 END, \
+             next_unix_ms = CASE WHEN next_unix_ms > $2 THEN next_unix_ms ELSE $2 END \
+             WHERE id = $3 AND status = 'dialing'",
+        )
+        .bind(crash)
+        .bind(retry_unix_ms)
+        .bind(lead)
+        .execute(&mut *conn)
+        .await?;
+    }
+    sqlx::query(
+        "UPDATE tries SET ended_unix_ms = $1, dialog = NULL WHERE ended_unix_ms IS NULL \
+         AND attempt IN (SELECT id FROM attempts WHERE outcome IS NULL)",
+    )
+    .bind(now_unix_ms)
+    .execute(&mut *conn)
+    .await?;
+    let closed = sqlx::query("UPDATE attempts SET outcome = $1, ended_unix_ms = $2 WHERE outcome IS NULL")
+        .bind(crash)
+        .bind(now_unix_ms)
+        .execute(conn)
+        .await?;
+    Ok(closed.rows_affected())
+}
+
+/// Calls that a person answered, and those of them that were abandoned, by campaign. A call that was answered when we
+/// crashed counts as a person's, and as abandoned unless an agent had it: the doubt is ours to bear.
+async fn ledger(
+    conn: &mut SqliteConnection,
+    now_unix_ms: i64,
+) -> Result<BTreeMap<CampaignId, (u64, u64)>, StoreError> {
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT campaign, count(*), sum(CASE WHEN outcome = 'abandoned' OR late <> 0 \
+         OR (outcome = 'unknown_crash' AND connected_unix_ms IS NULL) THEN 1 ELSE 0 END) \
+         FROM attempts WHERE answered_unix_ms >= $1 \
+         AND outcome IN ('connected', 'abandoned', 'caller_hangup', 'unknown_crash') GROUP BY campaign",
+    )
+    .bind(now_unix_ms.saturating_sub(LEDGER_MS))
+    .fetch_all(conn)
+    .await?;
+    let unsigned = |n: i64| u64::try_from(n).unwrap_or_default();
+    Ok(rows.into_iter().map(|(c, all, bad)| (CampaignId(c), (unsigned(all), unsigned(bad)))).collect())
+}
+
+async fn undisposed(conn: &mut SqliteConnection, now_unix_ms: i64) -> Result<Vec<Undisposed>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT a.id, a.campaign, a.lead, a.phone, a.agent, l.attempts, l.repeats, l.last_outcome \
+         FROM attempts a JOIN leads l ON l.id = a.lead \
+         WHERE a.connected_unix_ms >= $1 AND a.disposition IS NULL AND a.agent IS NOT NULL \
+         ORDER BY a.connected_unix_ms DESC LIMIT $2",
+    )
+    .bind(now_unix_ms.saturating_sub(UNDISPOSED_MS))
+    .bind(UNDISPOSED_MOST)
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|r| {
+            let small = |n: i64| u32::try_from(n).unwrap_or_default();
+            let in_a_row = r.try_get::<Option<&str>, _>(7)? == Some(Outcome::Connected.as_str());
+            Ok(Undisposed {
+                attempt: AttemptId(r.try_get(0)?),
+                campaign: CampaignId(r.try_get(1)?),
+                lead: LeadId(r.try_get(2)?),
+                phone: Pii(r.try_get(3)?),
+                agent: AgentId(r.try_get(4)?),
+                attempts: small(r.try_get(5)?),
+                // A call that the crash ended was connected too.
+                repeats: if in_a_row { small(r.try_get(6)?) } else { 1 },
+            })
+        })
+        .collect()
+}

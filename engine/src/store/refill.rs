@@ -1,0 +1,82 @@
+//! Which leads to dial next.
+
+use sqlx::{Row, SqliteConnection};
+
+use super::StoreError;
+use super::limits::REFILL_MOST;
+use super::row::{self, lead_columns};
+use crate::{CampaignId, Lead};
+
+/// Leads that may be dialed now, best first: by priority, then by time, then by id. When there are none: when the next
+/// one is due, or nothing when no lead is left.
+///
+/// Goes down the priorities in use and reads each one's due leads from the index `leads_ready`, so that nothing is
+/// sorted and leads that wait for their time are not passed over one by one.
+pub(super) async fn refill(
+    conn: &mut SqliteConnection,
+    campaign: CampaignId,
+    limit: u32,
+    now_unix_ms: i64,
+) -> Result<(Vec<Lead>, Option<i64>), StoreError> {
+    let limit = limit.min(REFILL_MOST);
+    let mut leads = Vec::new();
+    let mut next_due: Option<i64> = None;
+    let mut below = i64::MAX;
+    while let Some(priority) = next_priority(conn, campaign, below).await? {
+        below = priority;
+        let left = i64::from(limit).saturating_sub_unsigned(leads.len() as u64);
+        let rows = sqlx::query(DUE)
+            .bind(campaign.0)
+            .bind(priority)
+            .bind(now_unix_ms)
+            .bind(left)
+            .fetch_all(&mut *conn)
+            .await?;
+        for due in &rows {
+            leads.push(row::lead(due)?);
+        }
+        if leads.len() as u64 >= u64::from(limit) {
+            break;
+        }
+        if leads.is_empty() {
+            let next = sqlx::query(LATER)
+                .bind(campaign.0)
+                .bind(priority)
+                .bind(now_unix_ms)
+                .fetch_optional(&mut *conn)
+                .await?;
+            if let Some(next) = next {
+                let next = next.try_get(0)?;
+                next_due = Some(next_due.map_or(next, |due: i64| due.min(next)));
+            }
+        }
+    }
+    if !leads.is_empty() {
+        next_due = None;
+    }
+    Ok((leads, next_due))
+}
+
+async fn next_priority(
+    conn: &mut SqliteConnection,
+    campaign: CampaignId,
+    below: i64,
+) -> Result<Option<i64>, StoreError> {
+    Ok(sqlx::query_scalar(PRIORITY).bind(campaign.0).bind(below).fetch_optional(conn).await?)
+}
+
+pub(super) const PRIORITY: &str = "SELECT priority FROM leads \
+    WHERE campaign = $1 AND status IN ('new', 'retry') AND priority < $2 ORDER BY priority DESC LIMIT 1";
+
+/// Suppression shows in the status; the list is asked again all the same, before somebody is called who must not be.
+pub(super) const DUE: &str = concat!(
+    "SELECT ",
+    lead_columns!(),
+    " FROM leads WHERE campaign = $1 AND status IN ('new', 'retry') AND priority = $2 AND next_unix_ms <= $3 \
+     AND NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = leads.phone) \
+     ORDER BY next_unix_ms, id LIMIT $4"
+);
+
+pub(super) const LATER: &str = "SELECT next_unix_ms FROM leads \
+    WHERE campaign = $1 AND status IN ('new', 'retry') AND priority = $2 AND next_unix_ms > $3 \
+    ORDER BY next_unix_ms LIMIT 1";

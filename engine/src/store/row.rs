@@ -1,0 +1,154 @@
+//! Between rows and types.
+
+use std::collections::BTreeMap;
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{CallRecord, LeadRecord, StoreError};
+use crate::{
+    AgentId, AttemptId, Campaign, CampaignId, CampaignStatus, Lead, LeadId, LeadStatus, ListId, Outcome, Pii,
+};
+
+pub(super) const fn lead_status(status: LeadStatus) -> &'static str {
+    match status {
+        LeadStatus::New => "new",
+        LeadStatus::Dialing => "dialing",
+        LeadStatus::Retry => "retry",
+        LeadStatus::Done => "done",
+        LeadStatus::Suppressed => "suppressed",
+    }
+}
+
+fn read_lead_status(text: &str) -> Result<LeadStatus, StoreError> {
+    [LeadStatus::New, LeadStatus::Dialing, LeadStatus::Retry, LeadStatus::Done, LeadStatus::Suppressed]
+        .into_iter()
+        .find(|&status| lead_status(status) == text)
+        .ok_or(StoreError::Corrupt { what: "lead status" })
+}
+
+pub(super) const fn campaign_status(status: CampaignStatus) -> &'static str {
+    match status {
+        CampaignStatus::Draft => "draft",
+        CampaignStatus::Running => "running",
+        CampaignStatus::Paused => "paused",
+        CampaignStatus::Completed => "completed",
+    }
+}
+
+fn read_campaign_status(text: &str) -> Result<CampaignStatus, StoreError> {
+    [CampaignStatus::Draft, CampaignStatus::Running, CampaignStatus::Paused, CampaignStatus::Completed]
+        .into_iter()
+        .find(|&status| campaign_status(status) == text)
+        .ok_or(StoreError::Corrupt { what: "campaign status" })
+}
+
+/// An unsigned count as a column; nothing that is counted gets near the limit.
+pub(super) fn count(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn small(n: i64) -> u32 {
+    u32::try_from(n.max(0)).unwrap_or(u32::MAX)
+}
+
+fn outcome(text: Option<&str>) -> Result<Option<Outcome>, StoreError> {
+    text.map(|t| Outcome::parse(t).ok_or(StoreError::Corrupt { what: "outcome" })).transpose()
+}
+
+/// Further columns; an empty text stands for none.
+pub(super) fn custom_text(custom: &BTreeMap<String, String>) -> String {
+    if custom.is_empty() { String::new() } else { serde_json::to_string(custom).unwrap_or_default() }
+}
+
+fn custom(text: &str) -> Result<BTreeMap<String, String>, StoreError> {
+    if text.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    serde_json::from_str(text).map_err(|_| StoreError::Corrupt { what: "custom field" })
+}
+
+/// The columns of `lead` and `lead_record`, in their order.
+macro_rules! lead_columns {
+    () => {
+        "id, campaign, list, phone, time_zone, priority, attempts, last_outcome, repeats, first_name, last_name, \
+         custom, status, next_unix_ms"
+    };
+}
+pub(super) use lead_columns;
+
+pub(super) fn lead_record(row: &SqliteRow) -> Result<LeadRecord, StoreError> {
+    Ok(LeadRecord {
+        id: LeadId(row.try_get(0)?),
+        campaign: CampaignId(row.try_get(1)?),
+        list: ListId(row.try_get(2)?),
+        phone: Pii(row.try_get(3)?),
+        time_zone: row.try_get(4)?,
+        priority: i32::try_from(row.try_get::<i64, _>(5)?).unwrap_or_default(),
+        attempts: small(row.try_get(6)?),
+        last_outcome: outcome(row.try_get(7)?)?,
+        repeats: small(row.try_get(8)?),
+        first_name: Pii(row.try_get(9)?),
+        last_name: Pii(row.try_get(10)?),
+        custom: Pii(custom(row.try_get(11)?)?),
+        status: read_lead_status(row.try_get(12)?)?,
+        next_unix_ms: row.try_get(13)?,
+    })
+}
+
+pub(super) fn lead(row: &SqliteRow) -> Result<Lead, StoreError> {
+    let record = lead_record(row)?;
+    Ok(Lead {
+        id: record.id,
+        campaign: record.campaign,
+        list: record.list,
+        phone: record.phone,
+        time_zone: record.time_zone,
+        priority: record.priority,
+        attempts: record.attempts,
+        last_outcome: record.last_outcome,
+        repeats: record.repeats,
+        first_name: record.first_name,
+        last_name: record.last_name,
+        custom: record.custom,
+    })
+}
+
+/// The columns of `call`, in its order.
+macro_rules! call_columns {
+    () => {
+        "id, campaign, lead, phone, caller_id, agent, started_unix_ms, answered_unix_ms, connected_unix_ms, \
+         ended_unix_ms, wait_ms, talk_ms, late, outcome, disposition, note"
+    };
+}
+pub(super) use call_columns;
+
+pub(super) fn call(row: &SqliteRow) -> Result<CallRecord, StoreError> {
+    Ok(CallRecord {
+        id: AttemptId(row.try_get(0)?),
+        campaign: CampaignId(row.try_get(1)?),
+        lead: LeadId(row.try_get(2)?),
+        phone: Pii(row.try_get(3)?),
+        caller_id: row.try_get(4)?,
+        agent: row.try_get::<Option<i64>, _>(5)?.map(AgentId),
+        started_unix_ms: row.try_get(6)?,
+        answered_unix_ms: row.try_get(7)?,
+        connected_unix_ms: row.try_get(8)?,
+        ended_unix_ms: row.try_get(9)?,
+        wait_ms: row.try_get::<Option<i64>, _>(10)?.map(small),
+        talk_ms: u64::try_from(row.try_get::<i64, _>(11)?).unwrap_or_default(),
+        late: row.try_get::<i64, _>(12)? != 0,
+        outcome: outcome(row.try_get(13)?)?,
+        disposition: row.try_get(14)?,
+        note: Pii(row.try_get(15)?),
+    })
+}
+
+pub(super) fn campaign(row: &SqliteRow) -> Result<Campaign, StoreError> {
+    Ok(Campaign {
+        id: CampaignId(row.try_get(0)?),
+        status: read_campaign_status(row.try_get(1)?)?,
+        settings: serde_json::from_str(row.try_get(2)?)
+            .map_err(|_| StoreError::Corrupt { what: "campaign's settings" })?,
+    })
+}
