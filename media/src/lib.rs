@@ -1,1 +1,32 @@
-//! Kraliki Voice.
+//! The audio of Kraliki Voice: RTP, session descriptions, WebRTC, relay, prompts. It knows nothing of SIP dialogs,
+//! campaigns or HTTP.
+//!
+//! **Drive contract.** A relay core holds the legs of one shard and the bridges between them. It has no socket, clock
+//! or thread: datagrams and commands go in by `handle_*(now, …)`, and after each input its `poll_*` is drained until
+//! it gives nothing more; `timeout()` says when it wants to be woken. The threads and sockets around it stand in
+//! `net/`, and [`Media::start`] starts them.
+
+mod audio;
+mod bridge;
+mod codec;
+mod dtmf;
+mod error;
+mod event;
+mod leg;
+mod limits;
+mod net;
+mod play;
+mod quality;
+mod relay;
+mod rtcp;
+mod rtp;
+pub mod sdp;
+pub mod srtp;
+pub mod webrtc;
+
+pub use audio::{Audio, Tone, Voice, WavError};
+pub use dtmf::Digit;
+pub use error::{MediaError, StartError};
+pub use event::{DownReason, LegId, MediaEvent};
+pub use leg::Learn;
+pub use quality::{LegCounters, mos};

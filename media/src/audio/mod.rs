@@ -1,0 +1,131 @@
+//! Sound to be played: samples at 8 kHz, made or read once and shared by every leg that plays them.
+
+mod speech;
+mod tone;
+mod wav;
+
+pub use speech::Voice;
+pub use tone::Tone;
+pub use wav::WavError;
+
+pub(crate) use tone::{digit_tone, sine};
+
+use std::time::Duration;
+
+use crate::codec::SAMPLE_RATE_HZ;
+use crate::limits::AUDIO_SAMPLES;
+use crate::sdp::AudioCodec;
+
+/// A piece of sound. It is kept as samples and in both laws, so that playing it is a copy; share it by `Arc`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Audio {
+    samples: Box<[i16]>,
+    pcmu: Box<[u8]>,
+    pcma: Box<[u8]>,
+}
+
+impl Audio {
+    /// Sound from samples at 8 kHz; what is beyond ten minutes is cut.
+    pub fn from_samples(mut samples: Vec<i16>) -> Audio {
+        samples.truncate(AUDIO_SAMPLES);
+        let encode = |codec: AudioCodec| {
+            let mut bytes = vec![0; samples.len()].into_boxed_slice();
+            codec.coder().encode(&samples, &mut bytes);
+            bytes
+        };
+        Audio {
+            pcmu: encode(AudioCodec::Pcmu),
+            pcma: encode(AudioCodec::Pcma),
+            samples: samples.into_boxed_slice(),
+        }
+    }
+
+    /// Reads a WAV file: one channel, 8 or 16 kHz, 16-bit PCM, µ-law or A-law.
+    pub fn from_wav(file: &[u8]) -> Result<Audio, WavError> {
+        wav::read(file).map(Audio::from_samples)
+    }
+
+    /// Silence.
+    pub fn silence(duration: Duration) -> Audio {
+        Audio::from_samples(vec![0; samples_of(duration)])
+    }
+
+    /// The short sound that tells an agent of a call.
+    pub fn beep() -> Audio {
+        Tone::sine(1_000, 8_000).render(Duration::from_millis(160))
+    }
+
+    /// Something like speech: syllables, words and pauses of the given voice. The same voice says the same.
+    pub fn speech(voice: Voice, duration: Duration) -> Audio {
+        Audio::from_samples(speech::speak(voice, samples_of(duration)))
+    }
+
+    /// A voicemail greeting: some seconds of speech, a pause, and the beep of 1 kHz.
+    pub fn voicemail_greeting(voice: Voice) -> Audio {
+        let mut samples = speech::speak(voice, samples_of(Duration::from_millis(5_500)));
+        samples.extend(std::iter::repeat_n(0, samples_of(Duration::from_millis(600))));
+        samples.extend_from_slice(Tone::sine(1_000, 9_000).render(Duration::from_millis(500)).samples());
+        Audio::from_samples(samples)
+    }
+
+    /// Its samples at 8 kHz.
+    pub fn samples(&self) -> &[i16] {
+        &self.samples
+    }
+
+    /// How long it plays.
+    pub fn duration(&self) -> Duration {
+        Duration::from_micros(self.samples.len() as u64 * 1_000_000 / u64::from(SAMPLE_RATE_HZ))
+    }
+
+    /// Its bytes in a codec.
+    pub(crate) fn encoded(&self, codec: AudioCodec) -> &[u8] {
+        match codec {
+            AudioCodec::Pcmu => &self.pcmu,
+            AudioCodec::Pcma => &self.pcma,
+        }
+    }
+}
+
+impl std::fmt::Debug for Audio {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Audio").field("duration", &self.duration()).finish_non_exhaustive()
+    }
+}
+
+fn samples_of(duration: Duration) -> usize {
+    let samples = duration.as_millis() * u128::from(SAMPLE_RATE_HZ) / 1_000;
+    usize::try_from(samples).unwrap_or(AUDIO_SAMPLES).min(AUDIO_SAMPLES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_greeting_ends_with_its_beep() {
+        let greeting = Audio::voicemail_greeting(Voice::new(3));
+        let samples = greeting.samples();
+        let beep = &samples[samples.len() - 3_000..];
+        let pause = &samples[samples.len() - 8_000..samples.len() - 4_200];
+        assert!(energy(beep) > 1e6);
+        assert!(energy(pause) < 1.0);
+    }
+
+    #[test]
+    fn both_laws_hold_the_same_sound() {
+        let audio = Audio::beep();
+        assert_eq!(audio.duration(), Duration::from_millis(160));
+        for codec in AudioCodec::ALL {
+            let mut back = vec![0; audio.samples().len()];
+            codec.coder().decode(audio.encoded(codec), &mut back);
+            for (a, b) in back.iter().zip(audio.samples()) {
+                assert!((i32::from(*a) - i32::from(*b)).abs() <= 512);
+            }
+        }
+    }
+
+    pub(super) fn energy(samples: &[i16]) -> f64 {
+        samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / samples.len().max(1) as f64
+    }
+}

@@ -1,0 +1,183 @@
+//! WAV files, as prompts are uploaded: one channel, 8 or 16 kHz, 16-bit PCM or G.711.
+
+use crate::codec::SAMPLE_RATE_HZ;
+use crate::limits::WAV_BYTES;
+use crate::sdp::AudioCodec;
+
+/// Why a WAV file cannot be played.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WavError {
+    /// It is no WAV file, or cut off in its headers.
+    #[error("not a WAV file")]
+    NotWav,
+    /// Longer than ten minutes.
+    #[error("the file is longer than ten minutes")]
+    TooLong,
+    /// A format that is not read.
+    #[error(
+        "unsupported format (tag {tag}, {channels} channels, {rate_hz} Hz, {bits} bits): \
+         use one channel, 8 or 16 kHz, 16-bit PCM, A-law or u-law"
+    )]
+    Unsupported {
+        /// The format tag: 1 is PCM, 6 A-law, 7 µ-law.
+        tag: u16,
+        /// Channels.
+        channels: u16,
+        /// Sample rate.
+        rate_hz: u32,
+        /// Bits in a sample.
+        bits: u16,
+    },
+}
+
+#[derive(Clone, Copy)]
+struct Format {
+    tag: u16,
+    channels: u16,
+    rate_hz: u32,
+    bits: u16,
+}
+
+/// The samples of a file, at 8 kHz.
+pub(super) fn read(file: &[u8]) -> Result<Vec<i16>, WavError> {
+    if file.len() > WAV_BYTES {
+        return Err(WavError::TooLong);
+    }
+    let (riff, mut rest) = file.split_at_checked(12).ok_or(WavError::NotWav)?;
+    if !riff.starts_with(b"RIFF") || !riff.ends_with(b"WAVE") {
+        return Err(WavError::NotWav);
+    }
+    let mut format = None;
+    while let Some((head, body)) = rest.split_first_chunk::<8>() {
+        let [id @ .., l0, l1, l2, l3] = *head;
+        let len = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).unwrap_or(usize::MAX);
+        // Programs that write as they record leave the length at its greatest: take what is there.
+        let chunk = body.get(..len).unwrap_or(body);
+        match &id {
+            b"fmt " => format = Some(read_format(chunk).ok_or(WavError::NotWav)?),
+            b"data" => return read_samples(format.ok_or(WavError::NotWav)?, chunk),
+            _ => {}
+        }
+        // Chunks start at even places.
+        rest = body.get(len.saturating_add(len & 1)..).unwrap_or_default();
+    }
+    Err(WavError::NotWav)
+}
+
+fn read_format(chunk: &[u8]) -> Option<Format> {
+    let u16_at = |at: usize| Some(u16::from_le_bytes(*chunk.get(at..)?.first_chunk()?));
+    let rate_hz = u32::from_le_bytes(*chunk.get(4..)?.first_chunk()?);
+    let mut tag = u16_at(0)?;
+    if tag == 0xfffe {
+        // WAVE_FORMAT_EXTENSIBLE: the tag stands in front of the sub-format's GUID.
+        tag = u16_at(24)?;
+    }
+    Some(Format { tag, channels: u16_at(2)?, rate_hz, bits: u16_at(14)? })
+}
+
+fn read_samples(format: Format, data: &[u8]) -> Result<Vec<i16>, WavError> {
+    let law = |codec: AudioCodec| {
+        let mut samples = vec![0; data.len()];
+        codec.coder().decode(data, &mut samples);
+        samples
+    };
+    let samples = match (format.tag, format.channels, format.bits) {
+        (1, 1, 16) => data.as_chunks().0.iter().map(|pair| i16::from_le_bytes(*pair)).collect(),
+        (6, 1, 8) => law(AudioCodec::Pcma),
+        (7, 1, 8) => law(AudioCodec::Pcmu),
+        _ => return Err(unsupported(format)),
+    };
+    match format.rate_hz {
+        SAMPLE_RATE_HZ => Ok(samples),
+        16_000 => Ok(halve(&samples)),
+        _ => Err(unsupported(format)),
+    }
+}
+
+fn unsupported(format: Format) -> WavError {
+    let Format { tag, channels, rate_hz, bits } = format;
+    WavError::Unsupported { tag, channels, rate_hz, bits }
+}
+
+/// A half-band low pass of 31 taps (sinc under a Kaiser window, beta 5.5), of which each second sample is kept: 16 kHz becomes 8 kHz. Its
+/// even taps but the middle one are zero.
+const HALF_BAND: [f64; 8] = [
+    0.315_231_7,
+    -0.097_158_2,
+    0.049_668_4,
+    -0.027_639_6,
+    0.015_098_6,
+    -0.007_620_6,
+    0.003_313_1,
+    -0.001_067_6,
+];
+
+fn halve(samples: &[i16]) -> Vec<i16> {
+    let at = |n: isize| {
+        usize::try_from(n).ok().and_then(|n| samples.get(n)).map_or(0.0, |sample| f64::from(*sample))
+    };
+    (0..samples.len().cast_signed())
+        .step_by(2)
+        .map(|n| {
+            let sides = HALF_BAND.iter().zip((1isize..).step_by(2));
+            let sum = 0.5 * at(n) + sides.map(|(tap, k)| tap * (at(n - k) + at(n + k))).sum::<f64>();
+            sum.clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::sine;
+    use crate::audio::tests::energy;
+
+    fn wav(tag: u16, rate_hz: u32, bits: u16, data: &[u8]) -> Vec<u8> {
+        let mut file = b"RIFF\0\0\0\0WAVEfmt ".to_vec();
+        file.extend_from_slice(&16u32.to_le_bytes());
+        file.extend_from_slice(&tag.to_le_bytes());
+        file.extend_from_slice(&1u16.to_le_bytes());
+        file.extend_from_slice(&rate_hz.to_le_bytes());
+        file.extend_from_slice(&[0; 6]);
+        file.extend_from_slice(&bits.to_le_bytes());
+        file.extend_from_slice(b"LIST\x03\0\0\0abc\0");
+        file.extend_from_slice(b"data");
+        file.extend_from_slice(&(data.len() as u32).to_le_bytes());
+        file.extend_from_slice(data);
+        file
+    }
+
+    #[test]
+    fn formats() {
+        assert_eq!(read(&wav(1, 8_000, 16, &[1, 0, 0xff, 0xff, 7])), Ok(vec![1, -1]));
+        assert_eq!(read(&wav(7, 8_000, 8, &[0xff, 0x80])), Ok(vec![0, 32_124]));
+        assert_eq!(read(&wav(6, 8_000, 8, &[0xd5])), Ok(vec![8]));
+        assert!(matches!(
+            read(&wav(1, 44_100, 16, &[0; 4])),
+            Err(WavError::Unsupported { rate_hz: 44_100, .. })
+        ));
+        assert!(matches!(read(&wav(3, 8_000, 32, &[])), Err(WavError::Unsupported { tag: 3, .. })));
+        assert_eq!(read(b"RIFF"), Err(WavError::NotWav));
+        let whole = wav(1, 8_000, 16, &[0; 100]);
+        for cut in 0..whole.len() {
+            let _ = read(&whole[..cut]);
+        }
+    }
+
+    #[test]
+    fn sixteen_kilohertz_are_halved_without_folding() {
+        // `sine` counts at 8 kHz: at 16 kHz the same samples are twice the frequency.
+        let heard = |hz: u32| {
+            let bytes: Vec<u8> =
+                (0..16_000).flat_map(|n| ((sine(hz / 2, n) * 10_000.0) as i16).to_le_bytes()).collect();
+            energy(&read(&wav(1, 16_000, 16, &bytes)).unwrap()).sqrt() / (10_000.0 / 2f64.sqrt())
+        };
+        for hz in [300, 1_000, 3_000] {
+            assert!((0.95..1.05).contains(&heard(hz)), "{hz} Hz passes with {}", heard(hz));
+        }
+        for hz in [5_200, 6_000, 7_500] {
+            assert!(heard(hz) < 0.05, "{hz} Hz folds back with {}", heard(hz));
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What the media tells its user, and the names of legs in it.
+
+use std::fmt;
+
+use kraliki_time::Time;
+
+use crate::dtmf::Digit;
+use crate::limits::SHARDS;
+use crate::quality::LegCounters;
+
+/// One leg, for as long as the process runs. Its shard of origin is part of it: commands find their way by that.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LegId(u64);
+
+impl LegId {
+    pub(crate) const fn new(count: u64, home: usize) -> LegId {
+        LegId(count << 8 | (home % SHARDS) as u64)
+    }
+
+    /// The shard on which the leg was opened.
+    pub(crate) const fn home(self) -> usize {
+        (self.0 & 0xff) as usize
+    }
+
+    /// The id as a number.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for LegId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "leg-{}/{}", self.0 >> 8, self.home())
+    }
+}
+
+/// Why a leg is down for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DownReason {
+    /// The browser's consent ran out: it is gone, or its network is (RFC 7675).
+    ConsentLost,
+    /// The handshake failed, or was not finished in time.
+    Handshake,
+    /// The far end closed it.
+    Closed,
+}
+
+/// What happened on a leg. `at` is when, by the clock given to [`Media::start`](crate::Media::start).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MediaEvent {
+    /// A browser's leg is connected: audio can flow.
+    BrowserUp {
+        /// The leg.
+        leg: LegId,
+    },
+    /// A browser's leg is down and does not come back by itself. It still wants to be closed.
+    LegDown {
+        /// The leg.
+        leg: LegId,
+        /// Why.
+        reason: DownReason,
+    },
+    /// The first sign of life of an agent's leg, or the first after [`MediaEvent::Silent`].
+    Alive {
+        /// The leg.
+        leg: LegId,
+    },
+    /// An agent's leg gave no sign of life for a second.
+    Silent {
+        /// The leg.
+        leg: LegId,
+    },
+    /// The first RTP from the far end.
+    FirstRtp {
+        /// The leg.
+        leg: LegId,
+        /// When it came.
+        at: Time,
+    },
+    /// The first of the caller's packets was sent to the agent.
+    FirstPacket {
+        /// The caller's leg.
+        trunk: LegId,
+        /// The agent's leg.
+        agent: LegId,
+        /// When it was handed to the kernel.
+        at: Time,
+    },
+    /// The far end pressed a key.
+    Dtmf {
+        /// The leg.
+        leg: LegId,
+        /// The key.
+        digit: Digit,
+    },
+    /// What was played once is over.
+    PlayDone {
+        /// The leg.
+        leg: LegId,
+    },
+    /// An answered trunk leg gave no sign of life for its RTP time-out. It is told once.
+    RtpTimeout {
+        /// The leg.
+        leg: LegId,
+        /// Whether there ever was any.
+        heard: bool,
+    },
+    /// A leg was closed. Nothing follows about it.
+    LegEnded {
+        /// The leg.
+        leg: LegId,
+        /// What went over it.
+        counters: LegCounters,
+    },
+    /// The counters that were asked for. This is the only event that is dropped when the reader is slow.
+    Counters {
+        /// The leg.
+        leg: LegId,
+        /// What went over it so far.
+        counters: LegCounters,
+    },
+}
+
+impl MediaEvent {
+    /// Whether it may be dropped: it says nothing that later events don't.
+    pub(crate) const fn is_statistic(&self) -> bool {
+        matches!(self, MediaEvent::Counters { .. })
+    }
+}

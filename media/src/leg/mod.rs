@@ -1,0 +1,361 @@
+//! One leg: a far end, what is heard from it and what is sent to it. A state machine without socket or clock.
+//!
+//! A leg is a trunk's (a call) or an agent's (up for the whole shift). Towards the far end it has one SSRC, sequence
+//! and timestamp line, whoever speaks: see [`OutLine`].
+
+mod receive;
+mod send;
+mod source;
+
+pub use source::Learn;
+
+pub(crate) use receive::{Inbound, Kind};
+pub(crate) use send::{Channel, Sending};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kraliki_time::Time;
+use rand::{Rng, RngExt};
+
+use self::source::Source;
+use crate::audio::Audio;
+use crate::codec::SAMPLE_RATE_HZ;
+use crate::dtmf::{Digit, DigitReceiver, DigitSender};
+use crate::event::{LegId, MediaEvent};
+use crate::limits::SILENT_AFTER;
+use crate::play::{Overlay, Player};
+use crate::quality::LegCounters;
+use crate::rtp::OutLine;
+use crate::sdp::{AudioCodec, Direction, Negotiated};
+
+/// Whose leg it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A call.
+    Trunk,
+    /// An agent: silence is sent between calls, and signs of life are watched.
+    Agent,
+}
+
+/// What both sides agreed to send and take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Format {
+    pub(crate) codec: AudioCodec,
+    pub(crate) payload_type: u8,
+    pub(crate) receive_payload_type: u8,
+    pub(crate) dtmf: Option<u8>,
+    pub(crate) receive_dtmf: Option<u8>,
+    pub(crate) direction: Direction,
+}
+
+/// Sound that is made here for the far end.
+#[derive(Debug, Default)]
+struct Sound {
+    player: Option<Player>,
+    overlay: Option<Overlay>,
+    digits: DigitSender,
+}
+
+/// When the leg wants to be woken, and for what. [`Time::MAX`] is never.
+#[derive(Debug)]
+struct Timers {
+    /// The next frame that may have to be made.
+    frame: Time,
+    /// The next RTCP report.
+    report: Time,
+    /// When an agent's leg would be silent.
+    silent: Time,
+    /// When an answered call would be given up.
+    rtp_timeout: Time,
+}
+
+#[derive(Debug)]
+pub(crate) struct Leg {
+    id: LegId,
+    role: Role,
+    format: Option<Format>,
+    source: Source,
+    line: OutLine,
+    sound: Sound,
+    digits_in: DigitReceiver,
+    timers: Timers,
+    sending: send::State,
+    report: send::ReportState,
+    /// The slot of the leg it is bridged to, on the same shard.
+    peer: Option<usize>,
+    /// The caller's first packet to the agent is to be told.
+    announce: bool,
+    /// What this leg says is not passed on.
+    muted: bool,
+    /// Nothing is passed either way.
+    held: bool,
+    heard: bool,
+    alive: bool,
+    last_heard: Time,
+    rtp_timeout: Duration,
+    /// Since when the RTP time-out counts.
+    watched_since: Option<Time>,
+    closing: bool,
+    /// The shards that know where it went, one bit each.
+    visited: u64,
+    counters: LegCounters,
+}
+
+impl Leg {
+    /// A leg over plain RTP. It is mute until [`Leg::set_remote`].
+    pub(crate) fn plain(
+        id: LegId,
+        role: Role,
+        learn: Learn,
+        rtp_timeout: Duration,
+        rng: &mut impl Rng,
+    ) -> Leg {
+        // RFC 3550 §5.1: SSRC, first sequence number and first timestamp are random.
+        let line = OutLine::new(rng.random(), rng.random(), rng.random());
+        let never = Timers { frame: Time::MAX, report: Time::MAX, silent: Time::MAX, rtp_timeout: Time::MAX };
+        Leg {
+            id,
+            role,
+            format: None,
+            source: Source::new(learn),
+            sound: Sound::default(),
+            digits_in: DigitReceiver::default(),
+            timers: never,
+            sending: send::State::default(),
+            report: send::ReportState::new(line.ssrc()),
+            line,
+            peer: None,
+            announce: false,
+            muted: false,
+            held: false,
+            heard: false,
+            alive: false,
+            last_heard: Time::ZERO,
+            rtp_timeout,
+            watched_since: None,
+            closing: false,
+            visited: 0,
+            counters: LegCounters::default(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> LegId {
+        self.id
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
+    pub(crate) fn peer(&self) -> Option<usize> {
+        self.peer
+    }
+
+    pub(crate) fn format(&self) -> Option<Format> {
+        self.format
+    }
+
+    /// Whether what it says is to be passed on.
+    pub(crate) fn is_passed_on(&self) -> bool {
+        !self.muted && !self.held
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    pub(crate) fn visited_mut(&mut self) -> &mut u64 {
+        &mut self.visited
+    }
+
+    /// What was agreed with the far end, at first or by a re-INVITE.
+    pub(crate) fn set_remote(&mut self, now: Time, agreed: &Negotiated) {
+        self.source.describe(agreed.remote, agreed.remote_rtcp);
+        self.digits_in.reset();
+        self.set_format(
+            now,
+            Format {
+                codec: agreed.codec,
+                payload_type: agreed.payload_type,
+                receive_payload_type: agreed.receive_payload_type,
+                dtmf: agreed.dtmf,
+                receive_dtmf: agreed.receive_dtmf,
+                direction: agreed.direction,
+            },
+        );
+    }
+
+    fn set_format(&mut self, now: Time, format: Format) {
+        let first = self.format.replace(format).is_none();
+        if first {
+            self.timers.report = self.next_report(now);
+        }
+        self.wake_frames(now);
+    }
+
+    /// The call is answered: from now on its silence counts for the RTP time-out.
+    pub(crate) fn watch(&mut self, now: Time) {
+        if self.role == Role::Trunk && self.watched_since.is_none() && !self.rtp_timeout.is_zero() {
+            self.watched_since = Some(now);
+            self.timers.rtp_timeout = now + self.rtp_timeout;
+        }
+    }
+
+    /// Plays sound instead of anything else, once or until it is stopped.
+    pub(crate) fn play(&mut self, now: Time, audio: Arc<Audio>, looped: bool) {
+        self.sound.player = Some(Player::new(audio, looped));
+        self.line.cut();
+        self.wake_frames(now);
+    }
+
+    /// Stops what is played.
+    pub(crate) fn stop(&mut self, now: Time) {
+        if self.sound.player.take().is_some() {
+            self.line.cut();
+            self.wake_frames(now);
+        }
+    }
+
+    /// Sends keys after those that wait. False when too many wait.
+    pub(crate) fn send_digits(&mut self, now: Time, digits: &[Digit]) -> bool {
+        let taken = self.sound.digits.push(digits);
+        self.wake_frames(now);
+        taken
+    }
+
+    /// Passes nothing on, either way, and does not time out.
+    pub(crate) fn set_held(&mut self, now: Time, held: bool) {
+        if self.held && !held {
+            // Silence on hold is not held against it.
+            self.watched_since = self.watched_since.map(|_| now);
+        }
+        self.held = held;
+        self.line.cut();
+        self.wake_frames(now);
+    }
+
+    /// Does not pass on what this leg says.
+    pub(crate) fn set_muted(&mut self, muted: bool) {
+        self.muted = muted;
+    }
+
+    /// Joins it to the leg in slot `peer`; what was played stops.
+    pub(crate) fn join(&mut self, now: Time, peer: usize, beep: Option<Arc<Audio>>) {
+        self.peer = Some(peer);
+        self.sound.player = None;
+        self.sound.overlay = beep.map(Overlay::new);
+        self.announce = self.role == Role::Trunk;
+        self.line.cut();
+        self.watch(now);
+        self.wake_frames(now);
+    }
+
+    /// Parts it from its peer.
+    pub(crate) fn part(&mut self, now: Time) {
+        self.peer = None;
+        self.sound.overlay = None;
+        self.announce = false;
+        self.held = false;
+        self.line.cut();
+        self.wake_frames(now);
+    }
+
+    /// Asks for the last words: a BYE, then the end.
+    pub(crate) fn close(&mut self) {
+        self.closing = true;
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Whether the caller's first packet is to be told; asked once it was sent.
+    pub(crate) fn take_announce(&mut self) -> bool {
+        std::mem::take(&mut self.announce)
+    }
+
+    pub(crate) fn count_send_error(&mut self) {
+        self.counters.send_errors += 1;
+    }
+
+    pub(crate) fn count_dropped_relay(&mut self) {
+        self.counters.dropped_relay += 1;
+    }
+
+    pub(crate) fn counters(&self) -> LegCounters {
+        let sums = self.source.sums();
+        LegCounters {
+            packets_received: sums.received,
+            octets_received: sums.octets,
+            packets_sent: self.line.packets(),
+            octets_sent: self.line.octets(),
+            packets_expected: sums.expected,
+            packets_lost: sums.lost,
+            jitter: units(self.source.stats().map_or(0, |s| s.jitter())),
+            ..self.counters
+        }
+    }
+
+    /// When it wants [`Leg::handle_timeout`].
+    pub(crate) fn timeout(&self) -> Time {
+        let t = &self.timers;
+        t.frame.min(t.report).min(t.silent).min(t.rtp_timeout)
+    }
+
+    /// Looks at the watches; frames and reports are made by [`Leg::poll`].
+    pub(crate) fn handle_timeout(&mut self, now: Time, events: &mut impl Extend<MediaEvent>) {
+        if self.timers.silent <= now {
+            let due = self.last_heard + SILENT_AFTER;
+            if due <= now {
+                self.alive = false;
+                self.timers.silent = Time::MAX;
+                events.extend([MediaEvent::Silent { leg: self.id }]);
+            } else {
+                self.timers.silent = due;
+            }
+        }
+        if self.timers.rtp_timeout <= now {
+            self.check_rtp_timeout(now, events);
+        }
+    }
+
+    fn check_rtp_timeout(&mut self, now: Time, events: &mut impl Extend<MediaEvent>) {
+        let Some(since) = self.watched_since else {
+            self.timers.rtp_timeout = Time::MAX;
+            return;
+        };
+        let receives = self.format.is_some_and(|f| f.direction.receives());
+        if self.held || !receives {
+            self.watched_since = Some(now);
+            self.timers.rtp_timeout = now + self.rtp_timeout;
+            return;
+        }
+        let due = self.last_heard.max(since) + self.rtp_timeout;
+        if due > now {
+            self.timers.rtp_timeout = due;
+            return;
+        }
+        self.watched_since = None;
+        self.timers.rtp_timeout = Time::MAX;
+        events.extend([MediaEvent::RtpTimeout { leg: self.id, heard: self.heard }]);
+    }
+
+    /// A sign of life.
+    fn heard_of(&mut self, now: Time, events: &mut impl Extend<MediaEvent>) {
+        self.last_heard = now;
+        if self.role == Role::Agent && !self.alive {
+            self.alive = true;
+            self.timers.silent = now + SILENT_AFTER;
+            events.extend([MediaEvent::Alive { leg: self.id }]);
+        }
+    }
+}
+
+/// Timestamp units as time.
+fn units(units: u32) -> Duration {
+    Duration::from_micros(u64::from(units) * 1_000_000 / u64::from(SAMPLE_RATE_HZ))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,146 @@
+//! What comes from the far end.
+
+use std::net::SocketAddr;
+
+use kraliki_time::Time;
+
+use super::source::Refusal;
+use super::{Leg, units};
+use crate::event::MediaEvent;
+use crate::rtcp;
+use crate::rtp::{COMFORT_NOISE, Header};
+use crate::sdp::AudioCodec;
+
+/// A packet that was taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Inbound {
+    pub(crate) header: Header,
+    pub(crate) kind: Kind,
+}
+
+/// What a packet carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Audio(AudioCodec),
+    /// A telephone-event.
+    Event,
+    /// Comfort noise: a sign of life, and no sound.
+    Noise,
+}
+
+impl Leg {
+    /// Takes an RTP packet of a plain leg. What is not heard is counted and gives nothing.
+    pub(crate) fn handle_rtp(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        packet: &[u8],
+        events: &mut impl Extend<MediaEvent>,
+    ) -> Option<Inbound> {
+        let inbound = self.read(packet)?;
+        match self.source.packet(now, from, &inbound.header) {
+            Ok(begins) => Some(self.take(now, begins, inbound, packet, events)),
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    /// Takes an RTCP packet of a plain leg.
+    pub(crate) fn handle_rtcp(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        packet: &[u8],
+        events: &mut impl Extend<MediaEvent>,
+    ) {
+        // Who may speak is asked last, so that nonsense teaches us no address.
+        let Some(compound) = rtcp::parse(packet, self.line.ssrc()) else {
+            self.counters.dropped_malformed += 1;
+            return;
+        };
+        match self.source.rtcp(from) {
+            Ok(()) => self.take_report(now, &compound, events),
+            Err(_) => self.counters.dropped_address += 1,
+        }
+    }
+
+    fn read(&mut self, packet: &[u8]) -> Option<Inbound> {
+        let inbound = Header::parse(packet)
+            .and_then(|header| Some(Inbound { kind: self.kind_of(header.payload_type)?, header }));
+        if inbound.is_none() {
+            self.counters.dropped_malformed += 1;
+        }
+        inbound
+    }
+
+    fn kind_of(&self, payload_type: u8) -> Option<Kind> {
+        let Some(format) = self.format else {
+            // Packets may overtake the answer (RFC 3264 §5.1), but where they come from is not known yet: they are
+            // refused for their address, and counted so.
+            return AudioCodec::from_payload_type(payload_type).map(Kind::Audio);
+        };
+        if payload_type == format.receive_payload_type {
+            return Some(Kind::Audio(format.codec));
+        }
+        if Some(payload_type) == format.receive_dtmf {
+            return Some(Kind::Event);
+        }
+        if payload_type == COMFORT_NOISE {
+            return Some(Kind::Noise);
+        }
+        AudioCodec::from_payload_type(payload_type).map(Kind::Audio)
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Option<Inbound> {
+        match refusal {
+            Refusal::Address => self.counters.dropped_address += 1,
+            Refusal::Ssrc => self.counters.dropped_ssrc += 1,
+        }
+        None
+    }
+
+    fn take(
+        &mut self,
+        now: Time,
+        begins: bool,
+        inbound: Inbound,
+        packet: &[u8],
+        events: &mut impl Extend<MediaEvent>,
+    ) -> Inbound {
+        if begins {
+            self.digits_in.reset();
+        }
+        self.heard_of(now, events);
+        if !self.heard {
+            self.heard = true;
+            events.extend([MediaEvent::FirstRtp { leg: self.id, at: now }]);
+        }
+        if inbound.kind == Kind::Event {
+            let payload = packet.get(inbound.header.payload.clone()).unwrap_or_default();
+            if let Some(digit) = self.digits_in.packet(inbound.header.timestamp, payload) {
+                events.extend([MediaEvent::Dtmf { leg: self.id, digit }]);
+            }
+        }
+        inbound
+    }
+
+    fn take_report(&mut self, now: Time, compound: &rtcp::Compound, events: &mut impl Extend<MediaEvent>) {
+        // A far end that says good-bye is leaving; its silence afterwards is what tells.
+        if !compound.bye {
+            self.heard_of(now, events);
+        }
+        if let Some(sender) = compound.sender {
+            self.report.last_sr = Some((rtcp::ntp_middle(sender.ntp), now));
+        }
+        if let Some(block) = compound.block {
+            self.counters.far_fraction_lost = block.fraction_lost;
+            self.counters.far_jitter = units(block.jitter);
+            // RFC 3550 §6.4.1: arrival less LSR less DLSR, in 65,536ths of a second; nonsense wraps to a huge value.
+            let arrival = rtcp::ntp_middle(rtcp::ntp(now));
+            let round_trip = arrival.wrapping_sub(block.last_sr).wrapping_sub(block.delay_since_last_sr);
+            if block.last_sr != 0 && round_trip < 10 << 16 {
+                let nanos = u64::from(round_trip) * 1_000_000_000 >> 16;
+                self.counters.round_trip = Some(std::time::Duration::from_nanos(nanos));
+            }
+        }
+    }
+}

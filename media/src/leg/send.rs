@@ -1,0 +1,324 @@
+//! What goes to the far end: packets of the peer, frames that are made here, and reports.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use kraliki_time::Time;
+
+use super::{Leg, Role};
+use crate::audio::{digit_tone, sine};
+use crate::codec::FRAME_SAMPLES;
+use crate::dtmf::{DigitFrame, Event};
+use crate::event::MediaEvent;
+use crate::limits::{FILL_AFTER, RTCP_INTERVAL};
+use crate::rtcp::{self, Report, ReportBlock, SenderInfo};
+use crate::rtp::{self, HEADER_LEN, Stamp};
+
+use super::Format;
+
+/// The length of a frame that is made here.
+const FRAME: Duration = Duration::from_millis(20);
+/// A wake-up later than this skips the frames in between, instead of sending them in one burst.
+const LATE: Duration = Duration::from_millis(100);
+/// RFC 4733 §2.5.1.4: the End is sent three times; twice more after the first.
+const END_REPEATS: u8 = 2;
+/// The peak of each of a key's two frequencies, where they are sent as sound.
+const DIGIT_AMPLITUDE: f64 = 6_000.0;
+
+/// Which of the far end's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channel {
+    /// RTP.
+    Rtp,
+    /// RTCP, over a port of its own.
+    Rtcp,
+}
+
+/// A datagram to be sent; its bytes lie in the buffer that was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sending {
+    pub(crate) channel: Channel,
+    pub(crate) to: SocketAddr,
+    pub(crate) len: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Silence is being sent, because nobody else speaks.
+    filling: bool,
+    /// The key that sounds: its timestamp, its last packet, and how often that is still to be sent.
+    event: Option<(u32, Event, u8)>,
+    /// Samples of the present key that were sent as sound.
+    digit_at: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct ReportState {
+    cname: String,
+    count: u32,
+    /// The middle of the far end's last NTP time, and when it came.
+    pub(super) last_sr: Option<(u32, Time)>,
+    packets_before: u64,
+}
+
+impl ReportState {
+    pub(super) fn new(ssrc: u32) -> ReportState {
+        // RFC 7022 §4.2: a short-term name says nothing about who or where we are.
+        let cname = format!("{:08x}@kraliki.invalid", ssrc.wrapping_mul(0x9e37_79b1).rotate_left(13));
+        ReportState { cname, count: 0, last_sr: None, packets_before: 0 }
+    }
+}
+
+impl Leg {
+    /// Where audio may be sent to.
+    pub(super) fn rtp_target(&self) -> Option<(Format, SocketAddr)> {
+        let format = self.format.filter(|f| f.direction.sends())?;
+        Some((format, self.source.rtp_target()?))
+    }
+
+    /// Makes a header and a place on the line for a packet of the peer whose payload lies behind a plain header, and
+    /// sends it. `None` when it cannot be sent now.
+    pub(crate) fn relay(
+        &mut self,
+        now: Time,
+        from_ssrc: u32,
+        stamp: Stamp,
+        payload_type: u8,
+        is_audio: bool,
+        packet: &mut [u8],
+    ) -> Option<Sending> {
+        let (format, to) = self.rtp_target()?;
+        let len = packet.len();
+        let octets = len.checked_sub(HEADER_LEN)?;
+        let samples = if is_audio { octets as u32 } else { 0 };
+        let stamp = self.line.relay(now, from_ssrc, stamp, samples, octets)?;
+        rtp::write_header(packet, payload_type, self.line.ssrc(), stamp);
+        if is_audio {
+            self.mix_overlay(format, stamp.timestamp, packet.get_mut(HEADER_LEN..)?);
+        }
+        self.sending.filling = false;
+        Some(Sending { channel: Channel::Rtp, to, len })
+    }
+
+    /// Whether the line is taken by something that is made here.
+    pub(crate) fn is_occupied(&self) -> bool {
+        self.held
+            || self.sound.player.is_some()
+            || self.sound.digits.is_active()
+            || self.sending.event.is_some()
+    }
+
+    /// Has the next frame looked at now, or 20 ms after the last one that was made.
+    pub(super) fn wake_frames(&mut self, now: Time) {
+        let next = self.line.last_sent().map_or(now, |last| (last + FRAME).max(now));
+        self.timers.frame = if self.timers.frame == Time::MAX { next } else { self.timers.frame.min(next) };
+    }
+
+    /// Writes the next datagram that is due into `out`.
+    pub(crate) fn poll(
+        &mut self,
+        now: Time,
+        out: &mut [u8],
+        events: &mut impl Extend<MediaEvent>,
+    ) -> Option<Sending> {
+        if self.timers.report <= now || self.closing {
+            let due = self.timers.report != Time::MAX;
+            self.timers.report = if self.closing { Time::MAX } else { self.next_report(now) };
+            if due && let Some(sending) = self.write_report(now, out) {
+                return Some(sending);
+            }
+        }
+        if self.closing {
+            return None;
+        }
+        self.poll_frame(now, out, events)
+    }
+
+    fn poll_frame(
+        &mut self,
+        now: Time,
+        out: &mut [u8],
+        events: &mut impl Extend<MediaEvent>,
+    ) -> Option<Sending> {
+        let Some((format, to)) = self.rtp_target() else {
+            // Woken again by what changes this: a description, or a learned address with the next play.
+            self.timers.frame = Time::MAX;
+            return None;
+        };
+        let sending = |len| Sending { channel: Channel::Rtp, to, len };
+        if let Some((timestamp, event, left)) = self.sending.event.filter(|(.., left)| *left > 0) {
+            self.sending.event = Some((timestamp, event, left - 1)).filter(|_| left > 1);
+            return self.write_event(now, format, timestamp, event, out).map(sending);
+        }
+        if now < self.timers.frame {
+            return None;
+        }
+        if self.timers.frame + LATE < now {
+            self.timers.frame = now;
+        }
+        let payload_room = out.get_mut(HEADER_LEN..HEADER_LEN + FRAME_SAMPLES)?;
+        if let Some(frame) = self.sound.digits.frame() {
+            self.timers.frame += FRAME;
+            return self.write_digit(now, format, frame, out).map(sending);
+        }
+        if let Some(player) = &mut self.sound.player {
+            let goes_on = player.frame(format.codec, payload_room);
+            self.timers.frame += FRAME;
+            if !goes_on {
+                self.sound.player = None;
+                events.extend([MediaEvent::PlayDone { leg: self.id }]);
+            }
+            return self.write_audio(now, format, out).map(sending);
+        }
+        let continuous = self.role == Role::Agent && (self.peer.is_none() || self.sending.filling);
+        if !continuous {
+            let due = self.line.last_sent().map_or(now, |last| last + FILL_AFTER);
+            if now < due {
+                self.timers.frame = due;
+                return None;
+            }
+            self.sending.filling = true;
+        }
+        self.timers.frame += if self.role == Role::Agent { FRAME } else { FILL_AFTER };
+        payload_room.fill(format.codec.coder().silence());
+        self.write_audio(now, format, out).map(sending)
+    }
+
+    /// Finishes a frame whose payload stands in its place.
+    fn write_audio(&mut self, now: Time, format: Format, out: &mut [u8]) -> Option<usize> {
+        let stamp = self.line.make(now, FRAME_SAMPLES as u32, FRAME_SAMPLES);
+        let packet = out.get_mut(..HEADER_LEN + FRAME_SAMPLES)?;
+        rtp::write_header(packet, format.payload_type, self.line.ssrc(), stamp);
+        self.mix_overlay(format, stamp.timestamp, packet.get_mut(HEADER_LEN..)?);
+        Some(packet.len())
+    }
+
+    fn mix_overlay(&mut self, format: Format, timestamp: u32, payload: &mut [u8]) {
+        if let Some(overlay) = &mut self.sound.overlay
+            && !overlay.mix(format.codec, timestamp, payload)
+        {
+            self.sound.overlay = None;
+        }
+    }
+
+    fn write_digit(&mut self, now: Time, format: Format, frame: DigitFrame, out: &mut [u8]) -> Option<usize> {
+        if format.dtmf.is_none() {
+            return self.write_digit_as_sound(now, format, frame, out);
+        }
+        match frame {
+            DigitFrame::Begin(event) => {
+                let stamp = self.line.make(now, FRAME_SAMPLES as u32, event.payload().len());
+                // §2.5.1.1: the first packet has the marker, whatever was sent before.
+                let stamp = Stamp { marker: true, ..stamp };
+                self.sending.event = Some((stamp.timestamp, event, 0));
+                write_event_packet(format, self.line.ssrc(), stamp, event, out)
+            }
+            DigitFrame::Update(event) => {
+                let (timestamp, ..) = self.sending.event?;
+                self.write_event(now, format, timestamp, event, out)
+            }
+            DigitFrame::End(event) => {
+                let (timestamp, ..) = self.sending.event?;
+                self.sending.event = Some((timestamp, event, END_REPEATS));
+                self.write_event(now, format, timestamp, event, out)
+            }
+            DigitFrame::Gap => {
+                out.get_mut(HEADER_LEN..HEADER_LEN + FRAME_SAMPLES)?.fill(format.codec.coder().silence());
+                self.write_audio(now, format, out)
+            }
+        }
+    }
+
+    fn write_event(
+        &mut self,
+        now: Time,
+        format: Format,
+        timestamp: u32,
+        event: Event,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let octets = event.payload().len();
+        let stamp = self.line.make_update(now, timestamp, u32::from(event.duration), octets);
+        write_event_packet(format, self.line.ssrc(), stamp, event, out)
+    }
+
+    /// A far end that takes no telephone-events hears the key.
+    fn write_digit_as_sound(
+        &mut self,
+        now: Time,
+        format: Format,
+        frame: DigitFrame,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let payload = out.get_mut(HEADER_LEN..HEADER_LEN + FRAME_SAMPLES)?;
+        if matches!(frame, DigitFrame::Begin(_)) {
+            self.sending.digit_at = 0;
+        }
+        match frame {
+            DigitFrame::Begin(event) | DigitFrame::Update(event) | DigitFrame::End(event) => {
+                let (low, high) = digit_tone(event.digit().event());
+                let from = self.sending.digit_at;
+                let mut samples = [0i16; FRAME_SAMPLES];
+                for (n, sample) in (from..).zip(&mut samples) {
+                    *sample = ((sine(low, n) + sine(high, n)) * DIGIT_AMPLITUDE) as i16;
+                }
+                self.sending.digit_at = from + FRAME_SAMPLES;
+                format.codec.coder().encode(&samples, payload);
+            }
+            DigitFrame::Gap => payload.fill(format.codec.coder().silence()),
+        }
+        self.write_audio(now, format, out)
+    }
+
+    /// Half to one and a half times the interval (RFC 3550 §6.2), spread by the SSRC.
+    pub(super) fn next_report(&mut self, now: Time) -> Time {
+        self.report.count = self.report.count.wrapping_add(1);
+        let spread = self.line.ssrc().wrapping_add(self.report.count).wrapping_mul(0x9e37_79b1) >> 16;
+        now + RTCP_INTERVAL / 2 + RTCP_INTERVAL * spread / 0x1_0000
+    }
+
+    fn write_report(&mut self, now: Time, out: &mut [u8]) -> Option<Sending> {
+        let to = self.source.rtcp_target()?;
+        let len = self.build_report(now, out);
+        (len > 0).then_some(Sending { channel: Channel::Rtcp, to, len })
+    }
+
+    fn build_report(&mut self, now: Time, out: &mut [u8]) -> usize {
+        let packets = self.line.packets();
+        let sender = (packets > self.report.packets_before).then(|| SenderInfo {
+            ntp: rtcp::ntp(now),
+            rtp_timestamp: self.line.timestamp_at(now),
+            packets: packets as u32,
+            octets: self.line.octets() as u32,
+        });
+        self.report.packets_before = packets;
+        let last_sr = self.report.last_sr;
+        let block = self.source.stats_mut().map(|stats| ReportBlock {
+            ssrc: stats.ssrc(),
+            fraction_lost: stats.take_fraction_lost(),
+            lost: i32::try_from(stats.lost()).unwrap_or(i32::MAX),
+            highest_sequence: stats.extended_highest(),
+            jitter: stats.jitter(),
+            last_sr: last_sr.map_or(0, |(ntp, _)| ntp),
+            delay_since_last_sr: last_sr
+                .map_or(0, |(_, at)| rtcp::ntp_middle(rtcp::ntp(Time::ZERO + now.since(at)))),
+        });
+        let report =
+            Report { ssrc: self.line.ssrc(), sender, block, cname: &self.report.cname, bye: self.closing };
+        rtcp::compound(&report, out)
+    }
+}
+
+fn write_event_packet(
+    format: Format,
+    ssrc: u32,
+    stamp: Stamp,
+    event: Event,
+    out: &mut [u8],
+) -> Option<usize> {
+    let payload = event.payload();
+    let packet = out.get_mut(..HEADER_LEN + payload.len())?;
+    rtp::write_header(packet, format.dtmf?, ssrc, stamp);
+    packet.get_mut(HEADER_LEN..)?.copy_from_slice(&payload);
+    Some(packet.len())
+}

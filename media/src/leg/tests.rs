@@ -1,0 +1,298 @@
+use std::net::SocketAddr;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::*;
+use crate::rtp::Header;
+use crate::rtp::tests::packet;
+
+pub(crate) fn address(port: u16) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], port))
+}
+
+pub(crate) fn agreed(codec: AudioCodec, port: u16) -> Negotiated {
+    Negotiated {
+        remote: address(port),
+        remote_rtcp: address(port + 1),
+        codec,
+        payload_type: codec.payload_type(),
+        receive_payload_type: codec.payload_type(),
+        dtmf: Some(101),
+        receive_dtmf: Some(96),
+        direction: Direction::SendRecv,
+        ptime_ms: 20,
+    }
+}
+
+pub(crate) fn leg(count: u64, role: Role) -> Leg {
+    let mut rng = StdRng::seed_from_u64(count);
+    Leg::plain(LegId::new(count, 0), role, Learn::SameHost, Duration::from_secs(20), &mut rng)
+}
+
+fn at(ms: u64) -> Time {
+    Time::from_millis(ms)
+}
+
+/// Everything that a leg sends until `end`, with its moment.
+fn run(leg: &mut Leg, from: Time, end: Time, events: &mut Vec<MediaEvent>) -> Vec<(Time, Channel, Vec<u8>)> {
+    let mut sent = Vec::new();
+    let mut now = from;
+    let mut out = [0; 400];
+    loop {
+        leg.handle_timeout(now, events);
+        while let Some(sending) = leg.poll(now, &mut out, events) {
+            sent.push((now, sending.channel, out[..sending.len].to_vec()));
+        }
+        assert!(leg.timeout() > now, "a leg that was drained wants nothing now");
+        if leg.timeout() > end {
+            return sent;
+        }
+        now = leg.timeout();
+    }
+}
+
+fn rtp(sent: &[(Time, Channel, Vec<u8>)]) -> Vec<(Time, Header)> {
+    let packets = sent.iter().filter(|(_, channel, _)| *channel == Channel::Rtp);
+    packets.map(|(at, _, packet)| (*at, Header::parse(packet).unwrap())).collect()
+}
+
+#[test]
+fn an_agent_hears_gapless_silence_between_calls() {
+    let mut events = Vec::new();
+    let mut agent = leg(1, Role::Agent);
+    assert_eq!(agent.timeout(), Time::MAX, "nobody to send to");
+    agent.set_remote(at(100), &agreed(AudioCodec::Pcma, 4_000));
+    let sent = rtp(&run(&mut agent, at(100), at(2_099), &mut events));
+    assert_eq!(sent.len(), 100);
+    assert!(sent[0].1.marker);
+    for pair in sent.windows(2) {
+        let ((t0, a), (t1, b)) = (&pair[0], &pair[1]);
+        assert_eq!(t1.since(*t0), Duration::from_millis(20));
+        assert_eq!(b.timestamp.wrapping_sub(a.timestamp), 160);
+        assert_eq!(b.sequence.wrapping_sub(a.sequence), 1);
+        assert_eq!((b.payload_type, b.marker, b.ssrc), (8, false, a.ssrc));
+    }
+}
+
+#[test]
+fn a_waiting_trunk_gets_a_sparse_keep_alive() {
+    let mut trunk = leg(2, Role::Trunk);
+    trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    let sent = rtp(&run(&mut trunk, at(0), at(1_999), &mut Vec::new()));
+    assert_eq!(sent.len(), 10);
+    assert_eq!(sent[1].1.timestamp.wrapping_sub(sent[0].1.timestamp), 1_600);
+}
+
+#[test]
+fn what_is_played_once_ends_and_is_told() {
+    let mut events = Vec::new();
+    let mut trunk = leg(3, Role::Trunk);
+    trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    let audio = Arc::new(crate::audio::Tone::sine(440, 9_000).render(Duration::from_millis(90)));
+    trunk.play(at(0), Arc::clone(&audio), false);
+    let sent = run(&mut trunk, at(0), at(150), &mut events);
+    assert_eq!(rtp(&sent).len(), 5);
+    let played: Vec<u8> = sent.iter().flat_map(|(.., packet)| packet[12..].to_vec()).collect();
+    assert_eq!(played[..720], *audio.encoded(AudioCodec::Pcmu));
+    assert_eq!(events, [MediaEvent::PlayDone { leg: trunk.id() }]);
+    trunk.play(at(200), audio, true);
+    assert_eq!(rtp(&run(&mut trunk, at(200), at(1_199), &mut events)).len(), 50);
+    trunk.stop(at(1_200));
+    assert_eq!(events.len(), 1);
+}
+
+#[test]
+fn a_late_wake_up_does_not_burst() {
+    let mut agent = leg(4, Role::Agent);
+    agent.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    let mut out = [0; 400];
+    let mut poll = |leg: &mut Leg, now| {
+        let mut count = 0;
+        while leg.poll(now, &mut out, &mut Vec::new()).is_some() {
+            count += 1;
+        }
+        count
+    };
+    assert_eq!(poll(&mut agent, at(0)), 1);
+    assert_eq!(poll(&mut agent, at(60)), 3, "a little late: catch up");
+    assert_eq!(poll(&mut agent, at(10_000)), 2, "far too late: one report, one frame");
+}
+
+#[test]
+fn keys_are_sent_as_events() {
+    let mut trunk = leg(5, Role::Trunk);
+    trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    let digits: Vec<Digit> = "4#".chars().filter_map(Digit::from_char).collect();
+    assert!(trunk.send_digits(at(0), &digits));
+    let sent = run(&mut trunk, at(0), at(360), &mut Vec::new());
+    let headers = rtp(&sent);
+    let events: Vec<_> = sent.iter().zip(&headers).filter(|(_, (_, h))| h.payload_type == 101).collect();
+    assert_eq!(events.len(), 14, "five and two more Ends, twice");
+    for key in events.chunks(7) {
+        let start = key[0].1.1.timestamp;
+        for (n, ((.., packet), (_, header))) in key.iter().enumerate() {
+            assert_eq!(header.timestamp, start);
+            assert_eq!(header.marker, n == 0);
+            assert_eq!(packet[13] & 0x80 != 0, n >= 4, "End on the last three");
+        }
+        assert_eq!(key[6].0.2[14..16], 800u16.to_be_bytes());
+    }
+    for pair in headers.windows(2) {
+        assert_eq!(pair[1].1.sequence.wrapping_sub(pair[0].1.sequence), 1);
+    }
+    assert!(events[7].1.1.timestamp.wrapping_sub(events[0].1.1.timestamp) >= 800);
+}
+
+#[test]
+fn keys_are_sent_as_sound_where_events_are_not_taken() {
+    let mut trunk = leg(6, Role::Trunk);
+    trunk.set_remote(at(0), &Negotiated { dtmf: None, ..agreed(AudioCodec::Pcmu, 4_000) });
+    assert!(trunk.send_digits(at(0), &[Digit::from_char('9').unwrap()]));
+    let sent = run(&mut trunk, at(0), at(179), &mut Vec::new());
+    assert_eq!(sent.len(), 9);
+    assert!(rtp(&sent).iter().all(|(_, h)| h.payload_type == 0));
+    assert!(sent[..5].iter().all(|(.., packet)| packet[12..].iter().any(|b| *b != 0xff)));
+    assert!(sent[5..].iter().all(|(.., packet)| packet[12..].iter().all(|b| *b == 0xff)));
+}
+
+#[test]
+fn silence_of_an_agent_is_told_once_and_so_is_its_end() {
+    let mut events = Vec::new();
+    let mut agent = leg(7, Role::Agent);
+    let id = agent.id();
+    agent.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    let hear = |leg: &mut Leg, ms: u64, events: &mut Vec<MediaEvent>| {
+        let packet = packet(0, ms as u16 / 20, ms as u32 * 8, 99, &[0xff; 160]);
+        assert!(leg.handle_rtp(at(ms), address(4_000), &packet, events).is_some());
+    };
+    for ms in (20..3_000).step_by(20) {
+        hear(&mut agent, ms, &mut events);
+        run(&mut agent, at(ms), at(ms + 19), &mut events);
+    }
+    assert_eq!(events, [MediaEvent::Alive { leg: id }, MediaEvent::FirstRtp { leg: id, at: at(20) }]);
+    events.clear();
+    run(&mut agent, at(3_000), at(3_979), &mut events);
+    assert_eq!(events, []);
+    run(&mut agent, at(3_980), at(9_000), &mut events);
+    assert_eq!(events, [MediaEvent::Silent { leg: id }]);
+    hear(&mut agent, 9_020, &mut events);
+    assert_eq!(events[1..], [MediaEvent::Alive { leg: id }]);
+}
+
+#[test]
+fn rtp_time_out_waits_for_the_answer_and_for_hold() {
+    let mut events = Vec::new();
+    let mut trunk = leg(8, Role::Trunk);
+    let id = trunk.id();
+    trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    run(&mut trunk, at(0), at(60_000), &mut events);
+    assert_eq!(events, [], "ringing");
+    trunk.watch(at(60_000));
+    // RTCP is a sign of life.
+    let mut report = [0; 100];
+    let len = crate::rtcp::compound(
+        &crate::rtcp::Report { ssrc: 5, sender: None, block: None, cname: "x", bye: false },
+        &mut report,
+    );
+    run(&mut trunk, at(60_000), at(75_000), &mut events);
+    trunk.handle_rtcp(at(75_000), address(4_001), &report[..len], &mut events);
+    run(&mut trunk, at(75_000), at(94_999), &mut events);
+    assert_eq!(events, []);
+    // Held by the far end, by our own wish, and back.
+    let held = Negotiated { direction: Direction::Inactive, ..agreed(AudioCodec::Pcmu, 4_000) };
+    trunk.set_remote(at(94_999), &held);
+    run(&mut trunk, at(94_999), at(200_000), &mut events);
+    trunk.set_remote(at(200_000), &agreed(AudioCodec::Pcmu, 4_000));
+    trunk.set_held(at(200_000), true);
+    run(&mut trunk, at(200_000), at(300_000), &mut events);
+    trunk.set_held(at(300_000), false);
+    run(&mut trunk, at(300_000), at(319_999), &mut events);
+    assert_eq!(events, []);
+    run(&mut trunk, at(319_999), at(400_000), &mut events);
+    assert_eq!(events, [MediaEvent::RtpTimeout { leg: id, heard: false }]);
+}
+
+#[test]
+fn comfort_noise_is_a_sign_of_life() {
+    let mut events = Vec::new();
+    let mut trunk = leg(9, Role::Trunk);
+    trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    trunk.watch(at(0));
+    for n in 0..10u16 {
+        let ms = u64::from(n) * 10_000;
+        let noise = packet(13, n, u32::from(n) * 80_000, 3, &[40]);
+        let inbound = trunk.handle_rtp(at(ms), address(4_000), &noise, &mut events).unwrap();
+        assert_eq!(inbound.kind, Kind::Noise);
+        run(&mut trunk, at(ms), at(ms + 9_999), &mut events);
+    }
+    assert_eq!(events.len(), 1, "the first RTP, and no time-out: {events:?}");
+}
+
+#[test]
+fn reports_carry_what_was_received_and_give_the_round_trip() {
+    let mut events = Vec::new();
+    let mut trunk = leg(10, Role::Trunk);
+    trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    for n in [0u16, 1, 3] {
+        let heard = packet(0, n, u32::from(n) * 160, 77, &[0xff; 160]);
+        trunk.handle_rtp(at(u64::from(n) * 20), address(4_000), &heard, &mut events).unwrap();
+    }
+    let sent = run(&mut trunk, at(60), at(9_000), &mut events);
+    let (when, _, report) = sent.iter().find(|(_, channel, _)| *channel == Channel::Rtcp).unwrap();
+    let report = crate::rtcp::parse(report, 77).unwrap();
+    let block = report.block.unwrap();
+    assert_eq!((block.lost, block.fraction_lost, block.highest_sequence), (1, 64, 3));
+    let sender = report.sender.unwrap();
+    assert!(sender.packets > 10);
+    // The far end answers 100 ms after it got the report, and each way takes 20 ms.
+    let answer = crate::rtcp::ReportBlock {
+        ssrc: report.ssrc,
+        fraction_lost: 26,
+        last_sr: crate::rtcp::ntp_middle(sender.ntp),
+        delay_since_last_sr: 6_554,
+        ..Default::default()
+    };
+    let mut out = [0; 100];
+    let len = crate::rtcp::compound(
+        &crate::rtcp::Report { ssrc: 77, sender: None, block: Some(answer), cname: "x", bye: false },
+        &mut out,
+    );
+    trunk.handle_rtcp(*when + Duration::from_millis(140), address(4_001), &out[..len], &mut events);
+    let counters = trunk.counters();
+    let round_trip = counters.round_trip.unwrap();
+    assert!((39..=41).contains(&round_trip.as_millis()), "{round_trip:?}");
+    assert_eq!((counters.far_fraction_lost, counters.packets_lost, counters.packets_received), (26, 1, 3));
+}
+
+#[test]
+fn strangers_and_nonsense_are_dropped_and_counted() {
+    let mut events = Vec::new();
+    let mut trunk = leg(11, Role::Trunk);
+    let voice = packet(0, 1, 160, 5, &[0xff; 160]);
+    assert!(trunk.handle_rtp(at(0), address(4_000), &voice, &mut events).is_none(), "before the answer");
+    trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    let stranger = SocketAddr::from(([203, 0, 113, 5], 4_000));
+    assert!(trunk.handle_rtp(at(1), stranger, &voice, &mut events).is_none());
+    assert!(trunk.handle_rtp(at(1), address(4_000), &packet(18, 1, 0, 5, &[0; 20]), &mut events).is_none());
+    assert!(trunk.handle_rtp(at(1), address(4_000), &[1, 2, 3], &mut events).is_none());
+    trunk.handle_rtcp(at(1), stranger, &voice, &mut events);
+    assert!(trunk.handle_rtp(at(1), address(4_444), &voice, &mut events).is_some());
+    assert!(trunk.handle_rtp(at(2), address(4_444), &packet(0, 9, 0, 6, &[0; 9]), &mut events).is_none());
+    let counters = trunk.counters();
+    assert_eq!((counters.dropped_address, counters.dropped_malformed, counters.dropped_ssrc), (2, 3, 1));
+    assert_eq!(events, [MediaEvent::FirstRtp { leg: trunk.id(), at: at(1) }]);
+}
+
+#[test]
+fn a_closing_leg_says_good_bye() {
+    let mut trunk = leg(12, Role::Trunk);
+    trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    run(&mut trunk, at(0), at(100), &mut Vec::new());
+    trunk.close();
+    let mut out = [0; 400];
+    let bye = trunk.poll(at(101), &mut out, &mut Vec::new()).unwrap();
+    assert_eq!(bye.channel, Channel::Rtcp);
+    assert!(crate::rtcp::parse(&out[..bye.len], 0).unwrap().bye);
+    assert_eq!(trunk.poll(at(101), &mut out, &mut Vec::new()), None);
+}
