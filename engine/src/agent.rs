@@ -1,5 +1,11 @@
 //! An agent's state, as people see it.
 
+mod desk;
+mod leg;
+mod live;
+
+pub(crate) use live::{Activity, AgentLive, Next};
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

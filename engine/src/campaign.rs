@@ -1,5 +1,11 @@
 //! A campaign: whom to call, when, how fast, over which trunk.
 
+mod live;
+mod validate;
+
+pub(crate) use live::CampaignLive;
+pub(crate) use validate::is_e164;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -5,23 +5,35 @@
 //! `poll_output()` until it gives [`Output::Timeout`]. The driver around it lives in `runtime/`.
 
 mod agent;
+mod call;
 mod campaign;
+mod clock;
+mod counters;
+mod engine;
 mod event;
 mod id;
 mod input;
 mod lead;
+mod ledger;
+mod limits;
 mod outcome;
 mod output;
 mod pacing;
 mod pii;
 pub mod runtime;
+pub mod simulate;
 pub mod store;
+#[cfg(test)]
+mod testing;
+mod timer;
 mod trunk;
 
 pub use agent::AgentState;
 pub use campaign::{
     CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp, Mode, RetryRule,
 };
+pub use counters::{Counters, Gauges, Spread};
+pub use engine::Engine;
 pub use event::{AgentView, CallState, CallView, CampaignView, Event, LeadView, Snapshot, TrunkView};
 pub use id::{AgentId, AttemptId, CampaignId, LeadId, ListId, TrunkId, TryId};
 pub use input::{

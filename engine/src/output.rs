@@ -6,9 +6,7 @@ use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::{
-    AgentId, AttemptId, Campaign, CampaignId, LeadId, LeadStatus, Outcome, Pii, TrunkId, TryId,
-};
+use crate::{AgentId, AttemptId, Campaign, CampaignId, LeadId, LeadStatus, Outcome, Pii, TrunkId, TryId};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,9 @@
 //! Carriers' trunks, as the engine sees them.
 
+mod limits;
+
+pub(crate) use limits::TrunkLive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::TrunkId;

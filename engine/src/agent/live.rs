@@ -1,0 +1,137 @@
+//! An agent as the engine knows it.
+
+use std::time::Duration;
+
+use kraliki_time::Time;
+
+use crate::event::CallView;
+use crate::{AgentState, AttemptId, CampaignId};
+
+/// An agent who is signed in, or whose audio leg is up.
+#[derive(Debug)]
+pub(crate) struct AgentLive {
+    pub(crate) name: String,
+    pub(crate) activity: Activity,
+    /// Since when.
+    pub(crate) since: Time,
+    pub(crate) leg_up: bool,
+    pub(crate) silent: bool,
+    /// Asked for during a call; takes effect after wrap-up.
+    pub(crate) next: Option<Next>,
+    /// Calls since sign-in.
+    pub(crate) calls: u32,
+    /// Time in calls and wrap-up since sign-in, states that ended.
+    pub(crate) busy: Duration,
+    /// Time signed in and not paused since sign-in, states that ended.
+    pub(crate) available: Duration,
+}
+
+/// What an agent is doing, with what belongs to it.
+#[derive(Debug)]
+pub(crate) enum Activity {
+    /// Not signed in.
+    Offline,
+    /// Not available, with a reason.
+    Paused(String),
+    /// Waiting for a call.
+    Ready,
+    /// Chosen for an answered call.
+    Reserved(AttemptId),
+    /// In a call.
+    Talking(AttemptId),
+    /// In a call that is on hold.
+    Hold(AttemptId),
+    /// The call is over, the record is being finished.
+    WrapUp(Box<WrapUp>),
+}
+
+/// A wrap-up.
+#[derive(Debug)]
+pub(crate) struct WrapUp {
+    pub(crate) campaign: CampaignId,
+    /// The call as it ended; a desk that is loaded again shows it.
+    pub(crate) call: CallView,
+    /// Whether the agent has said what came of it.
+    pub(crate) disposed: bool,
+}
+
+/// What an agent becomes after wrap-up when not Ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Paused, with a reason.
+    Paused(String),
+    /// Signed out.
+    Offline,
+}
+
+impl AgentLive {
+    pub(crate) fn new(now: Time) -> Self {
+        AgentLive {
+            name: String::new(),
+            activity: Activity::Offline,
+            since: now,
+            leg_up: false,
+            silent: false,
+            next: None,
+            calls: 0,
+            busy: Duration::ZERO,
+            available: Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn state(&self) -> AgentState {
+        match &self.activity {
+            Activity::Offline => AgentState::Offline,
+            Activity::Paused(_) => AgentState::Paused,
+            Activity::Ready => AgentState::Ready,
+            Activity::Reserved(_) => AgentState::Reserved,
+            Activity::Talking(_) => AgentState::Talking,
+            Activity::Hold(_) => AgentState::Hold,
+            Activity::WrapUp(_) => AgentState::WrapUp,
+        }
+    }
+
+    /// Whether the audio leg is up and not silent.
+    pub(crate) fn audio(&self) -> bool {
+        self.leg_up && !self.silent
+    }
+
+    /// The call that the agent is in.
+    pub(crate) fn in_call(&self) -> Option<AttemptId> {
+        match &self.activity {
+            Activity::Reserved(call) | Activity::Talking(call) | Activity::Hold(call) => Some(*call),
+            _ => None,
+        }
+    }
+
+    /// The call that the agent is in or wraps up.
+    pub(crate) fn call(&self) -> Option<AttemptId> {
+        match &self.activity {
+            Activity::WrapUp(wrap) => Some(wrap.call.id),
+            _ => self.in_call(),
+        }
+    }
+
+    /// Signed in and not paused.
+    pub(crate) fn is_available(&self) -> bool {
+        !matches!(self.activity, Activity::Offline | Activity::Paused(_))
+    }
+
+    /// In a call or wrapping up.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.is_available() && !matches!(self.activity, Activity::Ready)
+    }
+
+    /// Whether the pacer may count on this agent, now or after the call: not one who leaves after it.
+    pub(crate) fn is_supply(&self) -> bool {
+        self.is_available() && self.next.is_none() && self.audio()
+    }
+
+    /// Busy and available time since sign-in, the present state included.
+    pub(crate) fn times(&self, now: Time) -> (Duration, Duration) {
+        let lasted = now.since(self.since);
+        let busy = if self.is_busy() { lasted } else { Duration::ZERO };
+        let available = if self.is_available() { lasted } else { Duration::ZERO };
+        (self.busy + busy, self.available + available)
+    }
+}

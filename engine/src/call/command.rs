@@ -1,0 +1,74 @@
+//! What people do with a call: end it, hold it, key digits.
+
+use kraliki_time::Time;
+
+use super::Stage;
+use crate::agent::Activity;
+use crate::limits::DTMF_MOST;
+use crate::{AttemptId, CancelReason, CommandError, Engine, Outcome, Output};
+
+impl Engine {
+    /// Ends a call, wherever it stands. Done twice it is done once.
+    pub(crate) fn hangup_command(&mut self, now: Time, id: AttemptId) -> Result<(), CommandError> {
+        let Some(mut call) = self.calls.remove(&id) else { return Err(not_found(id)) };
+        match call.stage {
+            Stage::Dialing | Stage::Ringing { .. } => self.cancel(now, &mut call, CancelReason::Command),
+            // A person who answered and whom nobody took.
+            Stage::Detecting { .. } | Stage::Waiting { .. } | Stage::Message { .. } => {
+                call = self.hang_up(now, call, Outcome::Abandoned);
+            }
+            Stage::Reserved(_) | Stage::Talking(_) | Stage::Held(_) | Stage::AgentLost(_) => {
+                call = self.hang_up(now, call, Outcome::Connected);
+            }
+            Stage::Cancelling { .. } | Stage::Clearing => {}
+            Stage::Committing | Stage::Queued => {
+                self.calls.insert(id, call);
+                return Err(CommandError::Conflict("the call is being set up; try again".into()));
+            }
+        }
+        self.calls.insert(id, call);
+        Ok(())
+    }
+
+    pub(crate) fn hold(&mut self, now: Time, id: AttemptId, on: bool) -> Result<(), CommandError> {
+        let Some(mut call) = self.calls.remove(&id) else { return Err(not_found(id)) };
+        let done = match (&call.stage, on) {
+            (Stage::Talking(talk) | Stage::Reserved(talk), true) => {
+                let talk = *talk;
+                self.shift(now, &mut call, Stage::Held(talk));
+                self.enter(now, talk.agent, Activity::Hold(id));
+                self.out.push_back(Output::Hold { id: call.id, on });
+                Ok(())
+            }
+            (Stage::Held(talk), false) => {
+                let talk = *talk;
+                self.shift(now, &mut call, Stage::Talking(talk));
+                self.enter(now, talk.agent, Activity::Talking(id));
+                self.out.push_back(Output::Hold { id: call.id, on });
+                Ok(())
+            }
+            (Stage::Held(_), true) | (Stage::Talking(_) | Stage::Reserved(_), false) => Ok(()),
+            _ => Err(CommandError::Conflict("only a call with an agent can be held".into())),
+        };
+        self.calls.insert(id, call);
+        done
+    }
+
+    pub(crate) fn dtmf(&mut self, id: AttemptId, digits: String) -> Result<(), CommandError> {
+        let plain = digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#' | b'A'..=b'D'));
+        if digits.is_empty() || digits.len() > DTMF_MOST || !plain {
+            let message = "must be 1 to 32 of 0-9, *, #, A-D".into();
+            return Err(CommandError::Invalid { field: "digits".into(), message });
+        }
+        let call = self.calls.get(&id).ok_or_else(|| not_found(id))?;
+        if call.stage.talk().is_none() {
+            return Err(CommandError::Conflict("digits can only be sent in a call with an agent".into()));
+        }
+        self.out.push_back(Output::Dtmf { id: call.id, digits });
+        Ok(())
+    }
+}
+
+fn not_found(id: AttemptId) -> CommandError {
+    CommandError::NotFound { what: "call".into(), id: id.0 }
+}

@@ -1,0 +1,200 @@
+//! What an agent says came of a call: during it, in wrap-up, or later; also of calls before a restart.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use kraliki_time::Time;
+
+use super::Call;
+use crate::agent::Activity;
+use crate::engine::Then;
+use crate::lead::retry::{Tally, after_disposition};
+use crate::limits::{DISPOSABLE_MOST, NOTE_MOST};
+use crate::{
+    AgentId, AttemptId, CampaignId, CommandError, Engine, Event, FollowUp, LeadStatus, Outcome, Output, Pii,
+    Undisposed, Write,
+};
+
+/// A callback further ahead than this is a slip of the hand.
+const CALLBACK_MOST_MS: i64 = 366 * 24 * 3_600 * 1_000;
+
+/// What an agent said, and what it does with the lead.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Given {
+    pub(crate) code: String,
+    pub(crate) status: LeadStatus,
+    pub(crate) next_unix_ms: i64,
+}
+
+/// A call that is over and may get, or change, its disposition.
+#[derive(Clone, Debug)]
+struct Disposable {
+    campaign: CampaignId,
+    phone: Pii<String>,
+    /// The attempt included.
+    tally: Tally,
+    agent: AgentId,
+    given: Option<Given>,
+}
+
+/// Those calls; the oldest are forgotten first.
+#[derive(Debug, Default)]
+pub(crate) struct Disposables {
+    calls: BTreeMap<AttemptId, Disposable>,
+    order: VecDeque<AttemptId>,
+}
+
+impl Disposables {
+    fn insert(&mut self, attempt: AttemptId, call: Disposable) {
+        if self.calls.insert(attempt, call).is_none() {
+            self.order.push_back(attempt);
+        }
+        if self.order.len() > DISPOSABLE_MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.calls.remove(&oldest);
+        }
+    }
+
+    /// A call from before a restart.
+    pub(crate) fn restore(&mut self, call: Undisposed) {
+        let tally = Tally {
+            lead: call.lead,
+            attempts: call.attempts,
+            last_outcome: Some(Outcome::Connected),
+            repeats: call.repeats,
+        };
+        let entry =
+            Disposable { campaign: call.campaign, phone: call.phone, tally, agent: call.agent, given: None };
+        self.insert(call.attempt, entry);
+    }
+}
+
+/// A disposition as the command gives it.
+pub(crate) struct Dispose {
+    pub(crate) call: AttemptId,
+    pub(crate) code: String,
+    pub(crate) note: String,
+    pub(crate) callback_unix_ms: Option<i64>,
+}
+
+impl Engine {
+    /// A call with an agent is over.
+    pub(crate) fn remember(&mut self, call: &Call, outcome: Outcome, agent: AgentId) {
+        let entry = Disposable {
+            campaign: call.campaign,
+            phone: call.lead.phone.clone(),
+            tally: Tally::of(&call.lead).and(outcome),
+            agent,
+            given: call.disposition.clone(),
+        };
+        self.disposables.insert(call.attempt(), entry);
+    }
+
+    /// Checks and writes a disposition; the reply comes with the commit.
+    pub(crate) fn dispose(&mut self, now: Time, reply: u64, said: Dispose) -> Result<(), CommandError> {
+        if said.note.len() > NOTE_MOST {
+            return Err(invalid("note", "must have at most 4000 characters"));
+        }
+        let attempt = said.call;
+        let ended = self.disposables.calls.get(&attempt);
+        let known = match (self.calls.get(&attempt), ended) {
+            (_, Some(ended)) => Some((ended.campaign, ended.phone.clone(), ended.tally)),
+            (Some(call), None) if call.stage.talk().is_some() => {
+                Some((call.campaign, call.lead.phone.clone(), Tally::of(&call.lead).and(Outcome::Connected)))
+            }
+            (Some(_), None) => {
+                return Err(CommandError::Conflict(
+                    "no agent has had this call; it has no disposition".into(),
+                ));
+            }
+            (None, None) => None,
+        };
+        let Some((campaign, phone, tally)) = known else {
+            return Err(CommandError::NotFound { what: "call".into(), id: attempt.0 });
+        };
+        let Some(live) = self.campaigns.get_mut(&campaign) else {
+            return Err(CommandError::Conflict("the call's campaign was deleted".into()));
+        };
+        let settings = &live.campaign.settings;
+        let Some(disposition) = settings.dispositions.iter().find(|d| d.code == said.code) else {
+            let codes: Vec<&str> = settings.dispositions.iter().map(|d| d.code.as_str()).collect();
+            return Err(invalid("code", &format!("must be one of the campaign's: {}", codes.join(", "))));
+        };
+        let follow_up = disposition.follow_up;
+        let at_unix_ms = self.clock.unix_ms(now);
+        if let Some(callback) = said.callback_unix_ms {
+            let (first, last) = (at_unix_ms - 60_000, at_unix_ms.saturating_add(CALLBACK_MOST_MS));
+            if follow_up != FollowUp::Retry {
+                return Err(invalid("callback_unix_ms", "only goes with a disposition that dials again"));
+            }
+            if !(first..=last).contains(&callback) {
+                return Err(invalid("callback_unix_ms", "must be in the future, at most a year ahead"));
+            }
+            if tally.attempts >= settings.max_attempts {
+                let message = "this lead has had all its attempts; raise the campaign's max_attempts first";
+                return Err(invalid("callback_unix_ms", message));
+            }
+        }
+        let lead = after_disposition(settings, tally, follow_up, said.callback_unix_ms, at_unix_ms);
+        live.hopper.remove(lead.lead);
+        if follow_up == FollowUp::Suppress {
+            self.suppress(now, &phone.0, &format!("disposition {}", said.code));
+        }
+        let given = Given { code: said.code.clone(), status: lead.status, next_unix_ms: lead.next_unix_ms };
+        let before = self.set_given(attempt, Some(given));
+        let write = Write::Disposed { attempt, code: said.code, note: said.note, at_unix_ms, lead };
+        self.store(now, write, Then::Dispose(reply, attempt, before));
+        Ok(())
+    }
+
+    fn set_given(&mut self, attempt: AttemptId, given: Option<Given>) -> Option<Given> {
+        let mut before = None;
+        if let Some(ended) = self.disposables.calls.get_mut(&attempt) {
+            before = std::mem::replace(&mut ended.given, given.clone());
+        }
+        if let Some(call) = self.calls.get_mut(&attempt) {
+            before = std::mem::replace(&mut call.disposition, given);
+        }
+        before
+    }
+
+    /// A disposition is on disk: screens show it, and a wrap-up may be over.
+    pub(crate) fn disposed(&mut self, now: Time, attempt: AttemptId) {
+        if let Some(call) = self.calls.get(&attempt).filter(|call| call.is_shown()) {
+            let view = self.call_view(call);
+            self.out.push_back(Output::Event(Event::Call(view)));
+            return;
+        }
+        let Some(ended) = self.disposables.calls.get(&attempt) else { return };
+        let (agent, code) = (ended.agent, ended.given.as_ref().map(|given| given.code.clone()));
+        let Some(live) = self.agents.get_mut(&agent) else { return };
+        let Activity::WrapUp(wrap) = &mut live.activity else { return };
+        if wrap.call.id != attempt {
+            return;
+        }
+        wrap.disposed = true;
+        wrap.call.disposition = code;
+        let view = wrap.call.clone();
+        self.out.push_back(Output::Event(Event::Call(view)));
+        if live.next.is_some() {
+            self.wrap_up_over(now, agent);
+        }
+    }
+
+    /// It is not on disk: what was said before stands.
+    pub(crate) fn not_disposed(&mut self, _now: Time, attempt: AttemptId, before: Option<Given>) {
+        let said = before.is_some();
+        self.set_given(attempt, before);
+        let agent = self.disposables.calls.get(&attempt).map(|ended| ended.agent);
+        let live = agent.and_then(|agent| self.agents.get_mut(&agent));
+        if let Some(Activity::WrapUp(wrap)) = live.map(|live| &mut live.activity)
+            && wrap.call.id == attempt
+        {
+            wrap.disposed = said;
+        }
+    }
+}
+
+fn invalid(field: &str, message: &str) -> CommandError {
+    CommandError::Invalid { field: field.into(), message: message.into() }
+}

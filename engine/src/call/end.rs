@@ -1,0 +1,92 @@
+//! How an attempt ends: once, with one outcome, and what follows for lead, agent and ledger.
+
+use kraliki_time::Time;
+
+use super::{Call, Cause, Given, Stage};
+use crate::lead::retry::{Tally, after_outcome};
+use crate::limits::CLEAR_MOST;
+use crate::pacing::Observation;
+use crate::timer::Timer;
+use crate::{Engine, LeadStatus, Outcome, Output, Write};
+
+impl Engine {
+    /// Ends an answered call: the outcome is known now, the confirmation comes later.
+    pub(crate) fn hang_up(&mut self, now: Time, mut call: Call, outcome: Outcome) -> Call {
+        self.out.push_back(Output::Hangup { id: call.id });
+        self.end(now, &mut call, outcome, Cause { status: Some(200), q850: None });
+        self.timers.set(Timer::Stage(call.attempt()), now + CLEAR_MOST);
+        call
+    }
+
+    /// Writes the outcome. The call is `Clearing` afterwards.
+    pub(crate) fn end(&mut self, now: Time, call: &mut Call, outcome: Outcome, cause: Cause) {
+        // Answered, and not one packet from then on: whatever we thought, nobody was there.
+        let outcome = if outcome.is_person() && !call.rtp { Outcome::NoMedia } else { outcome };
+        call.outcome = Some(outcome);
+        let at_unix_ms = self.clock.unix_ms(now);
+        let lead = self.follow_up(call, outcome, at_unix_ms);
+        let talk = call.stage.talk();
+        let talk_ms =
+            talk.map_or(0, |talk| u64::try_from(now.since(talk.bridged).as_millis()).unwrap_or(u64::MAX));
+        self.fact(now, Write::TryEnded { id: call.id, status: cause.status, q850: cause.q850, at_unix_ms });
+        let suppress = lead.status == LeadStatus::Suppressed && outcome == Outcome::Unwanted;
+        self.fact(now, Write::AttemptEnded { attempt: call.attempt(), outcome, at_unix_ms, talk_ms, lead });
+        if suppress {
+            // RFC 8197: the called person said so to the network. Off the lists until somebody looks at it.
+            self.suppress(now, &call.lead.phone.0, "unwanted (607)");
+        }
+        self.count_outcome(now, call, outcome);
+        self.shift(now, call, Stage::Clearing);
+        // For agents who look at the screen: the call is over before the far end confirms it.
+        let mut view = self.call_view(call);
+        view.agent = talk.map(|talk| talk.agent);
+        if outcome != Outcome::NotSent {
+            self.out.push_back(Output::Event(crate::Event::Call(view.clone())));
+        }
+        let Some(talk) = talk else { return };
+        self.remember(call, outcome, talk.agent);
+        if outcome == Outcome::Connected {
+            let lasted = now.since(talk.bridged);
+            self.observe(now, call.campaign, Observation::TalkEnded { lasted });
+            self.wrap_up(now, talk.agent, call.campaign, view);
+        } else {
+            // Nobody was there: there is nothing to write down.
+            self.free(now, talk.agent);
+        }
+    }
+
+    /// What becomes of the lead: what its agent said, else what the outcome says.
+    fn follow_up(&self, call: &Call, outcome: Outcome, at_unix_ms: i64) -> crate::LeadChange {
+        let tally = Tally::of(&call.lead);
+        let Some(live) = self.campaigns.get(&call.campaign) else {
+            return tally.and(outcome).change(LeadStatus::Done, at_unix_ms);
+        };
+        let change = after_outcome(&live.campaign.settings, tally, outcome, at_unix_ms);
+        match &call.disposition {
+            Some(Given { status, next_unix_ms, .. }) => {
+                crate::LeadChange { status: *status, next_unix_ms: *next_unix_ms, ..change }
+            }
+            None if self.suppressed.contains(&call.lead.phone.0) => {
+                crate::LeadChange { status: LeadStatus::Suppressed, ..change }
+            }
+            None => change,
+        }
+    }
+
+    fn count_outcome(&mut self, now: Time, call: &mut Call, outcome: Outcome) {
+        if outcome.is_person() {
+            if call.entry.is_none() {
+                self.enter_ledger(now, call, outcome == Outcome::Abandoned);
+            }
+        } else if let Some(entry) = call.entry.take()
+            && let Some(live) = self.campaigns.get_mut(&call.campaign)
+        {
+            live.ledger.strike(entry);
+        }
+        *self.counters.outcomes.entry(outcome).or_default() += 1;
+        if let Some(live) = self.campaigns.get_mut(&call.campaign) {
+            *live.outcomes.entry(outcome).or_default() += 1;
+            live.dirty = true;
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What happens on a line, stage by stage.
+
+use kraliki_time::Time;
+
+use super::{Call, Stage};
+use crate::limits::{CLEAR_MOST, RING_LEAST};
+use crate::pacing::Observation;
+use crate::timer::Timer;
+use crate::{CancelReason, EndedBy, Engine, Failure, LineEvent, Outcome, Output, TryId, Verdict};
+
+/// How a try ended, for its record.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cause {
+    pub(crate) status: Option<u16>,
+    pub(crate) q850: Option<u16>,
+}
+
+impl Engine {
+    pub(crate) fn line(&mut self, now: Time, id: TryId, event: LineEvent) {
+        let Some(call) = self.calls.remove(&id.attempt) else {
+            self.orphan(id, &event);
+            return;
+        };
+        if call.id != id {
+            self.calls.insert(id.attempt, call);
+            self.counters.stray += 1;
+            return;
+        }
+        if let Some(call) = self.line_event(now, call, event) {
+            self.calls.insert(id.attempt, call);
+        }
+    }
+
+    /// Gives the call back unless it is over and forgotten.
+    fn line_event(&mut self, now: Time, mut call: Call, event: LineEvent) -> Option<Call> {
+        match event {
+            LineEvent::Trying | LineEvent::Digit(_) => Some(call),
+            LineEvent::Ringing { .. } => {
+                self.ringing(now, &mut call);
+                Some(call)
+            }
+            LineEvent::Answered { dialog, detecting } => self.answered(now, call, dialog, detecting),
+            LineEvent::Verdict(verdict) => match (&call.stage, verdict) {
+                (Stage::Detecting { answered }, Verdict::Person) => {
+                    let answered = *answered;
+                    Some(self.person(now, call, answered))
+                }
+                (Stage::Detecting { answered }, Verdict::Machine) => {
+                    let after = answered.since(call.dialed);
+                    self.observe(now, call.campaign, Observation::Answered { after, person: false });
+                    Some(self.hang_up(now, call, Outcome::Machine))
+                }
+                _ => Some(call), // later than the time it had: a person was taken to be there
+            },
+            LineEvent::FirstRtp => {
+                call.rtp = true;
+                Some(call)
+            }
+            LineEvent::FirstPacket { at } => {
+                self.first_packet(now, &mut call, at);
+                Some(call)
+            }
+            LineEvent::Failed(failure) => self.failed(now, call, &failure),
+            LineEvent::Ended { by, q850 } => self.ended(now, call, by, q850),
+            LineEvent::PlayDone => match call.stage {
+                Stage::Message { .. } => Some(self.hang_up(now, call, Outcome::Abandoned)),
+                _ => Some(call),
+            },
+        }
+    }
+
+    fn ringing(&mut self, now: Time, call: &mut Call) {
+        match &mut call.stage {
+            Stage::Dialing => {
+                let after = now.since(call.dialed);
+                self.observe(now, call.campaign, Observation::Ringing { after });
+                self.shift(now, call, Stage::Ringing { since: now });
+                self.set_ring_timeout(call);
+            }
+            Stage::Cancelling { ringing, .. } => {
+                ringing.get_or_insert(now);
+            }
+            _ => {} // a further 18x
+        }
+    }
+
+    /// From the dial, but a phone that rings does so for the least time that the law wants.
+    pub(crate) fn set_ring_timeout(&mut self, call: &Call) {
+        let Some(live) = self.campaigns.get(&call.campaign) else { return };
+        let timeout = std::time::Duration::from_secs(u64::from(live.campaign.settings.ring_timeout_s));
+        let mut at = call.dialed + timeout;
+        if let Some(since) = call.stage.ringing() {
+            at = at.max(since + RING_LEAST);
+        }
+        self.timers.set(Timer::Stage(call.attempt()), at);
+    }
+
+    /// Takes back a line that was not answered.
+    pub(crate) fn cancel(&mut self, now: Time, call: &mut Call, reason: CancelReason) {
+        let ringing = call.stage.ringing();
+        self.out.push_back(Output::Cancel { id: call.id, reason });
+        self.shift(now, call, Stage::Cancelling { reason, ringing });
+        self.timers.set(Timer::Stage(call.attempt()), now + CLEAR_MOST);
+    }
+
+    fn failed(&mut self, now: Time, mut call: Call, failure: &Failure) -> Option<Call> {
+        match call.stage {
+            Stage::Clearing => {
+                self.forget(now, &mut call);
+                return None;
+            }
+            Stage::Dialing | Stage::Ringing { .. } | Stage::Cancelling { .. } => {}
+            Stage::Committing | Stage::Queued => {
+                self.counters.stray += 1; // nothing was sent
+                return Some(call);
+            }
+            // An INVITE that was answered cannot fail; whatever was meant, the call is gone.
+            _ => return self.ended(now, call, EndedBy::Far, None),
+        }
+        let rang_here = call.stage.ringing().is_some();
+        let ours = match call.stage {
+            Stage::Cancelling { reason: CancelReason::RingTimeout, .. } => Some(Outcome::NoAnswer),
+            Stage::Cancelling { .. } => Some(Outcome::Cancelled),
+            _ => None,
+        };
+        let (outcome, cause, rang) = match failure {
+            Failure::Cancelled => (ours.unwrap_or(Outcome::Cancelled), Cause::default(), rang_here),
+            // RFC 3261 §9.1: the INVITE that we took back ends with 487.
+            Failure::Status { status: 487, q850, rang, .. } if ours.is_some() => {
+                let cause = Cause { status: Some(487), q850: *q850 };
+                (ours.unwrap_or(Outcome::Cancelled), cause, *rang || rang_here)
+            }
+            Failure::Status { status, q850, reason, rang, .. } => {
+                let rang = *rang || rang_here;
+                let outcome = Outcome::of_failure(Some(*status), *q850, reason, rang);
+                (outcome, Cause { status: Some(*status), q850: *q850 }, rang)
+            }
+            Failure::Timeout { rang } => {
+                let rang = *rang || rang_here;
+                (Outcome::of_failure(None, None, "", rang), Cause::default(), rang)
+            }
+            Failure::NotSent { .. } => (Outcome::NotSent, Cause::default(), false),
+        };
+        // A line that we took back for our own reasons says nothing of how it would have ended.
+        if !matches!(outcome, Outcome::Cancelled | Outcome::NotSent) {
+            let after = now.since(call.dialed);
+            self.observe(now, call.campaign, Observation::Failed { after, rang });
+        }
+        self.end(now, &mut call, outcome, cause);
+        self.forget(now, &mut call);
+        if outcome == Outcome::NotSent {
+            self.give_back(&call);
+        }
+        None
+    }
+
+    fn ended(&mut self, now: Time, mut call: Call, by: EndedBy, q850: Option<u16>) -> Option<Call> {
+        let outcome = match &call.stage {
+            Stage::Clearing => {
+                self.forget(now, &mut call);
+                return None;
+            }
+            Stage::Committing | Stage::Queued => {
+                self.counters.stray += 1;
+                return Some(call);
+            }
+            Stage::Dialing | Stage::Ringing { .. } | Stage::Cancelling { .. } => {
+                return self.failed(now, call, &Failure::Timeout { rang: false });
+            }
+            Stage::Message { .. } => Outcome::Abandoned,
+            Stage::Detecting { .. } | Stage::Waiting { .. } => Outcome::CallerHangup,
+            Stage::Reserved(_) | Stage::Talking(_) | Stage::Held(_) | Stage::AgentLost(_) => {
+                Outcome::Connected
+            }
+        };
+        let lasted = call.stage.answered().map(|at| now.since(at)).unwrap_or_default();
+        let gone_at_once = lasted < crate::limits::FALSE_ANSWER && by == EndedBy::Far;
+        let outcome =
+            if gone_at_once && outcome != Outcome::Abandoned { Outcome::FalseAnswer } else { outcome };
+        self.end(now, &mut call, outcome, Cause { status: Some(200), q850 });
+        self.forget(now, &mut call);
+        None
+    }
+
+    /// A timer of a stage went off.
+    pub(crate) fn stage_over(&mut self, now: Time, mut call: Call) -> Option<Call> {
+        match call.stage.clone() {
+            Stage::Dialing | Stage::Ringing { .. } => {
+                self.cancel(now, &mut call, CancelReason::RingTimeout);
+                Some(call)
+            }
+            Stage::Cancelling { .. } => {
+                self.counters.unconfirmed += 1;
+                self.failed(now, call, &Failure::Cancelled)
+            }
+            Stage::Detecting { answered } => Some(self.person(now, call, answered)),
+            Stage::Waiting { .. } => Some(self.abandon(now, call)),
+            Stage::Reserved(talk) => {
+                self.shift(now, &mut call, Stage::Talking(talk));
+                self.agent_talks(now, talk.agent, call.attempt());
+                Some(call)
+            }
+            Stage::AgentLost(_) => Some(self.hang_up(now, call, Outcome::Connected)),
+            Stage::Message { .. } => Some(self.hang_up(now, call, Outcome::Abandoned)),
+            Stage::Clearing => {
+                self.counters.unconfirmed += 1;
+                self.forget(now, &mut call);
+                None
+            }
+            Stage::Committing | Stage::Queued | Stage::Talking(_) | Stage::Held(_) => Some(call),
+        }
+    }
+
+    /// A call from before a crash is over.
+    fn orphan(&mut self, id: TryId, event: &LineEvent) {
+        let over = matches!(event, LineEvent::Failed(_) | LineEvent::Ended { .. });
+        let mut known = false;
+        for trunk in self.trunks.values_mut() {
+            if over && trunk.orphans.remove(&id) {
+                (trunk.dirty, known, self.pace_wanted) = (true, true, true);
+            }
+        }
+        self.counters.stray += u64::from(!known);
+    }
+
+    /// Calls from before a crash have had their time.
+    pub(crate) fn orphans_over(&mut self, _now: Time) {
+        for trunk in self.trunks.values_mut() {
+            trunk.dirty |= !trunk.orphans.is_empty();
+            trunk.orphans.clear();
+        }
+        self.pace_wanted = true;
+    }
+}

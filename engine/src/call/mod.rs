@@ -1,0 +1,149 @@
+//! The life of a call, state by state.
+
+mod answer;
+mod command;
+mod disposition;
+mod end;
+mod line;
+mod serve;
+mod stage;
+
+use kraliki_time::Time;
+
+use crate::event::{CallState, CallView, Event, LeadView};
+use crate::ledger::Entry;
+use crate::pacing::LineView;
+use crate::timer::Timer;
+use crate::{AttemptId, CampaignId, Engine, Lead, Outcome, Output, TrunkId, TryId};
+
+pub(crate) use disposition::{Disposables, Dispose, Given};
+pub(crate) use line::Cause;
+pub(crate) use stage::{Stage, Talk};
+
+/// An attempt from its decision to its last confirmation.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// Its present try.
+    pub(crate) id: TryId,
+    pub(crate) campaign: CampaignId,
+    pub(crate) trunk: TrunkId,
+    pub(crate) lead: Lead,
+    pub(crate) caller_id: String,
+    /// When the pacer wanted it.
+    pub(crate) decided: Time,
+    /// When the INVITE went out; until then the decision.
+    pub(crate) dialed: Time,
+    pub(crate) stage: Stage,
+    /// Since when it is in that stage.
+    pub(crate) since: Time,
+    /// Whether a packet of the far end came.
+    pub(crate) rtp: bool,
+    /// What the ledger says of it.
+    pub(crate) entry: Option<Entry>,
+    pub(crate) connected: Option<Time>,
+    pub(crate) outcome: Option<Outcome>,
+    /// What its agent said of it.
+    pub(crate) disposition: Option<Given>,
+}
+
+impl Call {
+    pub(crate) fn attempt(&self) -> AttemptId {
+        self.id.attempt
+    }
+
+    /// Whether people see it: from the commit to the outcome.
+    pub(crate) fn is_shown(&self) -> bool {
+        !matches!(self.stage, Stage::Committing | Stage::Queued | Stage::Clearing)
+    }
+}
+
+impl Engine {
+    /// Moves a call to another stage and keeps the books: numbers, lines, the queue of people who wait, timers.
+    pub(crate) fn shift(&mut self, now: Time, call: &mut Call, stage: Stage) {
+        let id = call.attempt();
+        let (from, to) = (call.stage.state(), stage.state());
+        if let Stage::Waiting { since, .. } = call.stage {
+            self.waiting.remove(&(since, id));
+        }
+        if let Stage::Waiting { since, .. } = stage {
+            self.waiting.insert((since, id));
+        }
+        if let Some(live) = self.campaigns.get_mut(&call.campaign) {
+            live.moved(from, to);
+            if stage.is_line() {
+                live.lines.insert(id, LineView { dialed: call.dialed, ringing: stage.ringing() });
+            } else {
+                live.lines.remove(&id);
+            }
+        }
+        self.timers.clear(Timer::Stage(id));
+        let was_shown = call.is_shown();
+        call.stage = stage;
+        call.since = now;
+        if call.is_shown() && (!was_shown || from != to) {
+            self.show_call(call);
+        }
+        self.pace_wanted = true;
+    }
+
+    /// A call that is not in progress any more leaves: its channel and its lead are free.
+    pub(crate) fn forget(&mut self, now: Time, call: &mut Call) {
+        if call.stage != Stage::Clearing {
+            self.shift(now, call, Stage::Clearing);
+        }
+        self.timers.clear(Timer::Stage(call.attempt()));
+        if let Some(trunk) = self.trunks.get_mut(&call.trunk) {
+            trunk.channels = trunk.channels.saturating_sub(1);
+            trunk.dirty = true;
+        }
+        self.in_flight.remove(&call.lead.id);
+        self.numbers.remove(&call.lead.phone.0);
+        if let Some(live) = self.campaigns.get_mut(&call.campaign) {
+            live.calls = live.calls.saturating_sub(1);
+            live.hopper.touch(call.lead.id);
+            if live.calls == 0 && live.hopper.is_empty() {
+                self.timers.set_earlier(Timer::Refill(call.campaign), now);
+            }
+        }
+        self.pace_wanted = true;
+    }
+
+    /// The stage of a call lasted as long as it may.
+    pub(crate) fn stage_timeout(&mut self, now: Time, id: AttemptId) {
+        let Some(call) = self.calls.remove(&id) else { return };
+        if let Some(call) = self.stage_over(now, call) {
+            self.calls.insert(id, call);
+        }
+    }
+
+    pub(crate) fn show_call(&mut self, call: &Call) {
+        let view = self.call_view(call);
+        self.out.push_back(Output::Event(Event::Call(view)));
+    }
+
+    pub(crate) fn call_view(&self, call: &Call) -> CallView {
+        let lead = &call.lead;
+        CallView {
+            id: call.attempt(),
+            campaign: call.campaign,
+            state: call.stage.state().unwrap_or(CallState::Ended),
+            since_unix_ms: self.clock.unix_ms(call.since),
+            dialed_unix_ms: self.clock.unix_ms(call.dialed),
+            connected_unix_ms: call.connected.map(|at| self.clock.unix_ms(at)),
+            trunk: call.trunk,
+            agent: call.stage.talk().map(|talk| talk.agent),
+            outcome: call.outcome,
+            disposition: call.disposition.as_ref().map(|given| given.code.clone()),
+            caller_id: call.caller_id.clone(),
+            lead: LeadView {
+                id: lead.id,
+                phone: lead.phone.clone(),
+                first_name: lead.first_name.clone(),
+                last_name: lead.last_name.clone(),
+                time_zone: lead.time_zone.clone(),
+                attempts: lead.attempts,
+                custom: lead.custom.clone(),
+            },
+        }
+    }
+}

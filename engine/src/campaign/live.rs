@@ -1,0 +1,146 @@
+//! A campaign as it runs.
+
+use std::collections::BTreeMap;
+
+use kraliki_time::Time;
+
+use crate::event::{CallState, CampaignView};
+use crate::lead::hopper::Hopper;
+use crate::lead::hours::Hours;
+use crate::ledger::Ledger;
+use crate::pacing::{LineView, Observation, Pacer, pacer_for, pacer_named};
+use crate::{AgentId, AttemptId, Campaign, CampaignSettings, CampaignStatus, Outcome};
+
+/// A campaign with its leads, lines and numbers.
+pub(crate) struct CampaignLive {
+    pub(crate) campaign: Campaign,
+    pub(crate) hours: Hours,
+    /// Sorted; none: everybody.
+    agents: Option<Vec<AgentId>>,
+    pub(crate) hopper: Hopper,
+    /// When the store said that the next lead is due; none: no lead is left.
+    pub(crate) next_due_unix_ms: Option<i64>,
+    pacer: Box<dyn Pacer>,
+    /// A policy by name that holds instead of the mode's.
+    forced: bool,
+    pub(crate) ledger: Ledger,
+    /// Tries in flight that nobody answered yet, those that wait for their commit included.
+    pub(crate) lines: BTreeMap<AttemptId, LineView>,
+    /// Calls by state, those that are being cleared left out.
+    states: [u32; 8],
+    /// Calls that still hold something, those that are being cleared included.
+    pub(crate) calls: u32,
+    /// Since when nobody could serve it.
+    pub(crate) no_agent_since: Option<Time>,
+    pub(crate) attempts: u64,
+    pub(crate) outcomes: BTreeMap<Outcome, u64>,
+    pub(crate) decision: String,
+    /// A command changes it and waits for its commit.
+    pub(crate) saving: bool,
+    /// Whether its numbers changed since they were shown.
+    pub(crate) dirty: bool,
+}
+
+impl CampaignLive {
+    pub(crate) fn new(campaign: Campaign, pacer: &str) -> Self {
+        let named = pacer_named(pacer);
+        let forced = named.is_some();
+        let mut live = CampaignLive {
+            pacer: named.unwrap_or_else(|| pacer_for(campaign.settings.mode)),
+            forced,
+            hours: Hours::default(),
+            agents: None,
+            hopper: Hopper::default(),
+            next_due_unix_ms: None,
+            ledger: Ledger::default(),
+            lines: BTreeMap::new(),
+            states: [0; 8],
+            calls: 0,
+            no_agent_since: None,
+            attempts: 0,
+            outcomes: BTreeMap::new(),
+            decision: String::new(),
+            saving: false,
+            dirty: true,
+            campaign,
+        };
+        live.derive();
+        live
+    }
+
+    /// New settings; another mode gets a pacer of its own.
+    pub(crate) fn change(&mut self, settings: CampaignSettings) {
+        if settings.mode != self.campaign.settings.mode && !self.forced {
+            self.pacer = pacer_for(settings.mode);
+        }
+        self.campaign.settings = settings;
+        self.derive();
+    }
+
+    fn derive(&mut self) {
+        self.hours = Hours::new(&self.campaign.settings.calling_hours);
+        let mut agents = self.campaign.settings.agents.clone();
+        agents.sort_unstable();
+        self.agents = (!agents.is_empty()).then_some(agents);
+        self.dirty = true;
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.campaign.status == CampaignStatus::Running
+    }
+
+    /// Whether the agent may take its calls.
+    pub(crate) fn serves(&self, agent: AgentId) -> bool {
+        self.agents.as_ref().is_none_or(|agents| agents.binary_search(&agent).is_ok())
+    }
+
+    /// Who serves it; none: everybody.
+    pub(crate) fn agents(&self) -> Option<&[AgentId]> {
+        self.agents.as_deref()
+    }
+
+    pub(crate) fn observe(&mut self, now: Time, seen: Observation) {
+        self.pacer.observe(now, seen);
+    }
+
+    pub(crate) fn pacer(&mut self) -> &mut dyn Pacer {
+        &mut *self.pacer
+    }
+
+    /// A call moved from one state to another; none: it was or is not there.
+    pub(crate) fn moved(&mut self, from: Option<CallState>, to: Option<CallState>) {
+        for (state, joins) in [(from, false), (to, true)] {
+            let Some(count) = state.and_then(|state| self.states.get_mut(state as usize)) else { continue };
+            *count = if joins { count.saturating_add(1) } else { count.saturating_sub(1) };
+        }
+        self.dirty = true;
+    }
+
+    pub(crate) fn count(&self, state: CallState) -> u32 {
+        self.states.get(state as usize).copied().unwrap_or(0)
+    }
+
+    /// What people see of it; agents and occupancy are the engine's to fill in.
+    pub(crate) fn view(&self) -> CampaignView {
+        let talking = self.count(CallState::Talking) + self.count(CallState::Hold);
+        let all: u32 = CallState::IN_PROGRESS.iter().map(|state| self.count(*state)).sum();
+        CampaignView {
+            id: self.campaign.id,
+            name: self.campaign.settings.name.clone(),
+            status: self.campaign.status,
+            mode: self.campaign.settings.mode,
+            hopper: self.hopper.len(),
+            lines: all - talking,
+            talking,
+            waiting: self.count(CallState::Waiting),
+            agents: 0,
+            ready: 0,
+            outcomes: self.outcomes.clone(),
+            attempts: self.attempts,
+            answered: self.ledger.answered(),
+            abandoned: self.ledger.abandoned(),
+            occupancy: 0.0,
+            decision: self.decision.clone(),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the engine counts since start: for metrics, the demo's summary and the simulation.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::{AgentState, CallState, Outcome};
+
+/// Counts since start. Every drop, refusal and retry is among them.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Attempts that were begun (written).
+    pub attempts: u64,
+    /// Ended attempts by outcome.
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// INVITEs that were sent.
+    pub dials: u64,
+    /// Calls that were given to an agent later than the grace.
+    pub late: u64,
+    /// From the later of (200 handled, verdict "person", an agent free) to the first of the caller's packets sent to
+    /// that agent, in µs.
+    pub bridge_us: Spread,
+    /// How long people who were given an agent queued for one, in ms.
+    pub wait_ms: Spread,
+    /// Pacing decisions.
+    pub decisions: u64,
+    /// Leads refused by the gate, by rule.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// Inputs handled.
+    pub inputs: u64,
+    /// Writes that failed.
+    pub commit_failures: u64,
+    /// Facts that were lost because the store took no writes for too long.
+    pub facts_lost: u64,
+    /// Lines taken back because nobody could have served them.
+    pub taken_back: u64,
+    /// CANCELs and BYEs that were never confirmed.
+    pub unconfirmed: u64,
+    /// Events about lines that are not there any more, or that do not fit what is known of them.
+    pub stray: u64,
+    /// Time in calls and wrap-up, agents' states that ended.
+    pub(crate) busy: Duration,
+    /// Time signed in and not paused, agents' states that ended.
+    pub(crate) available: Duration,
+    /// Time in calls, agents' states that ended.
+    pub(crate) talk: Duration,
+}
+
+/// A distribution with two significant digits.
+#[derive(Clone, Debug)]
+pub struct Spread(Histogram<u64>);
+
+impl Default for Spread {
+    #[allow(clippy::expect_used)] // a constant number of digits in the allowed range 0 to 5
+    fn default() -> Self {
+        Spread(Histogram::new(2).expect("two digits are allowed"))
+    }
+}
+
+impl Spread {
+    pub(crate) fn record(&mut self, value: u64) {
+        self.0.saturating_record(value);
+    }
+
+    /// The value that the share `quantile` (0 to 1) of all stay at or under; 0 when there are none.
+    pub fn quantile(&self, quantile: f64) -> u64 {
+        self.0.value_at_quantile(quantile)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The sum of all, as far as the digits go.
+    pub fn sum(&self) -> f64 {
+        self.0.mean() * self.0.len() as f64
+    }
+
+    /// How many are at or under `value`.
+    pub fn at_most(&self, value: u64) -> u64 {
+        self.0.count_between(0, value)
+    }
+}
+
+/// How things stand at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Gauges {
+    /// Agents by state.
+    pub agents: BTreeMap<AgentState, u32>,
+    /// Calls in progress by state.
+    pub calls: BTreeMap<CallState, u32>,
+    /// Calls whose end is decided and not confirmed.
+    pub clearing: u32,
+    /// Leads held ready.
+    pub hopper: u32,
+    /// Writes that wait for their commit.
+    pub committing: u32,
+    /// Facts that wait for the store to take writes again.
+    pub facts_waiting: u32,
+    /// (talk + hold + wrap-up) / time signed in and not paused, of all agents since start; 0 to 1.
+    pub occupancy: f64,
+    /// Time that agents were in calls since start.
+    pub talk: Duration,
+    /// Time that agents were signed in and not paused since start.
+    pub available: Duration,
+}

@@ -1,0 +1,215 @@
+//! The single writer: one place that owns all dialing state and changes it input by input.
+
+mod campaigns;
+mod command;
+mod dial;
+mod drain;
+mod pace;
+mod publish;
+mod refill;
+mod restore;
+mod storing;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use kraliki_time::Time;
+
+use crate::agent::AgentLive;
+use crate::call::{Call, Disposables};
+use crate::campaign::CampaignLive;
+use crate::clock::WallClock;
+use crate::counters::Counters;
+use crate::lead::hours::Zones;
+use crate::lead::suppressed::Suppressed;
+use crate::limits::{PACE_LATEST, PACE_SOONEST, PUBLISH_EVERY};
+use crate::timer::{Timer, Timers};
+use crate::trunk::TrunkLive;
+use crate::{AgentId, AttemptId, CampaignId, Input, LeadId, Output, TrunkId};
+
+use drain::Drain;
+use storing::Storing;
+pub(crate) use storing::Then;
+
+/// The dialer's core. After each input, drain [`Engine::poll_output`] until it gives [`Output::Timeout`]; call
+/// [`Engine::handle_timeout`] at that time unless an input comes first.
+///
+/// What it expects of its driver: the first inputs are `Clock` and `Restore`; every `Refill` is answered by exactly one
+/// `Leads` (an empty one with a time when the read failed), every token by `Committed` or `CommitFailed`, in order.
+pub struct Engine {
+    pub(crate) clock: WallClock,
+    pub(crate) timers: Timers,
+    pub(crate) out: VecDeque<Output>,
+    pub(crate) storing: Storing,
+    pub(crate) counters: Counters,
+    pub(crate) campaigns: BTreeMap<CampaignId, CampaignLive>,
+    pub(crate) agents: BTreeMap<AgentId, AgentLive>,
+    pub(crate) trunks: BTreeMap<TrunkId, TrunkLive>,
+    pub(crate) calls: BTreeMap<AttemptId, Call>,
+    /// Agents who can take a call now, the longest idle first.
+    pub(crate) idle: BTreeSet<(Time, AgentId)>,
+    /// People who wait for an agent, the longest waiting first.
+    pub(crate) waiting: BTreeSet<(Time, AttemptId)>,
+    /// Leads that are on a line, with their numbers: none is dialed twice at once.
+    pub(crate) in_flight: BTreeMap<LeadId, AttemptId>,
+    pub(crate) numbers: BTreeSet<String>,
+    pub(crate) suppressed: Suppressed,
+    pub(crate) disposables: Disposables,
+    pub(crate) zones: Zones,
+    drain: Option<Drain>,
+    /// A pacing policy by name for every campaign; empty: by mode.
+    pacer: String,
+    next_campaign: i64,
+    next_attempt: i64,
+    restored: bool,
+    /// Something happened that a pacing decision may depend on.
+    pub(crate) pace_wanted: bool,
+    last_pace: Option<Time>,
+    last_publish: Option<Time>,
+    now: Time,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Engine::new()
+    }
+}
+
+impl Engine {
+    /// An engine that knows nothing yet.
+    pub fn new() -> Self {
+        Engine {
+            clock: WallClock::default(),
+            timers: Timers::default(),
+            out: VecDeque::new(),
+            storing: Storing::default(),
+            counters: Counters::default(),
+            campaigns: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            trunks: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            in_flight: BTreeMap::new(),
+            numbers: BTreeSet::new(),
+            suppressed: Suppressed::default(),
+            disposables: Disposables::default(),
+            zones: Zones::default(),
+            drain: None,
+            pacer: String::new(),
+            next_campaign: 1,
+            next_attempt: 1,
+            restored: false,
+            pace_wanted: false,
+            last_pace: None,
+            last_publish: None,
+            now: Time::ZERO,
+        }
+    }
+
+    /// Takes in one thing that happened.
+    pub fn handle_input(&mut self, now: Time, input: Input) {
+        let now = self.advance(now);
+        self.counters.inputs += 1;
+        match input {
+            Input::Clock { unix_ms } => self.clock_told(now, unix_ms),
+            Input::Restore(restore) => self.restore(now, *restore),
+            Input::Command { reply, command } => self.command(now, reply, command),
+            Input::Line { id, event } => self.line(now, id, event),
+            Input::Agent { id, event } => self.agent_leg(now, id, event),
+            Input::Trunk { id, up } => self.trunk(now, id, up),
+            Input::Committed { token } => self.committed(now, token),
+            Input::CommitFailed { token } => self.commit_failed(now, token),
+            Input::Leads { campaign, leads, next_due_unix_ms } => {
+                self.leads(now, campaign, leads, next_due_unix_ms);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Does what is due by now.
+    pub fn handle_timeout(&mut self, now: Time) {
+        let now = self.advance(now);
+        let mut changed = false;
+        while let Some(timer) = self.timers.pop(now) {
+            changed |= timer != Timer::Publish;
+            match timer {
+                Timer::Stage(call) => self.stage_timeout(now, call),
+                Timer::WrapUp(agent) => self.wrap_up_over(now, agent),
+                Timer::LegAway(agent) => self.leg_stays_away(now, agent),
+                Timer::Send(trunk) => self.pump(now, trunk),
+                Timer::Orphans => self.orphans_over(now),
+                Timer::Refill(campaign) => self.refill_if_due(now, campaign),
+                Timer::Probe => self.probe_store(now),
+                Timer::Publish => self.publish(now),
+                Timer::Pace => self.pace(now),
+                Timer::Deadline => self.deadline(now),
+            }
+        }
+        if changed {
+            self.settle(now);
+        }
+    }
+
+    /// The next thing to do; a `Timeout` comes last.
+    pub fn poll_output(&mut self) -> Output {
+        self.out.pop_front().unwrap_or_else(|| Output::Timeout(self.timers.next()))
+    }
+
+    /// What was counted since start.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Time never runs backwards in here, whatever the driver says.
+    fn advance(&mut self, now: Time) -> Time {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// What follows from any change: a pacing decision soon, numbers to be shown soon, perhaps the end of a drain.
+    fn settle(&mut self, now: Time) {
+        if self.pace_wanted {
+            let soonest = self.last_pace.map_or(now, |last| last + PACE_SOONEST);
+            if soonest <= now {
+                self.pace(now);
+            } else {
+                self.timers.set_earlier(Timer::Pace, soonest);
+            }
+        }
+        self.finish_drain(now);
+        if !self.timers.is_set(Timer::Publish) {
+            let at = self.last_publish.map_or(now, |last| last + PUBLISH_EVERY);
+            self.timers.set(Timer::Publish, at.max(now));
+        }
+    }
+
+    fn paced(&mut self, now: Time, running: bool) {
+        self.last_pace = Some(now);
+        self.pace_wanted = false;
+        if running {
+            self.timers.set(Timer::Pace, now + PACE_LATEST);
+        } else {
+            self.timers.clear(Timer::Pace);
+        }
+    }
+
+    fn clock_told(&mut self, now: Time, unix_ms: i64) {
+        self.clock.set(now, unix_ms);
+        for live in self.campaigns.values_mut() {
+            live.ledger.roll(unix_ms);
+        }
+        // A step may open or close hours, or make leads due.
+        self.pace_wanted = true;
+        self.refill_all(now);
+    }
+
+    fn trunk(&mut self, now: Time, id: TrunkId, up: bool) {
+        let Some(trunk) = self.trunks.get_mut(&id) else { return };
+        trunk.up = up;
+        trunk.dirty = false;
+        let view = publish::trunk_view(trunk, now);
+        self.out.push_back(Output::Event(crate::Event::Trunk(view)));
+        self.pump(now, id);
+        self.pace_wanted = true;
+    }
+}

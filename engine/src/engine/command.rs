@@ -1,0 +1,82 @@
+//! What people want: one reply each, at once or when it is on disk.
+
+use std::time::Duration;
+
+use kraliki_time::Time;
+
+use super::Then;
+use crate::call::Dispose;
+use crate::campaign::is_e164;
+use crate::limits::NAME_MOST;
+use crate::{Command, CommandError, Engine, Reply, Write};
+
+impl Engine {
+    pub(crate) fn command(&mut self, now: Time, reply: u64, command: Command) {
+        if self.storing.is_full() {
+            self.reply(reply, Err(CommandError::Overloaded(Duration::from_millis(500))));
+            return;
+        }
+        let done = match command {
+            // Answered when they are on disk; a refusal at once.
+            Command::CreateCampaign(settings) => return self.create_campaign(now, reply, *settings),
+            Command::UpdateCampaign { id, settings } => {
+                return self.update_campaign(now, reply, id, *settings);
+            }
+            Command::DeleteCampaign(id) => return self.delete_campaign(now, reply, id),
+            Command::StartCampaign(id) => return self.start_campaign(now, reply, id),
+            Command::PauseCampaign(id) => return self.pause_campaign(now, reply, id),
+            Command::Suppress { phone, reason } => {
+                return self.suppress_command(now, reply, &phone.0, reason);
+            }
+            Command::Dispose { call, code, note, callback_unix_ms } => {
+                if let Err(error) = self.dispose(now, reply, Dispose { call, code, note, callback_unix_ms }) {
+                    self.reply(reply, Err(error));
+                }
+                return;
+            }
+            Command::LeadsChanged(id) => self.leads_changed(now, id),
+            Command::SignIn { agent, name } => self.sign_in(now, agent, name),
+            Command::SignOut(agent) => self.sign_out(now, agent),
+            Command::Ready(agent) => self.ready(now, agent),
+            Command::Pause { agent, reason } => self.pause(now, agent, reason),
+            Command::Hangup(call) => self.hangup_command(now, call),
+            Command::Hold { call, on } => self.hold(now, call, on),
+            Command::Dtmf { call, digits } => self.dtmf(call, digits),
+            Command::Drain { deadline } => {
+                self.start_drain(now, deadline);
+                Ok(())
+            }
+        };
+        self.reply(reply, done.map(|()| Reply::Done));
+    }
+
+    fn suppress_command(&mut self, now: Time, reply: u64, phone: &str, reason: String) {
+        if !is_e164(phone) || reason.len() > NAME_MOST {
+            let message = "must be a number like +12025550123, the reason at most 200 characters".into();
+            self.reply(reply, Err(CommandError::Invalid { field: "phone".into(), message }));
+            return;
+        }
+        self.forbid(now, phone);
+        let at_unix_ms = self.clock.unix_ms(now);
+        let write = Write::Suppress { phone: phone.to_owned().into(), reason, at_unix_ms };
+        self.store(now, write, Then::Reply(reply));
+    }
+
+    /// Puts a number on the suppression list: something that happened, nobody waits for it.
+    pub(crate) fn suppress(&mut self, now: Time, phone: &str, reason: &str) {
+        self.forbid(now, phone);
+        let at_unix_ms = self.clock.unix_ms(now);
+        let write = Write::Suppress { phone: phone.to_owned().into(), reason: reason.to_owned(), at_unix_ms };
+        self.fact(now, write);
+    }
+
+    /// From this moment on the number is not dialed; the disk may follow.
+    fn forbid(&mut self, _now: Time, phone: &str) {
+        self.suppressed.insert(phone);
+        for live in self.campaigns.values_mut() {
+            if live.hopper.remove_phone(phone) > 0 {
+                live.dirty = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! From a decision to an INVITE: the gate, the write, the wait for its commit, the turn under the trunk's limits.
+
+use kraliki_time::Time;
+
+use super::Then;
+use crate::call::{Call, Stage};
+use crate::campaign::is_e164;
+use crate::lead::hours::Door;
+use crate::lead::retry::{Tally, crash_retry_unix_ms};
+use crate::limits::DECISION_HOLDS;
+use crate::pacing::Observation;
+use crate::timer::Timer;
+use crate::{
+    AttemptId, CampaignId, Dial, Engine, Lead, LeadStatus, NewTry, Outcome, Output, TrunkId, TryId, Write,
+};
+
+/// Why a lead is not dialed now, and what becomes of it.
+struct Refusal {
+    rule: &'static str,
+    /// Done with, or not before this time.
+    next_unix_ms: Option<i64>,
+}
+
+/// A lead whose number is on another line waits this long.
+const NUMBER_BUSY_MS: i64 = 300_000;
+/// A lead whose calling window never opens is looked at again after this.
+const NEVER_OPENS_MS: i64 = 3_600_000;
+
+impl Engine {
+    /// The last look at a lead before its attempt is written. In doubt it is not dialed.
+    fn gate(&mut self, now: Time, live: CampaignId, lead: &Lead) -> Result<(), Refusal> {
+        let unix_ms = self.clock.unix_ms(now);
+        let Some(live) = self.campaigns.get(&live) else {
+            return Err(Refusal { rule: "campaign", next_unix_ms: Some(unix_ms) });
+        };
+        if self.suppressed.contains(&lead.phone.0) {
+            return Err(Refusal { rule: "suppressed", next_unix_ms: None });
+        }
+        if lead.attempts >= live.campaign.settings.max_attempts {
+            return Err(Refusal { rule: "max_attempts", next_unix_ms: None });
+        }
+        if !is_e164(&lead.phone.0) {
+            return Err(Refusal { rule: "number", next_unix_ms: None });
+        }
+        if self.numbers.contains(&lead.phone.0) || self.in_flight.contains_key(&lead.id) {
+            return Err(Refusal { rule: "number_in_use", next_unix_ms: Some(unix_ms + NUMBER_BUSY_MS) });
+        }
+        match self.zones.door(&live.hours, &lead.time_zone, unix_ms) {
+            Door::Open => Ok(()),
+            Door::OpensAt(next) => Err(Refusal { rule: "hours", next_unix_ms: Some(next) }),
+            Door::NeverOpens => Err(Refusal { rule: "hours", next_unix_ms: Some(unix_ms + NEVER_OPENS_MS) }),
+            Door::UnknownZone => Err(Refusal { rule: "time_zone", next_unix_ms: None }),
+        }
+    }
+
+    /// Begins one attempt with the next lead that may be dialed; false when there is none.
+    pub(crate) fn begin(&mut self, now: Time, id: CampaignId, trunk: TrunkId, caller_id: &str) -> bool {
+        let lead = loop {
+            let Some(lead) = self.campaigns.get_mut(&id).and_then(|live| live.hopper.take()) else {
+                return false;
+            };
+            match self.gate(now, id, &lead) {
+                Ok(()) => break lead,
+                Err(refusal) => self.refuse(now, &lead, &refusal),
+            }
+        };
+        let (Some(live), Some(line)) = (self.campaigns.get_mut(&id), self.trunks.get_mut(&trunk)) else {
+            return false;
+        };
+        let attempt = AttemptId(self.next_attempt);
+        self.next_attempt += 1;
+        live.calls += 1;
+        line.channels += 1;
+        line.committing += 1;
+        line.dirty = true;
+        self.in_flight.insert(lead.id, attempt);
+        self.numbers.insert(lead.phone.0.clone());
+        let at_unix_ms = self.clock.unix_ms(now);
+        let try_id = TryId { attempt, number: 1 };
+        let write = Write::Try(NewTry {
+            id: try_id,
+            campaign: id,
+            lead: lead.id,
+            trunk,
+            phone: lead.phone.clone(),
+            caller_id: caller_id.to_owned(),
+            at_unix_ms,
+            crash_retry_unix_ms: crash_retry_unix_ms(&live.campaign.settings, at_unix_ms),
+        });
+        let mut call = Call {
+            id: try_id,
+            campaign: id,
+            trunk,
+            lead,
+            caller_id: caller_id.to_owned(),
+            decided: now,
+            dialed: now,
+            stage: Stage::Clearing, // not on the books yet
+            since: now,
+            rtp: false,
+            entry: None,
+            connected: None,
+            outcome: None,
+            disposition: None,
+        };
+        self.shift(now, &mut call, Stage::Committing);
+        self.calls.insert(attempt, call);
+        self.store(now, write, Then::Try(attempt));
+        true
+    }
+
+    /// A lead is not dialed, and the store is told why it does not come back at once.
+    fn refuse(&mut self, now: Time, lead: &Lead, refusal: &Refusal) {
+        *self.counters.refused.entry(refusal.rule).or_default() += 1;
+        let tally = Tally::of(lead);
+        let write = match refusal.next_unix_ms {
+            Some(next) => tally.again(next),
+            None if refusal.rule == "suppressed" => {
+                tally.change(LeadStatus::Suppressed, self.clock.unix_ms(now))
+            }
+            None => tally.change(LeadStatus::Done, self.clock.unix_ms(now)),
+        };
+        self.note(Write::Lead(write));
+    }
+
+    /// The attempt is on disk: its INVITE may go out in its turn.
+    pub(crate) fn try_committed(&mut self, now: Time, attempt: AttemptId) {
+        let Some(mut call) = self.calls.remove(&attempt) else { return };
+        if call.stage != Stage::Committing {
+            self.calls.insert(attempt, call);
+            return;
+        }
+        self.counters.attempts += 1;
+        if let Some(live) = self.campaigns.get_mut(&call.campaign) {
+            live.attempts += 1;
+        }
+        let trunk = call.trunk;
+        if let Some(line) = self.trunks.get_mut(&trunk) {
+            line.committing = line.committing.saturating_sub(1);
+            line.queue.push_back(attempt);
+        }
+        self.shift(now, &mut call, Stage::Queued);
+        self.calls.insert(attempt, call);
+        self.pump(now, trunk);
+    }
+
+    /// The attempt is not on disk: it never was.
+    pub(crate) fn try_failed(&mut self, now: Time, attempt: AttemptId) {
+        let Some(mut call) = self.calls.remove(&attempt) else { return };
+        if let Some(line) = self.trunks.get_mut(&call.trunk) {
+            line.committing = line.committing.saturating_sub(1);
+        }
+        self.forget(now, &mut call);
+        self.give_back(&call);
+        // The lead as it was: true, changes nothing, and shows when the store takes writes again.
+        let unix_ms = self.clock.unix_ms(now);
+        self.spare_write(Write::Lead(Tally::of(&call.lead).again(unix_ms)));
+    }
+
+    /// Sends what waits for its turn on a trunk.
+    pub(crate) fn pump(&mut self, now: Time, id: TrunkId) {
+        while let Some(attempt) = self.trunks.get(&id).and_then(|line| line.queue.front().copied()) {
+            let Some(mut call) = self.calls.remove(&attempt) else {
+                self.pop(id);
+                continue;
+            };
+            if !self.still_right(now, &call) {
+                self.pop(id);
+                self.not_sent(now, call);
+                continue;
+            }
+            let Some(line) = self.trunks.get_mut(&id) else { return };
+            let next = line.cps.next(now);
+            if next > now {
+                self.calls.insert(attempt, call);
+                self.timers.set(Timer::Send(id), next);
+                return;
+            }
+            line.cps.send(now);
+            line.dirty = true;
+            self.pop(id);
+            self.counters.dials += 1;
+            self.observe(now, call.campaign, Observation::Dialed);
+            call.dialed = now;
+            self.out.push_back(Output::Dial(Dial {
+                id: call.id,
+                trunk: id,
+                phone: call.lead.phone.clone(),
+                caller_id: call.caller_id.clone(),
+            }));
+            self.shift(now, &mut call, Stage::Dialing);
+            self.set_ring_timeout(&call);
+            self.calls.insert(attempt, call);
+        }
+        self.timers.clear(Timer::Send(id));
+    }
+
+    fn pop(&mut self, id: TrunkId) {
+        if let Some(line) = self.trunks.get_mut(&id) {
+            line.queue.pop_front();
+        }
+    }
+
+    /// Whether the decision still holds when its turn comes.
+    fn still_right(&mut self, now: Time, call: &Call) -> bool {
+        if now.since(call.decided) > DECISION_HOLDS || self.is_draining() {
+            return false;
+        }
+        if self.suppressed.contains(&call.lead.phone.0) || !self.trunks.get(&call.trunk).is_some_and(|t| t.up)
+        {
+            return false;
+        }
+        let Some(live) = self.campaigns.get(&call.campaign) else { return false };
+        live.is_running()
+            && self.has_supply(call.campaign)
+            && self.zones.door(&live.hours, &call.lead.time_zone, self.clock.unix_ms(now)) == Door::Open
+    }
+
+    /// Whether anybody is there who may take the campaign's calls, now or after the present one.
+    pub(crate) fn has_supply(&self, id: CampaignId) -> bool {
+        let Some(live) = self.campaigns.get(&id) else { return false };
+        match live.agents() {
+            None => self.agents.values().any(|agent| agent.is_supply()),
+            Some(ids) => ids.iter().any(|id| self.agents.get(id).is_some_and(|agent| agent.is_supply())),
+        }
+    }
+
+    /// Committed and not sent: the attempt is over, the lead is as it was.
+    pub(crate) fn not_sent(&mut self, now: Time, mut call: Call) {
+        self.end(now, &mut call, Outcome::NotSent, crate::call::Cause::default());
+        self.forget(now, &mut call);
+        self.give_back(&call);
+    }
+
+    /// A lead that was taken and not dialed is next again.
+    pub(crate) fn give_back(&mut self, call: &Call) {
+        if self.suppressed.contains(&call.lead.phone.0) {
+            return;
+        }
+        if let Some(live) = self.campaigns.get_mut(&call.campaign)
+            && live.is_running()
+        {
+            live.hopper.put_back(call.lead.clone());
+        }
+    }
+}

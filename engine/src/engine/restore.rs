@@ -1,0 +1,42 @@
+//! What was known before: the first input after the clock.
+
+use kraliki_time::Time;
+
+use crate::campaign::CampaignLive;
+use crate::ledger::Ledger;
+use crate::limits::ORPHAN_HOLDS;
+use crate::timer::Timer;
+use crate::trunk::TrunkLive;
+use crate::{Engine, Restore};
+
+impl Engine {
+    pub(crate) fn restore(&mut self, now: Time, restore: Restore) {
+        if std::mem::replace(&mut self.restored, true) {
+            return; // once only
+        }
+        self.pacer = restore.pacer;
+        self.next_campaign = self.next_campaign.max(restore.next_campaign);
+        self.next_attempt = self.next_attempt.max(restore.next_attempt);
+        for trunk in restore.trunks {
+            self.trunks.insert(trunk.id, TrunkLive::new(trunk));
+        }
+        let unix_ms = self.clock.unix_ms(now);
+        for restored in restore.campaigns {
+            let id = restored.campaign.id;
+            let mut live = CampaignLive::new(restored.campaign, &self.pacer);
+            live.ledger = Ledger::restored(unix_ms, restored.answered, restored.abandoned);
+            self.campaigns.insert(id, live);
+        }
+        for (id, trunk) in restore.orphans {
+            if let Some(line) = self.trunks.get_mut(&trunk) {
+                line.orphans.insert(id);
+            }
+        }
+        self.timers.set(Timer::Orphans, now + ORPHAN_HOLDS);
+        for call in restore.undisposed {
+            self.disposables.restore(call);
+        }
+        self.refill_all(now);
+        self.pace_wanted = true;
+    }
+}

@@ -1,0 +1,179 @@
+//! When a lead may be called, in its own time.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+
+use crate::CallingWindow;
+
+/// A campaign's calling windows, by day of the week: minutes of the day, from and to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hours {
+    days: [Vec<(u16, u16)>; 7],
+}
+
+/// Whether a lead may be called now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// It may.
+    Open,
+    /// Not before this time, in ms since 1970.
+    OpensAt(i64),
+    /// There is no window at all.
+    NeverOpens,
+    /// The zone is unknown, so the hour is unknown, so it may not.
+    UnknownZone,
+}
+
+impl Hours {
+    /// Windows that were validated; one that does not read is left out, which closes it.
+    pub(crate) fn new(windows: &[CallingWindow]) -> Hours {
+        let mut hours = Hours::default();
+        for window in windows {
+            let (Some(from), Some(to)) = (minute(&window.from), minute(&window.to)) else { continue };
+            for day in &window.days {
+                let slot = usize::from(*day).checked_sub(1).and_then(|day| hours.days.get_mut(day));
+                if let Some(slot) = slot {
+                    slot.push((from, to));
+                }
+            }
+        }
+        hours
+    }
+
+    pub(crate) fn never(&self) -> bool {
+        self.days.iter().all(Vec::is_empty)
+    }
+
+    fn windows(&self, local: DateTime) -> &[(u16, u16)] {
+        let day = usize::try_from(local.weekday().to_monday_zero_offset()).unwrap_or(0);
+        self.days.get(day).map_or(&[], Vec::as_slice)
+    }
+
+    fn holds(&self, zone: &TimeZone, at: Timestamp) -> bool {
+        let local = zone.to_datetime(at);
+        let minute = minute_of(local);
+        self.windows(local).iter().any(|(from, to)| (*from..*to).contains(&minute))
+    }
+
+    /// The next opening after `now`. A window that begins in the hour which a clock change leaves out begins after it.
+    fn opening(&self, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
+        let today = zone.to_datetime(now).date();
+        // A week and a day: today's windows may be over, and come again in a week.
+        for ahead in 0..=8_i64 {
+            let date = today.checked_add(Span::new().days(ahead)).ok()?;
+            let mut starts: Vec<u16> =
+                self.windows(date.at(0, 0, 0, 0)).iter().map(|(from, _)| *from).collect();
+            starts.sort_unstable();
+            for from in starts {
+                let hour = i8::try_from(from / 60).ok()?;
+                let local = date.at(hour, i8::try_from(from % 60).ok()?, 0, 0);
+                let Ok(at) = zone.to_timestamp(local) else { continue };
+                if at > now && self.holds(zone, at) {
+                    return Some(at);
+                }
+            }
+        }
+        None
+    }
+}
+
+fn minute_of(local: DateTime) -> u16 {
+    u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).unwrap_or(0)
+}
+
+/// The minute of the day of `HH:MM`, up to `24:00`.
+pub(crate) fn minute(text: &str) -> Option<u16> {
+    let (hour, minute) = text.split_once(':')?;
+    let two = |part: &str| {
+        (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<u16>())
+    };
+    let (hour, minute) = (two(hour)?.ok()?, two(minute)?.ok()?);
+    (minute < 60 && (hour < 24 || (hour == 24 && minute == 0))).then_some(hour * 60 + minute)
+}
+
+/// Time zones by name, looked up once. Bounded by the names that exist.
+#[derive(Debug, Default)]
+pub(crate) struct Zones {
+    known: BTreeMap<String, TimeZone>,
+}
+
+impl Zones {
+    /// Whether a lead in that zone may be called now.
+    pub(crate) fn door(&mut self, hours: &Hours, zone: &str, unix_ms: i64) -> Door {
+        if hours.never() {
+            return Door::NeverOpens;
+        }
+        if !self.known.contains_key(zone) {
+            match TimeZone::get(zone) {
+                Ok(found) => drop(self.known.insert(zone.to_owned(), found)),
+                Err(_) => return Door::UnknownZone,
+            }
+        }
+        let Some(zone) = self.known.get(zone) else { return Door::UnknownZone };
+        let Ok(now) = Timestamp::from_millisecond(unix_ms) else { return Door::UnknownZone };
+        if hours.holds(zone, now) {
+            return Door::Open;
+        }
+        hours.opening(zone, now).map_or(Door::NeverOpens, |at| Door::OpensAt(at.as_millisecond()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unix(zoned: &str) -> i64 {
+        zoned.parse::<jiff::Zoned>().unwrap().timestamp().as_millisecond()
+    }
+
+    fn hours(days: &[u8], from: &str, to: &str) -> Hours {
+        Hours::new(&[CallingWindow { days: days.to_vec(), from: from.into(), to: to.into() }])
+    }
+
+    #[test]
+    fn the_lead_s_own_clock_decides() {
+        let weekdays = hours(&[1, 2, 3, 4, 5], "09:00", "20:00");
+        let mut zones = Zones::default();
+        let now = unix("2026-11-20T19:59:59[America/New_York]"); // a Friday
+        assert_eq!(zones.door(&weekdays, "America/New_York", now), Door::Open);
+        assert_eq!(zones.door(&weekdays, "America/Los_Angeles", now), Door::Open);
+        let monday = unix("2026-11-23T09:00:00[America/New_York]");
+        assert_eq!(zones.door(&weekdays, "America/New_York", now + 1_000), Door::OpensAt(monday));
+        assert_eq!(zones.door(&weekdays, "Mars/Olympus", now), Door::UnknownZone);
+        assert_eq!(zones.door(&weekdays, "", now), Door::UnknownZone);
+        assert_eq!(zones.door(&Hours::default(), "Europe/Prague", now), Door::NeverOpens);
+    }
+
+    #[test]
+    fn clock_changes_move_the_opening() {
+        let mut zones = Zones::default();
+        // 2026-03-29: in Prague 02:00 becomes 03:00; in New York 2026-11-01 02:00 becomes 01:00.
+        let night = hours(&[1, 2, 3, 4, 5, 6, 7], "02:30", "05:00");
+        let before = unix("2026-03-29T01:59:00[Europe/Prague]");
+        let after = unix("2026-03-29T03:30:00[Europe/Prague]");
+        assert_eq!(zones.door(&night, "Europe/Prague", before), Door::OpensAt(after));
+        let whole = hours(&[1, 2, 3, 4, 5, 6, 7], "00:00", "24:00");
+        assert_eq!(zones.door(&whole, "Europe/Prague", before), Door::Open);
+        let early = hours(&[7], "01:00", "01:30");
+        let first = unix("2026-11-01T00:30:00[America/New_York]");
+        assert_eq!(
+            zones.door(&early, "America/New_York", first),
+            Door::OpensAt(unix("2026-11-01T01:00:00-04:00[America/New_York]"))
+        );
+        // The repeated hour counts as the hour that the person's clock shows.
+        let again = unix("2026-11-01T01:15:00-05:00[America/New_York]");
+        assert_eq!(zones.door(&early, "America/New_York", again), Door::Open);
+    }
+
+    #[test]
+    fn minutes_read_strictly() {
+        assert_eq!(minute("00:00"), Some(0));
+        assert_eq!(minute("24:00"), Some(1_440));
+        for wrong in ["", "9:00", "09:60", "24:01", "25:00", "0900", "09:0a", "-1:00", "09:00:00", "+9:00"] {
+            assert_eq!(minute(wrong), None, "{wrong}");
+        }
+    }
+}

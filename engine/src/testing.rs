@@ -1,0 +1,21 @@
+//! What tests of several files share.
+
+use crate::{CampaignId, Lead, LeadId, ListId, Pii};
+
+/// A lead of campaign 1 in New York, never dialed.
+pub(crate) fn lead(id: i64) -> Lead {
+    Lead {
+        id: LeadId(id),
+        campaign: CampaignId(1),
+        list: ListId(1),
+        phone: Pii(format!("+1202555{id:04}")),
+        time_zone: "America/New_York".into(),
+        priority: 0,
+        attempts: 0,
+        last_outcome: None,
+        repeats: 0,
+        first_name: Pii("Ann".into()),
+        last_name: Pii("Example".into()),
+        custom: Pii::default(),
+    }
+}
