@@ -15,6 +15,7 @@ mod event;
 pub mod limits;
 mod message;
 pub mod net;
+mod receive;
 mod recovery;
 mod session;
 mod stats;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::auth::Credentials;
 use crate::event::Failure;
+use crate::message::Request;
 
 const PEER: usize = B;
 const SECOND: Duration = Duration::from_secs(1);

@@ -55,7 +55,13 @@ pub(super) async fn run(
     };
     let mut sleep = pin!(tokio::time::sleep(std::time::Duration::ZERO));
     let mut sleeping_until = None;
+    let mut woke_at = Time::ZERO;
     loop {
+        let awake = clock.now().since(woke_at);
+        if awake < limits::WAKE_GAP {
+            // This thread has nothing else to run, so it may simply sleep: one system call for the whole batch.
+            std::thread::sleep(limits::WAKE_GAP - awake);
+        }
         if driver.wake_at != sleeping_until {
             sleeping_until = driver.wake_at;
             if let Some(at) = driver.wake_at {
@@ -70,6 +76,7 @@ pub(super) async fn run(
             command = commands.recv() => Wake::Command(command),
             socket = readable(&driver.sockets), if !stalled => Wake::Socket(socket),
         };
+        woke_at = clock.now();
         match wake {
             Wake::Room(true) => driver.release(),
             // Nobody listens any more: the events have no use.

@@ -1,0 +1,273 @@
+//! Messages that came in: to which transaction, call or rule each belongs.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use kraliki_time::Time;
+
+use crate::auth::Verdict;
+use crate::core::{ALLOW, answer_hop, response_to};
+use crate::endpoint::{Endpoint, SocketId};
+use crate::error::Malformed;
+use crate::event::Event;
+use crate::limits;
+use crate::message::{Method, Name, Request, Response};
+use crate::session::{Call, finish_other, merge_key, stray};
+use crate::trace::Direction;
+use crate::transaction::{ClientInvite, ClientOther, Hop, Kind, Owner, ServerInvite, Timer, TxnId};
+
+impl Endpoint {
+    pub(crate) fn on_response(&mut self, now: Time, socket: SocketId, from: SocketAddr, response: Response) {
+        self.core.stats.received.response(response.status());
+        let core = &mut self.core;
+        let branch = response.via().and_then(|via| via.branch()).unwrap_or_default();
+        let id = TxnId::from_branch(branch);
+        let method = response.cseq().map(|cseq| cseq.method).unwrap_or_default();
+        let Some(txn) = id.and_then(|id| core.txns.get_mut(id)) else {
+            let answer = (200..300).contains(&response.status()) && method == b"INVITE";
+            if !(answer && stray::clear_unknown(core, now, &response, socket, from)) {
+                core.stats.dropped_unmatched.add(1);
+            }
+            return;
+        };
+        let (mut id, mut owner, hop) = (txn.id, txn.owner, txn.hop);
+        if let Owner::Call(key) = owner
+            && core.config.trace
+            && let Some(call) = self.calls.get_mut(&key)
+        {
+            call.trace.push(now, Direction::In, from, response.raw());
+        }
+        if let Kind::ClientInvite(state) = &mut txn.kind {
+            if method == b"CANCEL" {
+                // §9.1: the CANCEL shares the branch of its INVITE.
+                let Some(cancel) = state.cancel() else { return };
+                (id, owner) = (cancel, Owner::Nobody);
+            } else {
+                match absorb(now, state, &response) {
+                    Absorbed::No => {}
+                    Absorbed::Again(bytes, to) => {
+                        core.stats.repeats.add(1);
+                        core.stats.retransmitted.add(1);
+                        let trace = match owner {
+                            Owner::Call(key) => self.calls.get_mut(&key).map(|call| &mut call.trace),
+                            _ => None,
+                        };
+                        return core.send(now, to.unwrap_or(hop), bytes, trace);
+                    }
+                    Absorbed::Fork => return stray::clear_fork(core, now, &response, hop),
+                    Absorbed::Silently => return core.stats.repeats.add(1),
+                }
+            }
+        }
+        if let Some(txn) = core.txns.get_mut(id)
+            && let Kind::ClientOther(state) = &mut txn.kind
+        {
+            match state {
+                ClientOther::Done => return core.stats.repeats.add(1),
+                ClientOther::Trying { request } if response.status() < 200 => {
+                    *state = ClientOther::Proceeding { request: request.clone() };
+                }
+                _ => {}
+            }
+            if response.status() >= 200 && !matches!(owner, Owner::Call(_)) {
+                finish_other(core, now, id);
+            }
+        }
+        let status = Some(response.status());
+        match owner {
+            Owner::Call(key) => {
+                if let Some(call) = self.calls.get_mut(&key) {
+                    let fate = call.on_response(core, now, id, from, &response);
+                    self.settle(key, fate);
+                } else if response.status() >= 200 {
+                    finish_other(core, now, id);
+                }
+            }
+            Owner::Options(key, sent) if response.status() >= 200 => {
+                core.event(Event::OptionsResult { key, status, rtt: now.since(sent) });
+            }
+            Owner::Snapshot(key) if response.status() >= 200 => {
+                core.event(Event::DialogCleared { key, status })
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn on_request(&mut self, now: Time, socket: SocketId, from: SocketAddr, request: Request) {
+        self.core.stats.received.request(request.method().as_bytes());
+        let core = &mut self.core;
+        let Some(key) = core.server_key(&request, request.method(), false) else { return };
+        let hop = answer_hop(&request, socket, from);
+        if let Some(txn) = core.txns.server(key) {
+            let (id, hop) = (txn.id, txn.hop);
+            let acknowledged = *request.method() == Method::Ack;
+            let repeat = match &mut txn.kind {
+                Kind::ServerInvite(_, state @ ServerInvite::Completed { .. }) if acknowledged => {
+                    *state = ServerInvite::Confirmed;
+                    core.txns.timers.arm(now, id.0, Timer::I);
+                    return;
+                }
+                Kind::ServerInvite(_, ServerInvite::Confirmed) if acknowledged => return,
+                // An ACK to a 2xx that has our INVITE's branch against the rules: the call looks at it.
+                _ if acknowledged => None,
+                Kind::ServerInvite(_, state) => Some(state.repeat().cloned()),
+                Kind::ServerOther(_, state) => Some(state.repeat().cloned()),
+                _ => return,
+            };
+            if let Some(repeat) = repeat {
+                core.stats.repeats.add(1);
+                if let Some(bytes) = repeat.filter(|bytes| !bytes.is_empty()) {
+                    core.stats.retransmitted.add(1);
+                    core.send(now, hop, bytes, None);
+                }
+                return;
+            }
+        }
+        if *request.method() == Method::Cancel {
+            return self.on_cancel(now, hop, from, &request);
+        }
+        let tag = request.to().and_then(|to| to.tag());
+        let call = tag.and_then(|tag| {
+            let key = core.call_of_tag(tag)?;
+            self.calls.get_mut(&key).filter(|call| call.tag.as_bytes() == tag)
+        });
+        if let Some(call) = call {
+            let key = call.key;
+            if core.config.trace {
+                call.trace.push(now, Direction::In, from, request.raw());
+            }
+            let fate = call.on_request(core, now, socket, from, request);
+            return self.settle(key, fate);
+        }
+        // Nothing of ours explains this request: only known sources hear anything.
+        if !core.config.accept_from.allows(from) {
+            return core.stats.dropped_source.add(1);
+        }
+        match request.method() {
+            Method::Ack => core.stats.dropped_unmatched.add(1),
+            _ if tag.is_some() => core.reply(now, &request, hop, 481, None),
+            Method::Invite => self.on_invite(now, socket, from, request),
+            Method::Bye | Method::Update | Method::Prack | Method::Info => {
+                core.reply(now, &request, hop, 481, None)
+            }
+            Method::Options => core.reply_with(now, &request, hop, 200, None, |w| {
+                w.header(Name::Allow, ALLOW).header(Name::Accept, b"application/sdp");
+            }),
+            Method::Other(_) => core.reply_with(now, &request, hop, 501, None, |w| {
+                w.header(Name::Allow, ALLOW);
+            }),
+            _ => core.reply_with(now, &request, hop, 405, None, |w| {
+                w.header(Name::Allow, ALLOW);
+            }),
+        }
+    }
+
+    fn on_invite(&mut self, now: Time, socket: SocketId, from: SocketAddr, request: Request) {
+        let core = &mut self.core;
+        let hop = answer_hop(&request, socket, from);
+        if let Some(server) = core.config.challenge.clone() {
+            let verdict = server.verify(now, &request, request.method());
+            if verdict != Verdict::Good {
+                let challenge = server.challenge(now, verdict == Verdict::Stale);
+                return core.reply_with(now, &request, hop, 401, None, |w| {
+                    w.header(Name::WwwAuthenticate, challenge.as_bytes());
+                });
+            }
+        }
+        // §8.2.2.3: nothing that a peer may require is spoken here.
+        if request.get(Name::Require).is_some() {
+            let wanted: Vec<_> = request.values(Name::Require).collect();
+            return core.reply_with(now, &request, hop, 420, None, |w| {
+                w.header(Name::Unsupported, &wanted.join(&b", "[..]));
+            });
+        }
+        let merge = merge_key(core, &request);
+        if self.merged.contains_key(&merge) {
+            return core.reply(now, &request, hop, 482, None);
+        }
+        let key = self.keys.next();
+        let full = self.calls.len() >= core.config.max_calls;
+        let call = if full { None } else { Call::offered(core, now, key, socket, from, request.clone()) };
+        match call {
+            Some(call) => {
+                self.merged.insert(merge, key);
+                self.calls.insert(key, Box::new(call));
+                core.stats.calls_in.add(1);
+            }
+            None => {
+                core.stats.dropped_full.add(1);
+                // Without a transaction: a table may be full.
+                let mut w = response_to(&request, from, 503, Some(b"full"), 0);
+                w.header(Name::RetryAfter, b"5");
+                core.send(now, hop, w.body(None), None);
+            }
+        }
+    }
+
+    /// §9.2: the CANCEL is answered by itself; its INVITE ends with 487, when it is not answered yet.
+    fn on_cancel(&mut self, now: Time, hop: Hop, from: SocketAddr, request: &Request) {
+        let core = &mut self.core;
+        let key = core.server_key(request, &Method::Cancel, true);
+        let owner = key.and_then(|key| core.txns.server(key)).map(|txn| txn.owner);
+        let Some(owner) = owner else {
+            return match core.config.accept_from.allows(from) {
+                true => core.reply(now, request, hop, 481, None),
+                false => core.stats.dropped_source.add(1),
+            };
+        };
+        let call = match owner {
+            Owner::Call(key) => self.calls.get_mut(&key),
+            _ => None,
+        };
+        let Some(call) = call else { return core.reply(now, request, hop, 200, None) };
+        if core.config.trace {
+            call.trace.push(now, Direction::In, from, request.raw());
+        }
+        core.reply(now, request, hop, 200, Some(&mut call.trace));
+        let key = call.key;
+        let fate = call.on_cancel(core, now, request);
+        self.settle(key, fate);
+    }
+}
+
+/// What every request must have (RFC 3261 §8.1.1).
+pub(crate) fn check(request: &Request) -> Result<(), Malformed> {
+    request.check()?;
+    // §8.1.1.5: the method in CSeq is the request's.
+    match request.cseq().is_some_and(|cseq| cseq.method == request.method().as_bytes()) {
+        true => Ok(()),
+        false => Err(Malformed::Header("CSeq")),
+    }
+}
+
+/// What an INVITE transaction makes of an answer that comes after its final one.
+enum Absorbed {
+    /// It is the first of its kind: the call sees it.
+    No,
+    /// The ACK goes out again, elsewhere when the dialog's route says so.
+    Again(Bytes, Option<Hop>),
+    /// A 2xx of another fork.
+    Fork,
+    Silently,
+}
+
+fn absorb(now: Time, state: &mut ClientInvite, response: &Response) -> Absorbed {
+    let success = (200..300).contains(&response.status());
+    let (ack, acked, to) = match state {
+        ClientInvite::Calling { .. } | ClientInvite::Proceeding { .. } => return Absorbed::No,
+        ClientInvite::Completed { .. } if success => return Absorbed::Fork,
+        ClientInvite::Completed { ack, acked, .. } if response.status() >= 300 => (ack, acked, None),
+        ClientInvite::Accepted { ack, acked, to, tag, .. } if success => {
+            if response.to().and_then(|to| to.tag()).unwrap_or_default() != &tag[..] {
+                return Absorbed::Fork;
+            }
+            (ack, acked, Some(*to))
+        }
+        _ => return Absorbed::Silently,
+    };
+    if now.since(*acked) < limits::ACK_GAP {
+        return Absorbed::Silently;
+    }
+    *acked = now;
+    Absorbed::Again(ack.clone(), to)
+}
