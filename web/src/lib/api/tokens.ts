@@ -39,6 +39,7 @@ export class Tokens {
 
 	/** A token that is good now; renewed first if it is about to end. */
 	async fresh(): Promise<string> {
+		if (!this.#access) throw new ApiError({ title: 'Signed out', status: 401 });
 		if (this.#access && this.#host.now() < this.#endsAt - RENEW_BEFORE_MS) return this.#access;
 		try {
 			return await this.renew();

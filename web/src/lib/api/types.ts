@@ -197,6 +197,7 @@ export interface Snapshot {
 	at_unix_ms: number;
 	campaigns: CampaignView[];
 	agents: AgentView[];
+	/** In progress, and those that are wrapped up, as ended. */
 	calls: CallView[];
 	trunks: TrunkView[];
 	draining: boolean;
@@ -218,32 +219,36 @@ export interface CallRecord {
 	campaign: number;
 	lead: number;
 	phone: string;
-	first_name?: string;
-	last_name?: string;
-	agent: number | null;
-	agent_name?: string | null;
 	caller_id: string;
-	dialed_unix_ms: number;
+	agent: number | null;
+	started_unix_ms: number;
+	answered_unix_ms: number | null;
 	connected_unix_ms: number | null;
 	ended_unix_ms: number | null;
-	talk_ms: number | null;
+	wait_ms: number | null;
+	talk_ms: number;
+	late: boolean;
 	outcome: Outcome | null;
 	disposition: string | null;
-	note?: string | null;
+	note: string;
 }
 
 /** A lead as it is stored. */
 export interface LeadRecord {
 	id: number;
+	campaign: number;
+	list: number;
 	phone: string;
 	first_name: string;
 	last_name: string;
 	time_zone: string;
 	priority: number;
 	status: LeadStatus;
+	/** Not dialed before this time; 0: at once. */
+	next_unix_ms: number;
 	attempts: number;
 	last_outcome: Outcome | null;
-	next_unix_ms: number | null;
+	repeats: number;
 	custom: Record<string, string>;
 }
 
@@ -258,12 +263,13 @@ export interface NewLead {
 
 export interface Page<T> {
 	items: T[];
-	next: number | string | null;
+	next: number | null;
 }
 
 export interface ImportError {
 	line: number;
-	column: string | number | null;
+	/** Empty when it is about the whole line. */
+	column: string;
 	message: string;
 }
 

@@ -34,7 +34,8 @@ export function reduce(state: LiveState, message: LiveMessage, me: number | null
 		case 'snapshot':
 			state.campaigns = byId(message.campaigns);
 			state.agents = byId(message.agents);
-			state.calls = byId(message.calls);
+			// Calls that are wrapped up come as ended ones: only their agent still looks at them.
+			state.calls = byId(message.calls.filter((call) => call.state !== 'ended'));
 			state.trunks = byId(message.trunks);
 			state.draining = message.draining;
 			state.storeOk = message.store_ok;

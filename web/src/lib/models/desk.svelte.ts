@@ -32,7 +32,6 @@ class Desk {
 	/** The agent means to be at work. */
 	#onShift = false;
 	#seenSnapshots = 0;
-	#pauseReason = '';
 	#keys: Promise<void> = Promise.resolve();
 	#flushing = false;
 
@@ -76,7 +75,7 @@ class Desk {
 		if (!this.loaded) return;
 		if (fresh) {
 			void this.#resync();
-		} else if (!this.me && !this.busy) {
+		} else if (!this.me) {
 			this.#onShift = false;
 			void leg.stop();
 		}
@@ -132,7 +131,6 @@ class Desk {
 
 	pause = (reason: string): Promise<void> =>
 		this.#do(async () => {
-			this.#pauseReason = reason;
 			this.#take(await agent.set('paused', reason));
 			this.#onShift = true;
 			await leg.start();
@@ -159,11 +157,9 @@ class Desk {
 		this.#do(async () => {
 			pending.put({ ...draft, submitted: true });
 			await this.#send(draft);
-			if (then === 'stay' || this.state !== 'wrap_up') return;
-			const next = this.me?.next;
-			if (next === 'paused') this.#take(await agent.set('paused', this.#pauseReason));
-			else if (next === 'offline') await this.offline();
-			else this.#take(await agent.set('ready'));
+			// What was asked for during the call begins by itself once the result is there.
+			const asked = this.me?.next != null || this.state !== 'wrap_up';
+			if (then === 'finish' && !asked) this.#take(await agent.set('ready'));
 		});
 
 	/** Sends results that are still waiting for the server. */
@@ -193,7 +189,8 @@ class Desk {
 			const form = { name: settings.name, wrapUpS: settings.wrap_up_s, dispositions: settings.dispositions };
 			this.#forms = new Map(this.#forms).set(campaign, form);
 		} catch (error) {
-			this.error = error;
+			// Without it a call in hand could not be finished; of an older call only the code is shown then.
+			if (this.call?.campaign === campaign) this.error = error;
 		}
 	}
 

@@ -1,5 +1,5 @@
 /** A campaign's settings while they are edited: defaults, and what can be said without asking the server. */
-import type { CampaignSettings } from '$lib/api/types';
+import { OUTCOMES, type CampaignSettings } from '$lib/api/types';
 import type { Key } from '$lib/i18n/index.svelte';
 
 /** The engine's defaults. The labels of dispositions are the words of the person who creates the campaign. */
@@ -32,6 +32,9 @@ export function defaultSettings(label: (key: Key) => string): CampaignSettings {
 	};
 }
 
+/** Outcomes that no delay changes; the others may have a rule of their own. */
+export const RETRIABLE = OUTCOMES.filter((o) => o !== 'invalid' && o !== 'unwanted' && o !== 'not_sent');
+
 export type Field = keyof CampaignSettings;
 export type Faults = Partial<Record<Field, Key>>;
 
@@ -46,15 +49,16 @@ export function faultsOf(s: CampaignSettings): Faults {
 	if (!between(s.abandonment_cap, 0, 0.1)) faults.abandonment_cap = 'fault.cap';
 	if (!between(s.ring_timeout_s, 15, 120)) faults.ring_timeout_s = 'fault.ring';
 	if (!between(s.grace_ms, 0, 10_000)) faults.grace_ms = 'fault.grace';
-	if (!between(s.wrap_up_s, 0, 86_400)) faults.wrap_up_s = 'fault.number';
-	if (!between(s.max_attempts, 1, 1000)) faults.max_attempts = 'fault.number';
+	if (!between(s.wrap_up_s, 0, 3600)) faults.wrap_up_s = 'fault.wrap_up';
+	if (!between(s.max_attempts, 1, 100)) faults.max_attempts = 'fault.attempts';
+	if (!between(s.priority, -1000, 1000)) faults.priority = 'fault.priority';
 	if (s.caller_id && !/^\+[1-9]\d{6,14}$/.test(s.caller_id)) faults.caller_id = 'fault.phone';
 	if (!/^[A-Z]{2}$/.test(s.country)) faults.country = 'fault.country';
 	if (s.calling_hours.some((w) => w.days.length === 0 || !w.from || !w.to || w.from >= w.to)) {
 		faults.calling_hours = 'fault.hours';
 	}
-	if (Object.values(s.retry).some((r) => !between(r.delay_s, 0, 31_536_000) || !between(r.most, 0, 1000))) {
-		faults.retry = 'fault.number';
+	if (Object.values(s.retry).some((r) => !between(r.delay_s, 60, 90 * 86_400) || !(r.most >= 1))) {
+		faults.retry = 'fault.retry';
 	}
 	const codes = s.dispositions.map((d) => d.code);
 	if (

@@ -1,0 +1,94 @@
+import { expect, it } from 'vitest';
+import type { AgentView, CallView, LiveMessage, Snapshot } from '$lib/api/types';
+import { emptyState, isUrgent, reduce } from './reduce';
+
+const ME = 7;
+const agent = (id: number, change: Partial<AgentView> = {}): AgentView => ({
+	id,
+	name: `Agent ${id}`,
+	state: 'ready',
+	since_unix_ms: 0,
+	reason: '',
+	call: null,
+	audio: true,
+	next: null,
+	calls: 0,
+	...change,
+});
+const call = (id: number, change: Partial<CallView> = {}): CallView => ({
+	id,
+	campaign: 1,
+	state: 'ringing',
+	since_unix_ms: 0,
+	dialed_unix_ms: 0,
+	connected_unix_ms: null,
+	trunk: 1,
+	agent: null,
+	outcome: null,
+	disposition: null,
+	caller_id: '',
+	lead: {
+		id: 1,
+		phone: '+12025550100',
+		first_name: '',
+		last_name: '',
+		time_zone: '',
+		attempts: 0,
+		custom: {},
+	},
+	...change,
+});
+const snapshot = (change: Partial<Snapshot> = {}): LiveMessage => ({
+	type: 'snapshot',
+	at_unix_ms: 0,
+	campaigns: [],
+	agents: [],
+	calls: [],
+	trunks: [],
+	draining: false,
+	store_ok: true,
+	...change,
+});
+
+it('takes a snapshot for the whole truth', () => {
+	const state = emptyState();
+	reduce(state, { type: 'call', ...call(1) }, null);
+	reduce(state, { type: 'agent', ...agent(2) }, null);
+	reduce(state, snapshot({ agents: [agent(3)], calls: [call(9)], draining: true }), null);
+	expect([...state.calls.keys()]).toEqual([9]);
+	expect([...state.agents.keys()]).toEqual([3]);
+	expect(state.draining).toBe(true);
+});
+
+it('follows calls and agents until they are gone', () => {
+	const state = emptyState();
+	reduce(state, { type: 'call', ...call(1) }, null);
+	reduce(state, { type: 'call', ...call(1, { state: 'talking', agent: 2 }) }, null);
+	expect(state.calls.get(1)).toEqual(call(1, { state: 'talking', agent: 2 }));
+	reduce(state, { type: 'call', ...call(1, { state: 'ended' }) }, null);
+	expect(state.calls.size).toBe(0);
+	reduce(state, { type: 'agent', ...agent(2) }, null);
+	reduce(state, { type: 'agent', ...agent(2, { state: 'offline' }) }, null);
+	expect(state.agents.size).toBe(0);
+});
+
+it('keeps an agent their own call past its end, and over a reload of the desk', () => {
+	const state = emptyState();
+	reduce(state, { type: 'call', ...call(5, { state: 'talking', agent: ME }) }, ME);
+	reduce(state, { type: 'call', ...call(5, { state: 'ended', agent: ME }) }, ME);
+	reduce(state, snapshot(), ME);
+	expect(state.mine).toMatchObject({ id: 5, state: 'ended' });
+
+	const reloaded = emptyState();
+	reduce(reloaded, snapshot({ calls: [call(5, { state: 'ended', agent: ME })] }), ME);
+	expect(reloaded.mine).toMatchObject({ id: 5, state: 'ended' });
+	expect(reloaded.calls.size).toBe(0);
+});
+
+it('shows at once what concerns the one who watches', () => {
+	expect(isUrgent({ type: 'call', ...call(1, { agent: ME }) }, ME)).toBe(true);
+	expect(isUrgent({ type: 'call', ...call(1, { agent: 8 }) }, ME)).toBe(false);
+	expect(isUrgent({ type: 'agent', ...agent(ME) }, ME)).toBe(true);
+	expect(isUrgent({ type: 'agent', ...agent(ME) }, null)).toBe(false);
+	expect(isUrgent(snapshot(), null)).toBe(true);
+});
