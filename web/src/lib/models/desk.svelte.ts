@@ -31,6 +31,7 @@ class Desk {
 	leaving = $state(false);
 	/** The agent means to be at work. */
 	#onShift = false;
+	#loading = false;
 	#seenSnapshots = 0;
 	#keys: Promise<void> = Promise.resolve();
 	#flushing = false;
@@ -55,6 +56,9 @@ class Desk {
 
 	/** Reads the state; a shift that goes on gets its audio back. */
 	async load(): Promise<void> {
+		if (this.#loading) return;
+		this.#loading = true;
+		this.error = null;
 		try {
 			this.#take(await agent.state());
 			this.loaded = true;
@@ -65,6 +69,8 @@ class Desk {
 			}
 		} catch (error) {
 			this.error = error;
+		} finally {
+			this.#loading = false;
 		}
 	}
 
@@ -72,7 +78,11 @@ class Desk {
 	sync(): void {
 		const fresh = live.snapshots !== this.#seenSnapshots;
 		this.#seenSnapshots = live.snapshots;
-		if (!this.loaded) return;
+		if (!this.loaded) {
+			// The first try may have failed for want of a network.
+			if (fresh) void this.load();
+			return;
+		}
 		if (fresh) {
 			void this.#resync();
 		} else if (!this.me) {
@@ -152,14 +162,16 @@ class Desk {
 		this.#keys = this.#keys.then(() => this.#onCall((id) => calls.dtmf(id, digits))).catch(this.#show);
 	}
 
-	/** Keeps the result, sends it, and then goes on as asked. */
-	save = (draft: Draft, then: 'stay' | 'finish'): Promise<void> =>
+	/** Keeps the result and sends it; what the server can't take now goes on being sent. */
+	save = (draft: Draft): Promise<void> =>
 		this.#do(async () => {
 			pending.put({ ...draft, submitted: true });
-			await this.#send(draft);
-			// What was asked for during the call begins by itself once the result is there.
-			const asked = this.me?.next != null || this.state !== 'wrap_up';
-			if (then === 'finish' && !asked) this.#take(await agent.set('ready'));
+			try {
+				await this.#send(draft);
+			} catch (error) {
+				if (!isTransient(error)) throw error;
+				void this.flush();
+			}
 		});
 
 	/** Sends results that are still waiting for the server. */
@@ -171,7 +183,9 @@ class Desk {
 				const waiting = pending.submitted();
 				this.unsaved = waiting.length;
 				if (waiting.length === 0 || !session.user) return;
-				for (const draft of waiting) await this.#send(draft).catch(this.#show);
+				for (const draft of waiting) {
+					await this.#send(draft).catch((error) => isTransient(error) || this.#show(error));
+				}
 				this.unsaved = pending.submitted().length;
 				if (this.unsaved === 0) return;
 				const wait = RETRY_RESULT_MS[Math.min(attempt, RETRY_RESULT_MS.length - 1)];
@@ -203,18 +217,18 @@ class Desk {
 				...(Number.isFinite(callback) ? { callback_unix_ms: callback } : {}),
 			});
 		} catch (error) {
-			if (isTransient(error)) {
-				this.unsaved = pending.submitted().length;
-				void this.flush();
-			} else {
-				// The server will never take it like this: back to the agent.
-				pending.put({ ...draft, submitted: false });
-			}
+			// What the server will never take like this goes back to the agent.
+			if (!isTransient(error)) pending.put({ ...draft, submitted: false });
 			throw error;
+		} finally {
+			this.unsaved = pending.submitted().length;
 		}
 		pending.drop(draft.call);
 		this.unsaved = pending.submitted().length;
 		this.savedCall = draft.call;
+		// What was asked for during the call begins by itself once the result is there.
+		const over = draft.finish && this.me?.call === draft.call && this.me.next === null;
+		if (over && this.state === 'wrap_up') this.#take(await agent.set('ready'));
 	}
 
 	async #onCall(work: (id: number) => Promise<unknown>): Promise<void> {

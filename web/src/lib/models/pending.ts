@@ -10,6 +10,8 @@ export interface Draft {
 	callback: string;
 	/** The person pressed save; the server has not confirmed yet. */
 	submitted: boolean;
+	/** The wrap-up is over once the server has it. */
+	finish: boolean;
 }
 
 const KEY = 'kraliki.results';
@@ -22,6 +24,7 @@ export const emptyDraft = (call: number): Draft => ({
 	note: '',
 	callback: '',
 	submitted: false,
+	finish: false,
 });
 
 function load(): Draft[] {

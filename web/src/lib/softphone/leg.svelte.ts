@@ -34,7 +34,9 @@ class Leg {
 	#stats: ReturnType<typeof setInterval> | undefined;
 	#before: Counters | null = null;
 	#patience: ReturnType<typeof setTimeout> | undefined;
-	#repairing = false;
+	/** The repair that is under way; 0: none. */
+	#repairing = 0;
+	#repairsBegun = 0;
 	#repairs = 0;
 	#tabs: BroadcastChannel | null = null;
 
@@ -155,30 +157,31 @@ class Leg {
 	/** Restarts ICE, or opens a new session, until audio runs or there is no point any more. */
 	async #repair(): Promise<void> {
 		if (this.#repairing || this.state === 'off' || this.state === 'failed') return;
-		this.#repairing = true;
+		const mine = ++this.#repairsBegun;
+		this.#repairing = mine;
 		this.state = 'repairing';
 		let fresh = !this.#location;
-		try {
-			while (this.state === 'repairing') {
-				if (this.#repairs >= MAX_REPAIRS) return void this.#fail('unreachable');
-				await sleep(REPAIR_BACK_OFF_MS[Math.min(this.#repairs++, REPAIR_BACK_OFF_MS.length - 1)] ?? 8_000);
-				if (this.state !== 'repairing') return;
-				try {
-					if (fresh) await this.#connect();
-					else await this.#restartIce();
-					if (await this.#connected()) return;
-					// The restart did not get through: next time from the start.
-					fresh = true;
-				} catch (error) {
-					if (isTransient(error)) continue;
-					const status = statusOf(error);
-					// The server doesn't know this leg any more: it was restarted, or let go of it.
-					if (!fresh && (status === 404 || status === 409 || status === 410 || status === 0)) fresh = true;
-					else return void this.#fail('refused');
+		while (this.#repairing === mine) {
+			if (this.#repairs >= MAX_REPAIRS) return void this.#fail('unreachable');
+			await sleep(REPAIR_BACK_OFF_MS[Math.min(this.#repairs++, REPAIR_BACK_OFF_MS.length - 1)] ?? 8_000);
+			if (this.#repairing !== mine) return;
+			try {
+				if (fresh) await this.#connect();
+				else await this.#restartIce();
+				if (await this.#connected()) {
+					if (this.#repairing === mine) this.#repairing = 0;
+					return;
 				}
+				// The restart did not get through: next time from the start.
+				fresh = true;
+			} catch (error) {
+				if (isTransient(error)) continue;
+				const status = statusOf(error);
+				// The server doesn't know this leg any more: it was restarted, or let go of it.
+				const gone = status === 404 || status === 409 || status === 410 || status === 0;
+				if (fresh || !gone) return void this.#fail('refused');
+				fresh = true;
 			}
-		} finally {
-			this.#repairing = false;
 		}
 	}
 
@@ -267,6 +270,7 @@ class Leg {
 	}
 
 	#release(): void {
+		this.#repairing = 0;
 		clearTimeout(this.#patience);
 		clearInterval(this.#stats);
 		this.#stats = undefined;
