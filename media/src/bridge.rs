@@ -3,12 +3,13 @@
 
 use kraliki_time::Time;
 
-use crate::leg::{Inbound, Kind, Leg, Sending};
+use crate::leg::{Inbound, Kind, Leg, Passed, Sending};
 use crate::rtp::{self, HEADER_LEN, Stamp};
 
-/// Passes a packet that was heard on another leg on to `to`. `packet` is the datagram; it is rewritten in place.
-pub(crate) fn pass(now: Time, inbound: &Inbound, to: &mut Leg, packet: &mut [u8]) -> Option<Sending> {
-    let sending = try_pass(now, inbound, to, packet);
+/// Passes a packet that was heard on another leg on to `to`. It lies at the front of `buf`, which has room for an
+/// authentication tag behind it, and is rewritten in place.
+pub(crate) fn pass(now: Time, inbound: &Inbound, to: &mut Leg, buf: &mut [u8]) -> Option<Sending> {
+    let sending = try_pass(now, inbound, to, buf);
     // Comfort noise is not lost: the silence that follows says as much.
     if sending.is_none() && inbound.kind != Kind::Noise {
         to.count_dropped_relay();
@@ -16,7 +17,7 @@ pub(crate) fn pass(now: Time, inbound: &Inbound, to: &mut Leg, packet: &mut [u8]
     sending
 }
 
-fn try_pass(now: Time, inbound: &Inbound, to: &mut Leg, packet: &mut [u8]) -> Option<Sending> {
+fn try_pass(now: Time, inbound: &Inbound, to: &mut Leg, buf: &mut [u8]) -> Option<Sending> {
     if to.is_occupied() {
         return None;
     }
@@ -27,18 +28,22 @@ fn try_pass(now: Time, inbound: &Inbound, to: &mut Leg, packet: &mut [u8]) -> Op
         Kind::Event => format.dtmf?,
         Kind::Noise => return None,
     };
-    let len = rtp::strip(packet, &header.payload);
-    let packet = packet.get_mut(..len)?;
+    let len = rtp::strip(buf, &header.payload);
     if let Kind::Audio(codec) = inbound.kind
         && let Some(table) = codec.table_to(format.codec)
     {
-        for byte in packet.get_mut(HEADER_LEN..)? {
+        for byte in buf.get_mut(HEADER_LEN..len)? {
             // The table has an entry for every byte.
             #[allow(clippy::indexing_slicing)]
             let other = table[usize::from(*byte)];
             *byte = other;
         }
     }
-    let stamp = Stamp { marker: header.marker, sequence: header.sequence, timestamp: header.timestamp };
-    to.relay(now, header.ssrc, stamp, payload_type, matches!(inbound.kind, Kind::Audio(_)), packet)
+    let passed = Passed {
+        ssrc: header.ssrc,
+        stamp: Stamp { marker: header.marker, sequence: header.sequence, timestamp: header.timestamp },
+        payload_type,
+        is_audio: matches!(inbound.kind, Kind::Audio(_)),
+    };
+    to.relay(now, &passed, buf, len)
 }

@@ -40,6 +40,9 @@ pub enum StartError {
         /// The hard limit.
         allowed: u64,
     },
+    /// The certificate for browsers cannot be made.
+    #[error(transparent)]
+    Identity(#[from] crate::webrtc::IdentityError),
     /// A thread, or what it sleeps on, cannot be made.
     #[error("cannot start a media thread: {0}")]
     Thread(#[from] io::Error),

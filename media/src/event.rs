@@ -34,15 +34,17 @@ impl fmt::Debug for LegId {
     }
 }
 
-/// Why a leg is down for good.
+/// Why a browser's leg is down for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DownReason {
-    /// The browser's consent ran out: it is gone, or its network is (RFC 7675).
-    ConsentLost,
-    /// The handshake failed, or was not finished in time.
+    /// It did not connect in time.
+    SetupTimeout,
+    /// Its certificate is not the one that its offer promised: somebody stands in between.
+    Fingerprint,
+    /// The handshake failed.
     Handshake,
-    /// The far end closed it.
+    /// It closed the leg.
     Closed,
 }
 

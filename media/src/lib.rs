@@ -29,4 +29,8 @@ pub use dtmf::Digit;
 pub use error::{MediaError, StartError};
 pub use event::{DownReason, LegId, MediaEvent};
 pub use leg::Learn;
+pub use net::{
+    BrowserError, BrowserPorts, Interface, Media, MediaConfig, MediaHandle, MediaStats, PortStats, RtpLeg,
+    ShardStats, TrunkOptions,
+};
 pub use quality::{LegCounters, mos};

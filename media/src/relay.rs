@@ -11,8 +11,8 @@ use kraliki_time::Time;
 use crate::audio::Audio;
 use crate::bridge;
 use crate::event::{LegId, MediaEvent};
-use crate::leg::{Channel, Leg, Role, Sending};
-use crate::limits::SHARD_LEGS;
+use crate::leg::{AddressChange, Channel, Datagram, Inbound, Leg, Polled, Role, Sending};
+use crate::webrtc::{LegTag, leg_tag_of};
 
 /// A datagram to be sent; its bytes lie in the buffer that was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,19 @@ pub(crate) struct Transmit {
     pub(crate) to: SocketAddr,
     pub(crate) len: usize,
 }
+
+/// A slot that is empty now, and the leg that was in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Closed {
+    pub(crate) slot: usize,
+    pub(crate) id: LegId,
+    /// The shards that know where it went, one bit each.
+    pub(crate) visited: u64,
+}
+
+/// A datagram on the browsers' port belongs to no leg.
+#[derive(Debug)]
+pub(crate) struct Stranger;
 
 struct Entry {
     leg: Leg,
@@ -41,7 +54,10 @@ pub(crate) struct Relay {
     /// Slots that may have something to send.
     ready: VecDeque<usize>,
     events: VecDeque<MediaEvent>,
-    closed: VecDeque<usize>,
+    closed: VecDeque<Closed>,
+    /// Browsers by the addresses that they were heard from, and by their name in STUN.
+    addresses: HashMap<SocketAddr, usize>,
+    tags: HashMap<LegTag, usize>,
     beep: Arc<Audio>,
 }
 
@@ -55,6 +71,8 @@ impl Relay {
             ready: VecDeque::new(),
             events: VecDeque::new(),
             closed: VecDeque::new(),
+            addresses: HashMap::new(),
+            tags: HashMap::new(),
             beep: Arc::new(Audio::beep()),
         }
     }
@@ -67,29 +85,21 @@ impl Relay {
         self.slots.len()
     }
 
-    /// The slot that the next leg gets; `None` when the shard is full.
-    pub(crate) fn vacancy(&self) -> Option<usize> {
-        if self.slots.len() >= SHARD_LEGS {
-            None
-        } else {
-            Some(self.free.last().copied().unwrap_or(self.entries.len()))
-        }
-    }
-
-    /// Takes a leg in; gives it back when the shard is full.
-    pub(crate) fn insert(&mut self, leg: Leg) -> Result<usize, Box<Leg>> {
-        let Some(slot) = self.vacancy() else { return Err(Box::new(leg)) };
+    /// Takes a leg in, and gives its slot. Who opens legs keeps to the shard's limit; a leg that is carried here from
+    /// another shard is a call in progress, and never refused.
+    pub(crate) fn insert(&mut self, leg: Leg) -> usize {
+        let slot = self.free.pop().unwrap_or(self.entries.len());
         self.slots.insert(leg.id(), slot);
+        if let Some(tag) = leg.tag() {
+            self.tags.insert(tag, slot);
+        }
         let entry = Some(Entry { leg, scheduled: Time::MAX });
         match self.entries.get_mut(slot) {
-            Some(place) => {
-                self.free.pop();
-                *place = entry;
-            }
+            Some(place) => *place = entry,
             None => self.entries.push(entry),
         }
         self.ready.push_back(slot);
-        Ok(slot)
+        slot
     }
 
     /// Takes a leg out, to be carried to another shard. It is parted from its peer first.
@@ -146,30 +156,75 @@ impl Relay {
         self.ready.push_back(slot);
     }
 
-    pub(crate) fn push_event(&mut self, event: MediaEvent) {
-        self.events.push_back(event);
+    /// Closes every leg.
+    pub(crate) fn close_all(&mut self, now: Time) {
+        for slot in 0..self.entries.len() {
+            if let Some(id) = self.leg_mut(slot).map(|leg| leg.id()) {
+                self.close(now, id);
+            }
+        }
+    }
+
+    /// The kernel refused a datagram of a leg.
+    pub(crate) fn count_send_error(&mut self, slot: usize) {
+        if let Some(leg) = self.leg_mut(slot) {
+            leg.count_send_error();
+        }
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<MediaEvent> {
         self.events.pop_front()
     }
 
-    /// A slot that is empty now; its sockets may go.
-    pub(crate) fn poll_closed(&mut self) -> Option<usize> {
+    /// A leg that is gone; its sockets may go too.
+    pub(crate) fn poll_closed(&mut self) -> Option<Closed> {
         self.closed.pop_front()
     }
 
-    /// Takes an RTP datagram that came to a leg's socket. What is to be sent for it lies in the same buffer.
+    /// Takes an RTP datagram of `buf[..len]` that came to a leg's socket. What is to be sent for it lies in the same
+    /// buffer.
     pub(crate) fn handle_rtp(
         &mut self,
         now: Time,
         slot: usize,
         from: SocketAddr,
-        packet: &mut [u8],
+        buf: &mut [u8],
+        len: usize,
     ) -> Option<Transmit> {
         let entry = self.entries.get_mut(slot)?.as_mut()?;
-        let inbound = entry.leg.handle_rtp(now, from, packet, &mut self.events)?;
-        self.pass(now, slot, &inbound, packet)
+        let inbound = entry.leg.handle_rtp(now, from, buf.get(..len)?, &mut self.events)?;
+        self.pass(now, slot, &inbound, buf)
+    }
+
+    /// Takes a datagram of `buf[..len]` that came to the port that browsers share.
+    pub(crate) fn handle_shared(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        buf: &mut [u8],
+        len: usize,
+    ) -> Result<Option<Transmit>, Stranger> {
+        let slot = self.browser_of(from, buf.get(..len).unwrap_or_default()).ok_or(Stranger)?;
+        let entry = self.entries.get_mut(slot).and_then(Option::as_mut).ok_or(Stranger)?;
+        Ok(match entry.leg.handle_datagram(now, from, buf, len, &mut self.events) {
+            Datagram::Heard(inbound) => self.pass(now, slot, &inbound, buf),
+            Datagram::Handled => {
+                self.ready.push_back(slot);
+                None
+            }
+            Datagram::Done => {
+                self.reschedule(slot);
+                None
+            }
+        })
+    }
+
+    fn browser_of(&self, from: SocketAddr, datagram: &[u8]) -> Option<usize> {
+        // STUN says whom it is for; a browser that was reloaded may speak from the address of the leg before.
+        match datagram.first() {
+            Some(0..=3) => self.tags.get(&leg_tag_of(datagram)?).copied(),
+            _ => self.addresses.get(&from).copied(),
+        }
     }
 
     /// Takes an RTCP datagram that came to a leg's socket.
@@ -180,13 +235,7 @@ impl Relay {
         self.reschedule(slot);
     }
 
-    fn pass(
-        &mut self,
-        now: Time,
-        slot: usize,
-        inbound: &crate::leg::Inbound,
-        packet: &mut [u8],
-    ) -> Option<Transmit> {
+    fn pass(&mut self, now: Time, slot: usize, inbound: &Inbound, buf: &mut [u8]) -> Option<Transmit> {
         let leg = self.leg_mut(slot)?;
         let (id, role) = (leg.id(), leg.role());
         let peer = leg.peer().filter(|_| leg.is_passed_on());
@@ -194,7 +243,7 @@ impl Relay {
         let peer = peer?;
         let to = &mut self.entries.get_mut(peer)?.as_mut()?.leg;
         let agent = to.id();
-        let Sending { channel, to, len } = bridge::pass(now, inbound, to, packet)?;
+        let Sending { channel, to, len } = bridge::pass(now, inbound, to, buf)?;
         if role == Role::Trunk && self.leg_mut(slot).is_some_and(Leg::take_announce) {
             self.events.push_back(MediaEvent::FirstPacket { trunk: id, agent, at: now });
         }
@@ -205,10 +254,17 @@ impl Relay {
     pub(crate) fn poll_transmit(&mut self, now: Time, out: &mut [u8]) -> Option<Transmit> {
         while let Some(slot) = self.ready.front().copied() {
             if let Some(Some(entry)) = self.entries.get_mut(slot) {
-                if let Some(Sending { channel, to, len }) = entry.leg.poll(now, out, &mut self.events) {
-                    return Some(Transmit { slot, channel, to, len });
+                match entry.leg.poll(now, out, &mut self.events) {
+                    Some(Polled::Send(Sending { channel, to, len })) => {
+                        return Some(Transmit { slot, channel, to, len });
+                    }
+                    Some(Polled::Address(change)) => {
+                        self.change_address(slot, change);
+                        continue;
+                    }
+                    None => {}
                 }
-                if entry.leg.is_closing() {
+                if entry.leg.is_ending() {
                     self.end(slot);
                 } else {
                     self.reschedule(slot);
@@ -247,6 +303,20 @@ impl Relay {
         }
     }
 
+    fn change_address(&mut self, slot: usize, change: AddressChange) {
+        match change {
+            AddressChange::Learned(address) => {
+                self.addresses.insert(address, slot);
+            }
+            // Another leg may have learned it since.
+            AddressChange::Forgotten(address) => {
+                if self.addresses.get(&address) == Some(&slot) {
+                    self.addresses.remove(&address);
+                }
+            }
+        }
+    }
+
     fn leg_mut(&mut self, slot: usize) -> Option<&mut Leg> {
         self.entries.get_mut(slot)?.as_mut().map(|entry| &mut entry.leg)
     }
@@ -271,11 +341,16 @@ impl Relay {
     }
 
     fn end(&mut self, slot: usize) {
-        let Some(entry) = self.entries.get_mut(slot).and_then(Option::take) else { return };
-        self.slots.remove(&entry.leg.id());
+        let Some(Entry { leg, .. }) = self.entries.get_mut(slot).and_then(Option::take) else { return };
+        let id = leg.id();
+        self.slots.remove(&id);
+        if let Some(tag) = leg.tag() {
+            self.tags.remove(&tag);
+            self.addresses.retain(|_, of| *of != slot);
+        }
         self.free.push(slot);
-        self.closed.push_back(slot);
-        self.events.push_back(MediaEvent::LegEnded { leg: entry.leg.id(), counters: entry.leg.counters() });
+        self.closed.push_back(Closed { slot, id, visited: leg.visited() });
+        self.events.push_back(MediaEvent::LegEnded { leg: id, counters: leg.counters() });
     }
 }
 

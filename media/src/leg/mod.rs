@@ -3,14 +3,16 @@
 //! A leg is a trunk's (a call) or an agent's (up for the whole shift). Towards the far end it has one SSRC, sequence
 //! and timestamp line, whoever speaks: see [`OutLine`].
 
+mod browser;
 mod receive;
 mod send;
 mod source;
 
 pub use source::Learn;
 
+pub(crate) use browser::{AddressChange, Datagram};
 pub(crate) use receive::{Inbound, Kind};
-pub(crate) use send::{Channel, Sending};
+pub(crate) use send::{Channel, Passed, Polled, Sending};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +20,13 @@ use std::time::Duration;
 use kraliki_time::Time;
 use rand::{Rng, RngExt};
 
+use self::browser::Browser;
 use self::source::Source;
 use crate::audio::Audio;
 use crate::codec::SAMPLE_RATE_HZ;
 use crate::dtmf::{Digit, DigitReceiver, DigitSender};
 use crate::event::{LegId, MediaEvent};
-use crate::limits::SILENT_AFTER;
+use crate::limits::{SHARDS, SILENT_AFTER};
 use crate::play::{Overlay, Player};
 use crate::quality::LegCounters;
 use crate::rtp::OutLine;
@@ -49,6 +52,16 @@ pub(crate) struct Format {
     pub(crate) direction: Direction,
 }
 
+/// How far the end of a leg is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    No,
+    /// The far end is to be told.
+    Bye,
+    /// It was told; what is left is to be sent.
+    Told,
+}
+
 /// Sound that is made here for the far end.
 #[derive(Debug, Default)]
 struct Sound {
@@ -68,12 +81,15 @@ struct Timers {
     silent: Time,
     /// When an answered call would be given up.
     rtp_timeout: Time,
+    /// The browser's transport.
+    transport: Time,
 }
 
-#[derive(Debug)]
 pub(crate) struct Leg {
     id: LegId,
     role: Role,
+    /// The browser behind it; otherwise it is plain RTP and RTCP.
+    browser: Option<Box<Browser>>,
     format: Option<Format>,
     source: Source,
     line: OutLine,
@@ -96,7 +112,7 @@ pub(crate) struct Leg {
     rtp_timeout: Duration,
     /// Since when the RTP time-out counts.
     watched_since: Option<Time>,
-    closing: bool,
+    ending: Ending,
     /// The shards that know where it went, one bit each.
     visited: u64,
     counters: LegCounters,
@@ -113,10 +129,21 @@ impl Leg {
     ) -> Leg {
         // RFC 3550 §5.1: SSRC, first sequence number and first timestamp are random.
         let line = OutLine::new(rng.random(), rng.random(), rng.random());
-        let never = Timers { frame: Time::MAX, report: Time::MAX, silent: Time::MAX, rtp_timeout: Time::MAX };
+        Leg::new(id, role, line, learn, rtp_timeout)
+    }
+
+    fn new(id: LegId, role: Role, line: OutLine, learn: Learn, rtp_timeout: Duration) -> Leg {
+        let never = Timers {
+            frame: Time::MAX,
+            report: Time::MAX,
+            silent: Time::MAX,
+            rtp_timeout: Time::MAX,
+            transport: Time::MAX,
+        };
         Leg {
             id,
             role,
+            browser: None,
             format: None,
             source: Source::new(learn),
             sound: Sound::default(),
@@ -134,7 +161,7 @@ impl Leg {
             last_heard: Time::ZERO,
             rtp_timeout,
             watched_since: None,
-            closing: false,
+            ending: Ending::No,
             visited: 0,
             counters: LegCounters::default(),
         }
@@ -159,14 +186,6 @@ impl Leg {
     /// Whether what it says is to be passed on.
     pub(crate) fn is_passed_on(&self) -> bool {
         !self.muted && !self.held
-    }
-
-    pub(crate) fn is_held(&self) -> bool {
-        self.held
-    }
-
-    pub(crate) fn visited_mut(&mut self) -> &mut u64 {
-        &mut self.visited
     }
 
     /// What was agreed with the far end, at first or by a re-INVITE.
@@ -263,11 +282,21 @@ impl Leg {
 
     /// Asks for the last words: a BYE, then the end.
     pub(crate) fn close(&mut self) {
-        self.closing = true;
+        self.ending = Ending::Bye;
     }
 
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing
+    /// A shard that it leaves: it will keep telling others where the leg went, until it ends.
+    pub(crate) fn leaves(&mut self, shard: usize) {
+        self.visited |= 1 << (shard % SHARDS);
+    }
+
+    /// The shards that it left, one bit each.
+    pub(crate) fn visited(&self) -> u64 {
+        self.visited
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending != Ending::No
     }
 
     /// Whether the caller's first packet is to be told; asked once it was sent.
@@ -300,7 +329,7 @@ impl Leg {
     /// When it wants [`Leg::handle_timeout`].
     pub(crate) fn timeout(&self) -> Time {
         let t = &self.timers;
-        t.frame.min(t.report).min(t.silent).min(t.rtp_timeout)
+        t.frame.min(t.report).min(t.silent).min(t.rtp_timeout).min(t.transport)
     }
 
     /// Looks at the watches; frames and reports are made by [`Leg::poll`].
@@ -318,6 +347,7 @@ impl Leg {
         if self.timers.rtp_timeout <= now {
             self.check_rtp_timeout(now, events);
         }
+        self.handle_transport_timeout(now);
     }
 
     fn check_rtp_timeout(&mut self, now: Time, events: &mut impl Extend<MediaEvent>) {

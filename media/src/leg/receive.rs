@@ -63,6 +63,33 @@ impl Leg {
         }
     }
 
+    /// Takes an RTP packet of the browser, decrypted.
+    pub(super) fn take_decrypted_rtp(
+        &mut self,
+        now: Time,
+        packet: &[u8],
+        events: &mut impl Extend<MediaEvent>,
+    ) -> Option<Inbound> {
+        let inbound = self.read(packet)?;
+        match self.source.ssrc(now, &inbound.header) {
+            Ok(begins) => Some(self.take(now, begins, inbound, packet, events)),
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    /// Takes an RTCP packet of the browser, decrypted.
+    pub(super) fn take_decrypted_rtcp(
+        &mut self,
+        now: Time,
+        packet: &[u8],
+        events: &mut impl Extend<MediaEvent>,
+    ) {
+        match rtcp::parse(packet, self.line.ssrc()) {
+            Some(compound) => self.take_report(now, &compound, events),
+            None => self.counters.dropped_malformed += 1,
+        }
+    }
+
     fn read(&mut self, packet: &[u8]) -> Option<Inbound> {
         let inbound = Header::parse(packet)
             .and_then(|header| Some(Inbound { kind: self.kind_of(header.payload_type)?, header }));
@@ -138,7 +165,7 @@ impl Leg {
             let arrival = rtcp::ntp_middle(rtcp::ntp(now));
             let round_trip = arrival.wrapping_sub(block.last_sr).wrapping_sub(block.delay_since_last_sr);
             if block.last_sr != 0 && round_trip < 10 << 16 {
-                let nanos = u64::from(round_trip) * 1_000_000_000 >> 16;
+                let nanos = (u64::from(round_trip) * 1_000_000_000) >> 16;
                 self.counters.round_trip = Some(std::time::Duration::from_nanos(nanos));
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kraliki_time::Time;
 
-use super::{Leg, Role};
+use super::{AddressChange, Ending, Format, Leg, Role};
 use crate::audio::{digit_tone, sine};
 use crate::codec::FRAME_SAMPLES;
 use crate::dtmf::{DigitFrame, Event};
@@ -13,8 +13,6 @@ use crate::event::MediaEvent;
 use crate::limits::{FILL_AFTER, RTCP_INTERVAL};
 use crate::rtcp::{self, Report, ReportBlock, SenderInfo};
 use crate::rtp::{self, HEADER_LEN, Stamp};
-
-use super::Format;
 
 /// The length of a frame that is made here.
 const FRAME: Duration = Duration::from_millis(20);
@@ -32,6 +30,8 @@ pub(crate) enum Channel {
     Rtp,
     /// RTCP, over a port of its own.
     Rtcp,
+    /// Everything of a browser, over the port that all browsers share.
+    Shared,
 }
 
 /// A datagram to be sent; its bytes lie in the buffer that was given.
@@ -40,6 +40,25 @@ pub(crate) struct Sending {
     pub(crate) channel: Channel,
     pub(crate) to: SocketAddr,
     pub(crate) len: usize,
+}
+
+/// A packet of the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Passed {
+    /// Its source, and its place on the source's line.
+    pub(crate) ssrc: u32,
+    pub(crate) stamp: Stamp,
+    /// As this leg numbers it.
+    pub(crate) payload_type: u8,
+    pub(crate) is_audio: bool,
+}
+
+/// What a leg wants done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Polled {
+    Send(Sending),
+    /// Whose datagrams come from an address has changed.
+    Address(AddressChange),
 }
 
 #[derive(Debug, Default)]
@@ -73,31 +92,33 @@ impl Leg {
     /// Where audio may be sent to.
     pub(super) fn rtp_target(&self) -> Option<(Format, SocketAddr)> {
         let format = self.format.filter(|f| f.direction.sends())?;
-        Some((format, self.source.rtp_target()?))
+        let to = match &self.browser {
+            Some(browser) => browser.media_target()?,
+            None => self.source.rtp_target()?,
+        };
+        Some((format, to))
     }
 
-    /// Makes a header and a place on the line for a packet of the peer whose payload lies behind a plain header, and
-    /// sends it. `None` when it cannot be sent now.
+    /// Sends a packet of the peer whose payload lies in `buf[..len]`, behind the room of a plain header: gives it a
+    /// header and a place on the line. `None` when it cannot be sent now.
     pub(crate) fn relay(
         &mut self,
         now: Time,
-        from_ssrc: u32,
-        stamp: Stamp,
-        payload_type: u8,
-        is_audio: bool,
-        packet: &mut [u8],
+        passed: &Passed,
+        buf: &mut [u8],
+        len: usize,
     ) -> Option<Sending> {
         let (format, to) = self.rtp_target()?;
-        let len = packet.len();
+        let packet = buf.get_mut(..len)?;
         let octets = len.checked_sub(HEADER_LEN)?;
-        let samples = if is_audio { octets as u32 } else { 0 };
-        let stamp = self.line.relay(now, from_ssrc, stamp, samples, octets)?;
-        rtp::write_header(packet, payload_type, self.line.ssrc(), stamp);
-        if is_audio {
+        let samples = if passed.is_audio { octets as u32 } else { 0 };
+        let stamp = self.line.relay(now, passed.ssrc, passed.stamp, samples, octets)?;
+        rtp::write_header(packet, passed.payload_type, self.line.ssrc(), stamp);
+        if passed.is_audio {
             self.mix_overlay(format, stamp.timestamp, packet.get_mut(HEADER_LEN..)?);
         }
         self.sending.filling = false;
-        Some(Sending { channel: Channel::Rtp, to, len })
+        self.seal_rtp(to, buf, len)
     }
 
     /// Whether the line is taken by something that is made here.
@@ -114,22 +135,41 @@ impl Leg {
         self.timers.frame = if self.timers.frame == Time::MAX { next } else { self.timers.frame.min(next) };
     }
 
-    /// Writes the next datagram that is due into `out`.
+    /// The next thing that is due; a datagram is written into `out`.
     pub(crate) fn poll(
         &mut self,
         now: Time,
         out: &mut [u8],
         events: &mut impl Extend<MediaEvent>,
-    ) -> Option<Sending> {
-        if self.timers.report <= now || self.closing {
-            let due = self.timers.report != Time::MAX;
-            self.timers.report = if self.closing { Time::MAX } else { self.next_report(now) };
-            if due && let Some(sending) = self.write_report(now, out) {
-                return Some(sending);
+    ) -> Option<Polled> {
+        if self.ending == Ending::Bye {
+            self.ending = Ending::Told;
+            let bye = self.write_report(now, out);
+            self.close_transport(now);
+            if let Some(bye) = bye {
+                return Some(Polled::Send(bye));
             }
         }
-        if self.closing {
+        if let Some(polled) = self.poll_transport(now, out, events) {
+            return Some(polled);
+        }
+        if self.is_ending() {
             return None;
+        }
+        self.poll_media(now, out, events).map(Polled::Send)
+    }
+
+    fn poll_media(
+        &mut self,
+        now: Time,
+        out: &mut [u8],
+        events: &mut impl Extend<MediaEvent>,
+    ) -> Option<Sending> {
+        if self.timers.report <= now {
+            self.timers.report = self.next_report(now);
+            if let Some(sending) = self.write_report(now, out) {
+                return Some(sending);
+            }
         }
         self.poll_frame(now, out, events)
     }
@@ -141,14 +181,24 @@ impl Leg {
         events: &mut impl Extend<MediaEvent>,
     ) -> Option<Sending> {
         let Some((format, to)) = self.rtp_target() else {
-            // Woken again by what changes this: a description, or a learned address with the next play.
+            // Woken again by what changes this: a description, or the browser's consent.
             self.timers.frame = Time::MAX;
             return None;
         };
-        let sending = |len| Sending { channel: Channel::Rtp, to, len };
+        let len = self.write_frame(now, format, out, events)?;
+        self.seal_rtp(to, out, len)
+    }
+
+    fn write_frame(
+        &mut self,
+        now: Time,
+        format: Format,
+        out: &mut [u8],
+        events: &mut impl Extend<MediaEvent>,
+    ) -> Option<usize> {
         if let Some((timestamp, event, left)) = self.sending.event.filter(|(.., left)| *left > 0) {
             self.sending.event = Some((timestamp, event, left - 1)).filter(|_| left > 1);
-            return self.write_event(now, format, timestamp, event, out).map(sending);
+            return self.write_event(now, format, timestamp, event, out);
         }
         if now < self.timers.frame {
             return None;
@@ -159,7 +209,7 @@ impl Leg {
         let payload_room = out.get_mut(HEADER_LEN..HEADER_LEN + FRAME_SAMPLES)?;
         if let Some(frame) = self.sound.digits.frame() {
             self.timers.frame += FRAME;
-            return self.write_digit(now, format, frame, out).map(sending);
+            return self.write_digit(now, format, frame, out);
         }
         if let Some(player) = &mut self.sound.player {
             let goes_on = player.frame(format.codec, payload_room);
@@ -168,7 +218,7 @@ impl Leg {
                 self.sound.player = None;
                 events.extend([MediaEvent::PlayDone { leg: self.id }]);
             }
-            return self.write_audio(now, format, out).map(sending);
+            return self.write_audio(now, format, out);
         }
         let continuous = self.role == Role::Agent && (self.peer.is_none() || self.sending.filling);
         if !continuous {
@@ -181,7 +231,7 @@ impl Leg {
         }
         self.timers.frame += if self.role == Role::Agent { FRAME } else { FILL_AFTER };
         payload_room.fill(format.codec.coder().silence());
-        self.write_audio(now, format, out).map(sending)
+        self.write_audio(now, format, out)
     }
 
     /// Finishes a frame whose payload stands in its place.
@@ -278,9 +328,25 @@ impl Leg {
     }
 
     fn write_report(&mut self, now: Time, out: &mut [u8]) -> Option<Sending> {
-        let to = self.source.rtcp_target()?;
+        let to = match &self.browser {
+            Some(browser) => browser.media_target()?,
+            None => self.source.rtcp_target()?,
+        };
         let len = self.build_report(now, out);
-        (len > 0).then_some(Sending { channel: Channel::Rtcp, to, len })
+        if len == 0 {
+            return None;
+        }
+        match &mut self.browser {
+            Some(browser) => browser.seal_rtcp(to, out, len),
+            None => Some(Sending { channel: Channel::Rtcp, to, len }),
+        }
+    }
+
+    fn seal_rtp(&mut self, to: SocketAddr, buf: &mut [u8], len: usize) -> Option<Sending> {
+        match &mut self.browser {
+            Some(browser) => browser.seal_rtp(to, buf, len),
+            None => Some(Sending { channel: Channel::Rtp, to, len }),
+        }
     }
 
     fn build_report(&mut self, now: Time, out: &mut [u8]) -> usize {
@@ -303,8 +369,13 @@ impl Leg {
             delay_since_last_sr: last_sr
                 .map_or(0, |(_, at)| rtcp::ntp_middle(rtcp::ntp(Time::ZERO + now.since(at)))),
         });
-        let report =
-            Report { ssrc: self.line.ssrc(), sender, block, cname: &self.report.cname, bye: self.closing };
+        let report = Report {
+            ssrc: self.line.ssrc(),
+            sender,
+            block,
+            cname: &self.report.cname,
+            bye: self.is_ending(),
+        };
         rtcp::compound(&report, out)
     }
 }

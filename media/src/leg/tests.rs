@@ -41,7 +41,7 @@ fn run(leg: &mut Leg, from: Time, end: Time, events: &mut Vec<MediaEvent>) -> Ve
     let mut out = [0; 400];
     loop {
         leg.handle_timeout(now, events);
-        while let Some(sending) = leg.poll(now, &mut out, events) {
+        while let Some(Polled::Send(sending)) = leg.poll(now, &mut out, events) {
             sent.push((now, sending.channel, out[..sending.len].to_vec()));
         }
         assert!(leg.timeout() > now, "a leg that was drained wants nothing now");
@@ -291,7 +291,7 @@ fn a_closing_leg_says_good_bye() {
     run(&mut trunk, at(0), at(100), &mut Vec::new());
     trunk.close();
     let mut out = [0; 400];
-    let bye = trunk.poll(at(101), &mut out, &mut Vec::new()).unwrap();
+    let Some(Polled::Send(bye)) = trunk.poll(at(101), &mut out, &mut Vec::new()) else { panic!("no BYE") };
     assert_eq!(bye.channel, Channel::Rtcp);
     assert!(crate::rtcp::parse(&out[..bye.len], 0).unwrap().bye);
     assert_eq!(trunk.poll(at(101), &mut out, &mut Vec::new()), None);

@@ -29,7 +29,7 @@ impl Floor {
         for (count, role, codec, port) in [(1, Role::Trunk, trunk, 4_000), (2, Role::Agent, agent, 5_000)] {
             let mut leg = leg(count, role);
             leg.set_remote(at(0), &agreed(codec, port));
-            relay.insert(leg).unwrap();
+            relay.insert(leg);
         }
         Floor { relay, now: at(0), sent: Vec::new(), events: Vec::new(), sequence: 0 }
     }
@@ -57,8 +57,9 @@ impl Floor {
         self.sequence += 1;
         let timestamp = u32::from(self.sequence) * 160;
         let mut packet = packet(payload_type, self.sequence, timestamp, 50 + slot as u32, payload);
+        let len = packet.len();
         let from = address(if slot == 0 { 4_000 } else { 5_000 });
-        let transmit = self.relay.handle_rtp(self.now, slot, from, &mut packet);
+        let transmit = self.relay.handle_rtp(self.now, slot, from, &mut packet, len);
         self.events.extend(std::iter::from_fn(|| self.relay.poll_event()));
         transmit.map(|transmit| (transmit, packet[..transmit.len].to_vec()))
     }
@@ -204,9 +205,9 @@ fn a_closed_leg_parts_from_its_peer_and_frees_its_slot() {
     floor.run(at(500));
     floor.relay.close(floor.now, TRUNK);
     floor.run(at(600));
-    assert_eq!(floor.relay.poll_closed(), Some(0));
+    assert_eq!(floor.relay.poll_closed(), Some(Closed { slot: 0, id: TRUNK, visited: 0 }));
     assert!(floor.events.iter().any(|e| matches!(e, MediaEvent::LegEnded { leg: TRUNK, .. })));
-    assert_eq!(floor.relay.vacancy(), Some(0));
+    assert_eq!(floor.relay.leg_count(), 1);
     assert!(floor.hear(1, 0, &[1; 160]).is_none());
     floor.sent.clear();
     floor.run(at(1_599));
@@ -224,7 +225,7 @@ fn a_leg_carried_to_another_relay_goes_on_there() {
     assert_eq!(slot, 0);
     there.relay.close(there.now, TRUNK);
     there.run(at(501));
-    assert_eq!(there.relay.insert(leg).unwrap(), 0);
+    assert_eq!(there.relay.insert(leg), 0);
     assert!(there.relay.bridge(there.now, TRUNK, AGENT, false));
     assert!(there.hear(0, 0, &[3; 160]).is_some());
     here.run(at(2_000));

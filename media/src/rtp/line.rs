@@ -103,7 +103,7 @@ impl OutLine {
     ) -> Option<Stamp> {
         let known = self.mapping.filter(|m| {
             let ahead = source.sequence.wrapping_sub(m.highest);
-            m.ssrc == ssrc && (ahead < MAX_DROPOUT || ahead > u16::MAX - MAX_DROPOUT)
+            m.ssrc == ssrc && !(MAX_DROPOUT..=u16::MAX - MAX_DROPOUT).contains(&ahead)
         });
         let (mut mapping, marker) = match known {
             Some(mapping) => (mapping, source.marker),

@@ -107,7 +107,7 @@ impl ReceiveStats {
         self.expected_prior = self.expected();
         self.received_prior = self.received;
         let lost = expected.saturating_sub(received);
-        if expected == 0 { 0 } else { u8::try_from((lost << 8) / expected).unwrap_or(u8::MAX) }
+        (lost << 8).checked_div(expected).map_or(0, |share| u8::try_from(share).unwrap_or(u8::MAX))
     }
 
     fn expected_here(&self) -> u64 {

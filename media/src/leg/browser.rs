@@ -1,0 +1,206 @@
+//! A leg whose far end is a browser: datagrams go through ICE, DTLS and SRTP, and all of them over one port.
+
+use std::net::SocketAddr;
+
+use kraliki_time::Time;
+use rand::{CryptoRng, Rng, RngExt};
+
+use super::{Channel, Format, Inbound, Learn, Leg, Polled, Role, Sending};
+use crate::event::{DownReason, LegId, MediaEvent};
+use crate::rtp::OutLine;
+use crate::webrtc::{BrowserTransport, Event, Failure, LegTag, OfferError, Output, Received};
+
+/// Datagrams from an address belong to the leg from now on, or no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AddressChange {
+    Learned(SocketAddr),
+    Forgotten(SocketAddr),
+}
+
+/// What a datagram was.
+pub(crate) enum Datagram {
+    /// Sound to be passed on; it lies decrypted in front.
+    Heard(Inbound),
+    /// The leg wants to be polled.
+    Handled,
+    /// Nothing more to do.
+    Done,
+}
+
+pub(super) struct Browser {
+    transport: BrowserTransport,
+    /// It was given something, and may want something.
+    pending: bool,
+    last_consent: Option<Time>,
+}
+
+impl Browser {
+    /// Where media goes, once there are keys.
+    pub(super) fn media_target(&self) -> Option<SocketAddr> {
+        self.transport.remote().filter(|_| self.transport.is_up())
+    }
+
+    pub(super) fn seal_rtp(&mut self, to: SocketAddr, buf: &mut [u8], len: usize) -> Option<Sending> {
+        let len = self.transport.protect_rtp(buf, len).ok()?;
+        Some(Sending { channel: Channel::Shared, to, len })
+    }
+
+    pub(super) fn seal_rtcp(&mut self, to: SocketAddr, buf: &mut [u8], len: usize) -> Option<Sending> {
+        let len = self.transport.protect_rtcp(buf, len).ok()?;
+        Some(Sending { channel: Channel::Shared, to, len })
+    }
+}
+
+impl Leg {
+    /// An agent's leg over WebRTC, which sends as `ssrc`.
+    pub(crate) fn browser(id: LegId, ssrc: u32, transport: BrowserTransport, rng: &mut impl Rng) -> Leg {
+        let line = OutLine::new(ssrc, rng.random(), rng.random());
+        let mut leg = Leg::new(id, Role::Agent, line, Learn::Exact, std::time::Duration::ZERO);
+        leg.browser = Some(Box::new(Browser { transport, pending: true, last_consent: None }));
+        leg.set_browser_format();
+        leg
+    }
+
+    /// What names the leg in STUN.
+    pub(crate) fn tag(&self) -> Option<LegTag> {
+        self.browser.as_ref().map(|browser| browser.transport.tag())
+    }
+
+    /// Answers a PATCH of the session.
+    pub(crate) fn restart(
+        &mut self,
+        body: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<String>, OfferError> {
+        let Some(browser) = &mut self.browser else { return Err(OfferError::Ended) };
+        browser.pending = true;
+        let answer = browser.transport.restart(body, rng);
+        self.set_browser_format();
+        answer
+    }
+
+    /// Takes a datagram of `buf[..len]`; `buf` has room for an authentication tag behind it.
+    pub(crate) fn handle_datagram(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        buf: &mut [u8],
+        len: usize,
+        events: &mut impl Extend<MediaEvent>,
+    ) -> Datagram {
+        let (Some(browser), Some(datagram)) = (&mut self.browser, buf.get_mut(..len)) else {
+            return Datagram::Done;
+        };
+        match browser.transport.handle_datagram(now, from, datagram) {
+            Received::Rtp(len) => {
+                let packet = datagram.get(..len).unwrap_or_default();
+                match self.take_decrypted_rtp(now, packet, events) {
+                    Some(inbound) => Datagram::Heard(inbound),
+                    None => Datagram::Done,
+                }
+            }
+            Received::Rtcp(len) => {
+                let packet = datagram.get(..len).unwrap_or_default();
+                self.take_decrypted_rtcp(now, packet, events);
+                Datagram::Done
+            }
+            Received::Nothing => {
+                browser.pending = true;
+                let consent = browser.transport.last_consent();
+                if browser.last_consent != consent {
+                    browser.last_consent = consent;
+                    // Before the keys it is alive, but of no use.
+                    if browser.transport.is_up() {
+                        self.heard_of(now, events);
+                    }
+                }
+                Datagram::Handled
+            }
+        }
+    }
+
+    pub(super) fn handle_transport_timeout(&mut self, now: Time) {
+        if self.timers.transport > now {
+            return;
+        }
+        self.timers.transport = Time::MAX;
+        if let Some(browser) = &mut self.browser {
+            browser.transport.handle_timeout(now);
+            browser.pending = true;
+        }
+    }
+
+    /// Tells the browser that the leg ends.
+    pub(super) fn close_transport(&mut self, now: Time) {
+        if let Some(browser) = &mut self.browser {
+            browser.transport.close(now);
+            browser.pending = true;
+        }
+    }
+
+    pub(super) fn poll_transport(
+        &mut self,
+        now: Time,
+        out: &mut [u8],
+        events: &mut impl Extend<MediaEvent>,
+    ) -> Option<Polled> {
+        loop {
+            let browser = self.browser.as_mut().filter(|browser| browser.pending)?;
+            match browser.transport.poll_output() {
+                Output::Transmit(transmit) => {
+                    let len = transmit.bytes.len();
+                    // A datagram beyond the MTU could not be sent; DTLS keeps its flights below.
+                    let Some(room) = out.get_mut(..len) else { continue };
+                    room.copy_from_slice(&transmit.bytes);
+                    return Some(Polled::Send(Sending { channel: Channel::Shared, to: transmit.to, len }));
+                }
+                Output::Event(Event::AddressLearned(address)) => {
+                    return Some(Polled::Address(AddressChange::Learned(address)));
+                }
+                Output::Event(Event::AddressForgotten(address)) => {
+                    return Some(Polled::Address(AddressChange::Forgotten(address)));
+                }
+                Output::Event(event) => self.transport_event(now, &event, events),
+                Output::Timeout(at) => {
+                    browser.pending = false;
+                    self.timers.transport = at.unwrap_or(Time::MAX);
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn transport_event(&mut self, now: Time, event: &Event, events: &mut impl Extend<MediaEvent>) {
+        let down = |reason| MediaEvent::LegDown { leg: self.id, reason };
+        match event {
+            Event::Connected => {
+                events.extend([MediaEvent::BrowserUp { leg: self.id }]);
+                self.timers.report = self.next_report(now);
+                self.heard_of(now, events);
+                self.wake_frames(now);
+            }
+            Event::ConsentRegained | Event::AddressChanged(_) => self.wake_frames(now),
+            // Silent long before; what ends the leg is the user's decision.
+            Event::ConsentLost => {}
+            Event::Closed => events.extend([down(DownReason::Closed)]),
+            Event::Failed(Failure::SetupTimeout) => events.extend([down(DownReason::SetupTimeout)]),
+            Event::Failed(Failure::Fingerprint) => events.extend([down(DownReason::Fingerprint)]),
+            Event::Failed(Failure::NoKeys | Failure::Dtls(_)) => events.extend([down(DownReason::Handshake)]),
+            // Told to the relay by its own way.
+            Event::AddressLearned(_) | Event::AddressForgotten(_) => {}
+        }
+    }
+
+    fn set_browser_format(&mut self) {
+        let Some(browser) = &self.browser else { return };
+        let media = browser.transport.media();
+        self.format = media.codecs.first().map(|(payload_type, codec)| Format {
+            codec: *codec,
+            payload_type: *payload_type,
+            receive_payload_type: *payload_type,
+            dtmf: media.dtmf,
+            receive_dtmf: media.dtmf,
+            direction: media.direction,
+        });
+    }
+}

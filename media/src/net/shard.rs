@@ -1,0 +1,464 @@
+//! One thread: it moves bytes between sockets and the relay, and wakes it. Nothing is decided here.
+//!
+//! While packets come it wakes by the clock, every 1–2 ms, and takes all there is; after a while without it sleeps
+//! until something comes or a leg wants to be woken.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender, TrySendError};
+use kraliki_time::{Clock, Time};
+use rand::rngs::StdRng;
+
+use super::command::{Command, Inbox, ToLeg};
+use super::ports::{Pair, PortPool};
+use super::stats::ShardStats;
+use super::sys::{Batch, Outgoing, Poller, Token, thread_cpu_time};
+use crate::error::MediaError;
+use crate::event::{LegId, MediaEvent};
+use crate::leg::{Channel, Leg};
+use crate::limits::{
+    BATCH_DATAGRAMS, COMMANDS, COMMANDS_AT_ONCE, EVENT_BACKLOG, LEG_READ_DATAGRAMS, LEG_READS, SHARD_LINGER,
+    SHARED_READS,
+};
+use crate::relay::{Closed, Relay, Transmit};
+
+/// The token of the browsers' socket; those of legs are twice their slot, and one more for RTCP.
+const SHARED: u64 = u64::MAX - 1;
+/// CPU time is looked at once in so many wake-ups.
+const CPU_EVERY: u64 = 64;
+
+/// What a shard is made of.
+pub(super) struct Parts {
+    pub(super) index: usize,
+    pub(super) clock: Clock,
+    pub(super) batch: Duration,
+    pub(super) inboxes: Arc<[Inbox]>,
+    pub(super) commands: Receiver<Command>,
+    pub(super) events: Sender<MediaEvent>,
+    pub(super) pool: Arc<PortPool>,
+    pub(super) shared: Option<UdpSocket>,
+    pub(super) poller: Poller,
+    pub(super) rng: StdRng,
+}
+
+pub(super) struct Shard {
+    parts: Parts,
+    relay: Relay,
+    /// The sockets of the leg in each slot.
+    sockets: Vec<Option<Box<Pair>>>,
+    /// Legs that were carried to other shards, and where.
+    moved: HashMap<LegId, usize>,
+    /// Commands for shards whose queue was full: in order. Our own queue is read
+    /// only while there is room.
+    outbox: VecDeque<(usize, Command)>,
+    /// State events for a reader whose queue was full.
+    backlog: VecDeque<MediaEvent>,
+    batch: Batch,
+    outgoing: Outgoing,
+    /// The next free slot of the batch; those before it wait to be sent.
+    cursor: usize,
+    /// Sockets that had more than was taken at once.
+    more: Vec<u64>,
+    stats: ShardStats,
+    last_datagram: Time,
+    shared_is_v6: bool,
+    stopping: bool,
+}
+
+impl Shard {
+    pub(super) fn new(parts: Parts) -> Shard {
+        let shared_is_v6 =
+            parts.shared.as_ref().and_then(|s| s.local_addr().ok()).is_some_and(|a| a.is_ipv6());
+        Shard {
+            parts,
+            relay: Relay::new(),
+            sockets: Vec::new(),
+            moved: HashMap::new(),
+            outbox: VecDeque::new(),
+            backlog: VecDeque::new(),
+            batch: Batch::new(),
+            outgoing: Outgoing::new(),
+            cursor: 0,
+            more: Vec::new(),
+            stats: ShardStats::default(),
+            last_datagram: Time::ZERO,
+            shared_is_v6,
+            stopping: false,
+        }
+    }
+
+    /// Runs until it is told to end and its last leg is closed.
+    pub(super) fn run(mut self) {
+        if let Some(shared) = &self.parts.shared
+            && let Err(error) = self.parts.poller.add(shared.as_fd(), SHARED)
+        {
+            tracing::error!(%error, "the browsers' socket cannot be watched");
+        }
+        let mut tick = self.parts.clock.now();
+        loop {
+            let now = self.parts.clock.now();
+            self.take_commands(now);
+            self.relay.handle_timeout(now);
+            self.drain(now);
+            self.flush();
+            self.tell();
+            self.show();
+            if self.stopping && self.relay.leg_count() == 0 && self.outbox.is_empty() {
+                return;
+            }
+            tick = self.sleep(tick);
+            self.stats.wakeups += 1;
+            self.read();
+        }
+    }
+
+    /// Sleeps to the next tick while packets come, otherwise until there is something to do. Gives the tick.
+    fn sleep(&mut self, tick: Time) -> Time {
+        let now = self.parts.clock.now();
+        let busy = !self.more.is_empty() || !self.outbox.is_empty() || !self.backlog.is_empty();
+        if busy || now.since(self.last_datagram) < SHARD_LINGER {
+            let next = (tick + self.parts.batch).max(now);
+            std::thread::sleep(next.since(now));
+            self.parts.poller.wait(Some(Duration::ZERO));
+            return next;
+        }
+        let inbox = self.parts.inboxes.get(self.parts.index);
+        inbox.inspect(|inbox| inbox.falls_asleep());
+        let timeout = if self.parts.commands.is_empty() {
+            let at = self.relay.timeout();
+            (at != Time::MAX).then(|| at.since(now))
+        } else {
+            Some(Duration::ZERO)
+        };
+        self.parts.poller.wait(timeout);
+        inbox.inspect(|inbox| inbox.is_awake());
+        self.parts.clock.now()
+    }
+
+    /// Takes what has come to the sockets.
+    fn read(&mut self) {
+        let now = self.parts.clock.now();
+        for token in std::mem::take(&mut self.more) {
+            self.read_socket(now, token);
+        }
+        let mut n = 0;
+        while let Some(token) = self.parts.poller.token(n) {
+            if let Token::Socket(token) = token {
+                self.read_socket(now, token);
+            }
+            n += 1;
+        }
+    }
+
+    fn read_socket(&mut self, now: Time, token: u64) {
+        let reads = if token == SHARED { SHARED_READS } else { LEG_READS };
+        for _ in 0..reads {
+            let wanted = if token == SHARED { BATCH_DATAGRAMS / 2 } else { LEG_READ_DATAGRAMS };
+            if self.cursor + wanted > BATCH_DATAGRAMS {
+                self.flush();
+            }
+            let first = self.cursor;
+            let Some(socket) = socket_of(&self.parts, &self.sockets, token) else { return };
+            let count = self.batch.receive(socket.as_fd(), first..first + wanted);
+            if count > 0 {
+                self.last_datagram = now;
+                self.stats.received += count as u64;
+            }
+            for slot in first..first + count {
+                self.handle(now, token, slot);
+            }
+            if count < wanted {
+                return;
+            }
+        }
+        self.more.push(token);
+    }
+
+    /// Gives one received datagram to the relay, and sends what comes of it.
+    fn handle(&mut self, now: Time, token: u64, slot: usize) {
+        let Some((from, len)) = self.batch.received(slot) else { return };
+        let buf = self.batch.slot_mut(slot);
+        let leg = usize::try_from(token / 2).unwrap_or(usize::MAX);
+        let transmit = match token {
+            SHARED => {
+                let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+                match self.relay.handle_shared(now, from, buf, len) {
+                    Ok(transmit) => transmit,
+                    Err(_stranger) => {
+                        self.stats.strangers += 1;
+                        None
+                    }
+                }
+            }
+            _ if token.is_multiple_of(2) => self.relay.handle_rtp(now, leg, from, buf, len),
+            _ => {
+                self.relay.handle_rtcp(now, leg, from, buf.get(..len).unwrap_or_default());
+                None
+            }
+        };
+        if let Some(transmit) = transmit {
+            self.stats.relayed += 1;
+            self.send(slot, &transmit);
+        }
+    }
+
+    /// Sends the datagram in a slot: at once by a socket of its own, with the batch by the shared one.
+    fn send(&mut self, slot: usize, transmit: &Transmit) {
+        let pair = self.sockets.get(transmit.slot).and_then(Option::as_ref);
+        let socket = match transmit.channel {
+            Channel::Rtp => pair.map(|pair| &pair.rtp),
+            Channel::Rtcp => pair.map(|pair| &pair.rtcp),
+            Channel::Shared => {
+                let to = if self.shared_is_v6 { mapped(transmit.to) } else { transmit.to };
+                self.outgoing.push(slot, transmit.len, to);
+                self.cursor = slot + 1;
+                return;
+            }
+        };
+        let bytes = self.batch.slot(slot, transmit.len);
+        if socket.is_some_and(|socket| socket.send_to(bytes, transmit.to).is_ok()) {
+            self.stats.sent += 1;
+        } else {
+            self.stats.send_errors += 1;
+            self.relay.count_send_error(transmit.slot);
+        }
+    }
+
+    /// Sends what the relay makes by itself, and frees what has ended.
+    fn drain(&mut self, now: Time) {
+        loop {
+            if self.cursor >= BATCH_DATAGRAMS {
+                self.flush();
+            }
+            let slot = self.cursor;
+            let Some(transmit) = self.relay.poll_transmit(now, self.batch.slot_mut(slot)) else { break };
+            self.send(slot, &transmit);
+        }
+        while let Some(Closed { slot, id, visited }) = self.relay.poll_closed() {
+            if let Some(pair) = self.take_sockets(slot) {
+                self.parts.pool.give(now, *pair);
+            }
+            self.count_legs(-1);
+            for shard in (0..self.parts.inboxes.len()).filter(|shard| visited >> shard & 1 == 1) {
+                self.push(shard, Command::Forget(id));
+            }
+        }
+    }
+
+    /// Sends what waits for the shared socket.
+    fn flush(&mut self) {
+        self.cursor = 0;
+        if self.outgoing.is_empty() {
+            return;
+        }
+        let count = self.outgoing.len();
+        let refused = match &self.parts.shared {
+            Some(shared) => self.outgoing.send(shared.as_fd(), &self.batch),
+            None => count,
+        };
+        self.stats.sent += (count - refused.min(count)) as u64;
+        self.stats.send_errors += refused as u64;
+    }
+
+    fn take_commands(&mut self, now: Time) {
+        while let Some((shard, command)) = self.outbox.pop_front() {
+            if let Some(command) = self.try_push(shard, command) {
+                self.outbox.push_front((shard, command));
+                break;
+            }
+        }
+        for _ in 0..COMMANDS_AT_ONCE {
+            if self.outbox.len() >= COMMANDS {
+                return;
+            }
+            let Ok(command) = self.parts.commands.try_recv() else { return };
+            self.command(now, command);
+        }
+    }
+
+    fn command(&mut self, now: Time, command: Command) {
+        match command {
+            Command::Open { leg, pair } => {
+                self.insert(*leg, pair);
+            }
+            Command::Leg(id, command) => match self.moved.get(&id) {
+                Some(shard) => self.push(*shard, Command::Leg(id, command)),
+                None => self.leg_command(now, id, command),
+            },
+            Command::Adopt { leg, pair, agent, beep } => {
+                let trunk = leg.id();
+                self.moved.remove(&trunk);
+                self.insert(*leg, pair);
+                self.count_legs(1);
+                self.relay.bridge(now, trunk, agent, beep);
+            }
+            Command::Forget(id) => {
+                self.moved.remove(&id);
+            }
+            Command::Shutdown => {
+                self.stopping = true;
+                self.relay.close_all(now);
+            }
+        }
+    }
+
+    fn leg_command(&mut self, now: Time, id: LegId, command: ToLeg) {
+        let relay = &mut self.relay;
+        match command {
+            ToLeg::SetRemote(agreed) => drop(relay.with_leg(id, |leg| leg.set_remote(now, &agreed))),
+            ToLeg::Answered => drop(relay.with_leg(id, |leg| leg.watch(now))),
+            ToLeg::Bridge { agent, beep } if agent.home() == self.parts.index => {
+                relay.bridge(now, id, agent, beep);
+            }
+            ToLeg::Bridge { agent, beep } => self.carry(now, id, agent, beep),
+            ToLeg::Unbridge => relay.unbridge(now, id),
+            ToLeg::Play { audio, looped } => drop(relay.with_leg(id, |leg| leg.play(now, audio, looped))),
+            ToLeg::Stop => drop(relay.with_leg(id, |leg| leg.stop(now))),
+            ToLeg::SendDigits(digits) => drop(relay.with_leg(id, |leg| leg.send_digits(now, &digits))),
+            ToLeg::Hold(held) => drop(relay.with_leg(id, |leg| leg.set_held(now, held))),
+            ToLeg::Mute(muted) => drop(relay.with_leg(id, |leg| leg.set_muted(muted))),
+            ToLeg::Restart { body, reply } => {
+                let rng = &mut self.parts.rng;
+                if let Some(answer) = relay.with_leg(id, |leg| leg.restart(&body, rng)) {
+                    // Who asked may have given up.
+                    let _ = reply.try_send(answer);
+                }
+            }
+            ToLeg::Counters => {
+                if let Some(counters) = relay.with_leg(id, |leg| leg.counters()) {
+                    self.event(MediaEvent::Counters { leg: id, counters });
+                }
+            }
+            ToLeg::Close => relay.close(now, id),
+        }
+    }
+
+    /// Carries a call to the shard of an agent: its state and its sockets, in one message.
+    fn carry(&mut self, now: Time, id: LegId, agent: LegId, beep: bool) {
+        let Some((slot, mut leg)) = self.relay.remove(now, id) else { return };
+        let pair = self.take_sockets(slot);
+        self.count_legs(-1);
+        leg.leaves(self.parts.index);
+        self.moved.insert(id, agent.home());
+        self.push(agent.home(), Command::Adopt { leg: Box::new(leg), pair, agent, beep });
+    }
+
+    fn insert(&mut self, leg: Leg, pair: Option<Box<Pair>>) {
+        let id = leg.id();
+        let slot = self.relay.insert(leg);
+        if self.stopping {
+            self.relay.close(self.parts.clock.now(), id);
+        }
+        if self.sockets.len() <= slot {
+            self.sockets.resize_with(slot + 1, || None);
+        }
+        if let Some(pair) = &pair {
+            let token = slot as u64 * 2;
+            let poller = &self.parts.poller;
+            let added = poller.add(pair.rtp.as_fd(), token).and(poller.add(pair.rtcp.as_fd(), token + 1));
+            if let Err(error) = added {
+                tracing::error!(%error, "a leg's sockets cannot be watched");
+            }
+        }
+        if let Some(place) = self.sockets.get_mut(slot) {
+            *place = pair;
+        }
+    }
+
+    fn take_sockets(&mut self, slot: usize) -> Option<Box<Pair>> {
+        let pair = self.sockets.get_mut(slot)?.take()?;
+        self.parts.poller.remove(pair.rtp.as_fd());
+        self.parts.poller.remove(pair.rtcp.as_fd());
+        Some(pair)
+    }
+
+    fn push(&mut self, shard: usize, command: Command) {
+        // What waits already goes first.
+        let rest = if self.outbox.is_empty() { self.try_push(shard, command) } else { Some(command) };
+        if let Some(command) = rest {
+            self.outbox.push_back((shard, command));
+        }
+    }
+
+    /// Gives the command back when the shard's queue is full.
+    fn try_push(&self, shard: usize, command: Command) -> Option<Command> {
+        match self.parts.inboxes.get(shard)?.send(command) {
+            Err((MediaError::Busy, command)) => Some(command),
+            // A shard that has ended takes nothing more: the media is shutting down.
+            _ => None,
+        }
+    }
+
+    fn event(&mut self, event: MediaEvent) {
+        if !self.backlog.is_empty() {
+            return self.defer(event);
+        }
+        match self.parts.events.try_send(event) {
+            Err(TrySendError::Full(event)) => self.defer(event),
+            // Nobody listens any more: the media is shutting down.
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+        }
+    }
+
+    fn defer(&mut self, event: MediaEvent) {
+        if event.is_statistic() {
+            self.stats.statistics_dropped += 1;
+        } else if self.backlog.len() < EVENT_BACKLOG {
+            self.backlog.push_back(event);
+        } else {
+            self.stats.events_lost += 1;
+        }
+    }
+
+    /// Tells what happened, what waited first.
+    fn tell(&mut self) {
+        while let Some(event) = self.backlog.pop_front() {
+            if let Err(TrySendError::Full(event)) = self.parts.events.try_send(event) {
+                self.backlog.push_front(event);
+                break;
+            }
+        }
+        while let Some(mut event) = self.relay.poll_event() {
+            // By now the packet is with the kernel.
+            if let MediaEvent::FirstPacket { at, .. } = &mut event {
+                *at = self.parts.clock.now();
+            }
+            self.event(event);
+        }
+    }
+
+    fn show(&mut self) {
+        let Some(inbox) = self.parts.inboxes.get(self.parts.index) else { return };
+        self.stats.backlog = self.backlog.len() as u64;
+        inbox.stats.publish(&self.stats);
+        if self.stats.wakeups.is_multiple_of(CPU_EVERY) {
+            inbox.stats.publish_cpu(thread_cpu_time());
+        }
+    }
+
+    fn count_legs(&self, change: i8) {
+        if let Some(inbox) = self.parts.inboxes.get(self.parts.index) {
+            inbox.stats.count_legs(change);
+        }
+    }
+}
+
+fn socket_of<'a>(parts: &'a Parts, sockets: &'a [Option<Box<Pair>>], token: u64) -> Option<&'a UdpSocket> {
+    if token == SHARED {
+        return parts.shared.as_ref();
+    }
+    let pair = sockets.get(usize::try_from(token / 2).ok()?)?.as_ref()?;
+    Some(if token.is_multiple_of(2) { &pair.rtp } else { &pair.rtcp })
+}
+
+/// An IPv4 address as a socket of IPv6 takes it.
+fn mapped(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+        SocketAddr::V6(_) => address,
+    }
+}

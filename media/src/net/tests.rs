@@ -1,0 +1,258 @@
+//! Real sockets on the loopback. Each wait is bounded, and no test looks at how long something took.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::channel::Receiver;
+use kraliki_time::{Clock, Time};
+
+use super::*;
+use crate::audio::Audio;
+use crate::error::MediaError;
+use crate::event::{LegId, MediaEvent};
+use crate::quality::LegCounters;
+use crate::rtp::Header;
+use crate::rtp::tests::packet;
+use crate::sdp::{AudioCodec, Direction, Negotiated};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Media on the loopback, with ports of its own.
+struct Rig {
+    media: MediaHandle,
+    events: Receiver<MediaEvent>,
+}
+
+impl Rig {
+    fn start(first_port: u16, shards: usize) -> Rig {
+        let config = MediaConfig {
+            shards,
+            ..MediaConfig::local(Clock::start(), first_port..=first_port + 39, [7; 32])
+        };
+        let (media, events) = Media::start(config).unwrap();
+        Rig { media, events }
+    }
+
+    /// Waits for an event that `wanted` likes.
+    fn wait<T>(&self, mut wanted: impl FnMut(&MediaEvent) -> Option<T>) -> T {
+        loop {
+            let event = self.events.recv_timeout(PATIENCE).expect("the event comes");
+            if let Some(found) = wanted(&event) {
+                return found;
+            }
+        }
+    }
+
+    fn trunk(&self, codec: AudioCodec) -> Far {
+        Far::new(&self.media, self.media.open_trunk_leg(&TrunkOptions::default()).unwrap(), codec)
+    }
+
+    fn agent(&self, codec: AudioCodec) -> Far {
+        Far::new(&self.media, self.media.open_rtp_leg(&TrunkOptions::default()).unwrap(), codec)
+    }
+
+    fn counters(&self, leg: LegId) -> LegCounters {
+        self.media.request_counters(leg).unwrap();
+        self.wait(|event| match event {
+            MediaEvent::Counters { leg: of, counters } if *of == leg => Some(*counters),
+            _ => None,
+        })
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.media.shutdown();
+    }
+}
+
+/// The far end of a leg.
+struct Far {
+    leg: LegId,
+    to: SocketAddr,
+    socket: UdpSocket,
+    codec: AudioCodec,
+    sequence: u16,
+}
+
+impl Far {
+    fn new(media: &MediaHandle, leg: RtpLeg, codec: AudioCodec) -> Far {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let remote = socket.local_addr().unwrap();
+        let agreed = Negotiated {
+            remote,
+            remote_rtcp: SocketAddr::new(remote.ip(), remote.port().wrapping_add(1)),
+            codec,
+            payload_type: codec.payload_type(),
+            receive_payload_type: codec.payload_type(),
+            dtmf: Some(101),
+            receive_dtmf: Some(101),
+            direction: Direction::SendRecv,
+            ptime_ms: 20,
+        };
+        media.set_remote(leg.id, agreed).unwrap();
+        Far { leg: leg.id, to: leg.rtp, socket, codec, sequence: 100 }
+    }
+
+    fn say(&mut self, byte: u8) {
+        self.sequence += 1;
+        let timestamp = u32::from(self.sequence) * 160;
+        let packet = packet(self.codec.payload_type(), self.sequence, timestamp, 9, &[byte; 160]);
+        self.socket.send_to(&packet, self.to).unwrap();
+    }
+
+    fn hear(&self) -> (Header, Vec<u8>) {
+        let mut buf = [0; 2_000];
+        let (len, from) = self.socket.recv_from(&mut buf).expect("a packet comes");
+        assert_eq!(from, self.to);
+        let header = Header::parse(&buf[..len]).unwrap();
+        let payload = buf[header.payload.clone()].to_vec();
+        (header, payload)
+    }
+
+    /// Listens until the packet comes that is full of `byte`.
+    fn hear_byte(&self, byte: u8) -> Header {
+        for _ in 0..1_000 {
+            let (header, payload) = self.hear();
+            if payload.iter().all(|b| *b == byte) {
+                return header;
+            }
+        }
+        panic!("{byte:#x} is never heard");
+    }
+}
+
+/// Says something until the other hears it: legs are set up by other threads.
+fn until_heard(from: &mut Far, to: &Far, byte: u8, as_byte: u8) -> Header {
+    to.socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    for _ in 0..100 {
+        from.say(byte);
+        let mut buf = [0; 2_000];
+        while let Ok((len, _)) = to.socket.recv_from(&mut buf) {
+            let header = Header::parse(&buf[..len]).unwrap();
+            if buf[header.payload.clone()].iter().all(|b| *b == as_byte) {
+                to.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+                return header;
+            }
+        }
+    }
+    panic!("{byte:#x} is never heard");
+}
+
+#[test]
+fn a_call_and_an_agent_hear_each_other() {
+    let rig = Rig::start(43_000, 1);
+    let mut caller = rig.trunk(AudioCodec::Pcma);
+    let mut agent = rig.agent(AudioCodec::Pcmu);
+    // Silence between calls.
+    let silence = agent.hear_byte(0xff);
+    rig.media.bridge(caller.leg, agent.leg, false).unwrap();
+    let heard = until_heard(&mut caller, &agent, 0x2a, crate::codec::PCMA_TO_PCMU[0x2a]);
+    assert_eq!((heard.ssrc, heard.payload_type), (silence.ssrc, 0));
+    rig.wait(|event| match event {
+        MediaEvent::FirstPacket { trunk, agent: of, at } => {
+            assert_eq!((*trunk, *of), (caller.leg, agent.leg));
+            (*at > Time::ZERO).then_some(())
+        }
+        _ => None,
+    });
+    let heard = until_heard(&mut agent, &caller, 0x12, crate::codec::PCMU_TO_PCMA[0x12]);
+    assert_eq!(heard.payload_type, 8);
+
+    // Another host on the same machine.
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for n in 0..3 {
+        stranger.send_to(&packet(8, n, 0, 66, &[0x77; 160]), caller.to).unwrap();
+    }
+    until_heard(&mut caller, &agent, 0x2b, crate::codec::PCMA_TO_PCMU[0x2b]);
+    let counters = rig.counters(caller.leg);
+    assert_eq!(counters.dropped_address, 3);
+
+    rig.media.close(caller.leg).unwrap();
+    let ended = rig.wait(|event| match event {
+        MediaEvent::LegEnded { leg, counters } => Some((*leg, *counters)),
+        _ => None,
+    });
+    assert_eq!(ended.0, caller.leg);
+    assert!(ended.1.packets_received >= counters.packets_received);
+    let ports = rig.media.stats().ports;
+    assert_eq!((ports.in_use, ports.resting), (1, 1));
+}
+
+#[test]
+fn a_call_moves_to_the_shard_of_its_agent_and_commands_follow() {
+    let rig = Rig::start(43_100, 2);
+    let mut caller = rig.trunk(AudioCodec::Pcmu);
+    let mut here = rig.agent(AudioCodec::Pcmu);
+    let there = rig.agent(AudioCodec::Pcmu);
+    assert_ne!(caller.leg.home(), here.leg.home(), "opened on the emptiest shard");
+    // To the other shard, and at once some commands that must arrive after it.
+    rig.media.bridge(caller.leg, here.leg, true).unwrap();
+    rig.media.hold(caller.leg, true).unwrap();
+    rig.media.hold(caller.leg, false).unwrap();
+    until_heard(&mut here, &caller, 0x31, 0x31);
+    until_heard(&mut caller, &here, 0x32, 0x32);
+    // And to an agent who may sit where it came from.
+    rig.media.bridge(caller.leg, there.leg, false).unwrap();
+    until_heard(&mut caller, &there, 0x33, 0x33);
+    let before = rig.counters(caller.leg);
+    assert!(before.packets_received >= 2);
+    rig.media.close(caller.leg).unwrap();
+    rig.wait(|event| matches!(event, MediaEvent::LegEnded { leg, .. } if *leg == caller.leg).then_some(()));
+    let legs: u64 = rig.media.stats().shards.iter().map(|shard| shard.legs).sum();
+    assert_eq!(legs, 2);
+}
+
+#[test]
+fn a_prompt_is_played_to_a_call_that_waits() {
+    let rig = Rig::start(43_200, 1);
+    let caller = rig.trunk(AudioCodec::Pcmu);
+    let prompt = Audio::beep();
+    rig.media.play(caller.leg, Arc::new(prompt.clone()), false).unwrap();
+    rig.wait(|event| matches!(event, MediaEvent::PlayDone { leg } if *leg == caller.leg).then_some(()));
+    let wanted = prompt.encoded(AudioCodec::Pcmu);
+    let mut heard = Vec::new();
+    while heard.len() < wanted.len() {
+        let (_, payload) = caller.hear();
+        // A keep-alive may come first.
+        if !heard.is_empty() || payload[..] == wanted[..160] {
+            heard.extend(payload);
+        }
+    }
+    assert_eq!(heard, wanted);
+}
+
+#[test]
+fn no_ports_no_call() {
+    let rig = Rig::start(43_300, 1);
+    let total = rig.media.stats().ports.total;
+    for _ in 0..total {
+        rig.media.open_trunk_leg(&TrunkOptions::default()).unwrap();
+    }
+    let refused = rig.media.open_trunk_leg(&TrunkOptions::default());
+    assert!(matches!(refused, Err(MediaError::PortsExhausted)));
+    assert_eq!(rig.media.stats().ports.exhausted, 1);
+    rig.media.shutdown();
+    let ended = rig.events.try_iter().filter(|event| matches!(event, MediaEvent::LegEnded { .. })).count();
+    assert_eq!(ended as u64, total);
+    assert!(matches!(rig.media.open_trunk_leg(&TrunkOptions::default()), Err(MediaError::PortsExhausted)));
+}
+
+#[test]
+fn a_bad_configuration_says_so() {
+    let good = || MediaConfig::local(Clock::start(), 43_400..=43_439, [0; 32]);
+    let refused = |config: MediaConfig| Media::start(config).unwrap_err().to_string();
+    assert!(refused(MediaConfig { shards: 0, ..good() }).contains("shards"));
+    assert!(refused(MediaConfig { interfaces: Vec::new(), ..good() }).contains("interface"));
+    assert!(refused(MediaConfig { batch: Duration::ZERO, ..good() }).contains("batch"));
+    #[allow(clippy::reversed_empty_ranges)]
+    let empty = 500..=400;
+    assert!(refused(MediaConfig { ports: empty, ..good() }).contains("range"));
+    let elsewhere = "192.0.2.1".parse().unwrap();
+    let interface = Interface { listen: elsewhere, advertise: elsewhere };
+    assert!(refused(MediaConfig { interfaces: vec![interface], ..good() }).contains("192.0.2.1"));
+    let browsers = BrowserPorts { listen: elsewhere, port: 9, candidates: vec![elsewhere] };
+    assert!(refused(MediaConfig { browsers: Some(browsers), ..good() }).contains("192.0.2.1:9"));
+}
