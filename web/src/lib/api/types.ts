@@ -1,6 +1,6 @@
 /**
  * The server's JSON, as openapi.json describes it. Ids are integers, times are milliseconds since 1970.
- * Written in the order of the engine's sources so that it can be compared, or generated, from that document.
+ * types.test.ts compares the two.
  */
 
 export type Role = 'admin' | 'manager' | 'supervisor' | 'analyst' | 'agent';
