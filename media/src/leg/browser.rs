@@ -54,7 +54,9 @@ impl Browser {
 impl Leg {
     /// An agent's leg over WebRTC, which sends as `ssrc`.
     pub(crate) fn browser(id: LegId, ssrc: u32, transport: BrowserTransport, rng: &mut impl Rng) -> Leg {
-        let line = OutLine::new(ssrc, rng.random(), rng.random());
+        // RFC 3711 §3.3.1: a first sequence number in the lower half keeps the roll-over counter known to both, even if
+        // the first packets are lost.
+        let line = OutLine::new(ssrc, rng.random::<u16>() >> 1, rng.random());
         let mut leg = Leg::new(id, Role::Agent, line, Learn::Exact, std::time::Duration::ZERO);
         leg.browser = Some(Box::new(Browser { transport, pending: true, last_consent: None }));
         leg.set_browser_format();

@@ -15,6 +15,7 @@ use crate::quality::LegCounters;
 use crate::rtp::Header;
 use crate::rtp::tests::packet;
 use crate::sdp::{AudioCodec, Direction, Negotiated};
+use crate::webrtc::test_browser::{Browser, Version};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -255,4 +256,80 @@ fn a_bad_configuration_says_so() {
     assert!(refused(MediaConfig { interfaces: vec![interface], ..good() }).contains("192.0.2.1"));
     let browsers = BrowserPorts { listen: elsewhere, port: 9, candidates: vec![elsewhere] };
     assert!(refused(MediaConfig { browsers: Some(browsers), ..good() }).contains("192.0.2.1:9"));
+}
+
+/// A browser at a real socket: it checks, shakes hands and speaks, until `done`.
+fn drive(
+    clock: &Clock,
+    browser: &mut Browser,
+    socket: &UdpSocket,
+    to: SocketAddr,
+    mut done: impl FnMut(&mut Browser) -> bool,
+) {
+    socket.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+    for round in 0..1_000 {
+        if round % 20 == 0 {
+            socket.send_to(&browser.check(true), to).unwrap();
+        }
+        for datagram in browser.drive(clock.now()).into_iter().chain(browser.media()) {
+            socket.send_to(&datagram, to).unwrap();
+        }
+        let mut buf = [0; 2_000];
+        if let Ok((len, from)) = socket.recv_from(&mut buf) {
+            assert_eq!(from, to);
+            browser.handle(clock.now(), &mut buf[..len]);
+        }
+        if done(browser) {
+            return;
+        }
+    }
+    panic!("the browser is never done");
+}
+
+#[test]
+fn a_browser_and_a_call_hear_each_other() {
+    let rig = Rig::start(43_500, 2);
+    let clock = Clock::start();
+    let mut caller = rig.trunk(AudioCodec::Pcma);
+    let mut browser = Browser::new(&clock, 5, Version::Dtls12);
+    assert!(rig.media.open_browser_leg("nonsense").is_err());
+    let (leg, answer) = rig.media.open_browser_leg(&browser.offer()).unwrap();
+    assert_ne!(leg.home(), caller.leg.home(), "opened on the emptiest shard");
+    browser.read(&answer);
+    let candidate = answer.lines().find(|line| line.starts_with("a=candidate:")).unwrap();
+    let words: Vec<&str> = candidate.split(' ').collect();
+    let to: SocketAddr = format!("{}:{}", words[4], words[5]).parse().unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // Silence comes as soon as it is connected, and before any call.
+    drive(&clock, &mut browser, &socket, to, |browser| browser.heard.len() > 3);
+    rig.wait(|event| matches!(event, MediaEvent::BrowserUp { leg: of } if *of == leg).then_some(()));
+    rig.wait(|event| matches!(event, MediaEvent::FirstRtp { leg: of, .. } if *of == leg).then_some(()));
+
+    rig.media.bridge(caller.leg, leg, true).unwrap();
+    caller.socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    let mut heard_by_caller = false;
+    drive(&clock, &mut browser, &socket, to, |_| {
+        caller.say(0x2a);
+        let mut buf = [0; 2_000];
+        while let Ok((len, _)) = caller.socket.recv_from(&mut buf) {
+            // The browser says 0x7f in the other law.
+            heard_by_caller |= buf[12..len].iter().all(|b| *b == crate::codec::PCMU_TO_PCMA[0x7f]);
+        }
+        heard_by_caller
+    });
+    rig.wait(|event| matches!(event, MediaEvent::FirstPacket { agent, .. } if *agent == leg).then_some(()));
+    for pair in browser.heard.windows(2) {
+        assert_eq!(pair[1], pair[0].wrapping_add(1), "one line over silence and call");
+    }
+
+    assert_eq!(rig.media.restart_browser_leg(leg, b"a=end-of-candidates\r\n").unwrap(), None);
+    assert!(rig.media.restart_browser_leg(leg, b"").is_err());
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&[0x80; 40], to).unwrap();
+    // Each reply is a wake-up of the shard: by the third it has read its sockets and shown its counters.
+    for _ in 0..3 {
+        rig.media.restart_browser_leg(leg, b"a=end-of-candidates\r\n").unwrap();
+    }
+    assert_eq!(rig.media.stats().shards.iter().map(|shard| shard.strangers).sum::<u64>(), 1);
+    rig.media.close(leg).unwrap();
+    rig.wait(|event| matches!(event, MediaEvent::LegEnded { leg: of, .. } if *of == leg).then_some(()));
 }

@@ -168,7 +168,8 @@ proptest! {
     #[test]
     fn what_arrives_is_read_once(
         profile in prop::sample::select(&PROFILES[..]),
-        start in any::<u16>(),
+        // RFC 3711 §3.3.1: above, a roll-over before the first arrival could not be known.
+        start in 0u16..0x8000,
         steps in proptest::collection::vec((1u16..900, 0usize..8, any::<bool>()), 1..300),
     ) {
         let (mut tx, mut rx) = pair(profile);

@@ -20,3 +20,6 @@ pub use identity::{Identity, IdentityError};
 pub use offer::{BrowserMedia, OfferError};
 pub use stun::{LegTag, leg_tag_of};
 pub use transport::{BrowserConfig, BrowserTransport, Counters, Event, Failure, Output, Received, Transmit};
+
+#[cfg(test)]
+pub(crate) use transport::world as test_browser;

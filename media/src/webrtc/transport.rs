@@ -436,4 +436,4 @@ impl BrowserTransport {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;

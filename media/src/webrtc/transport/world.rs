@@ -23,12 +23,12 @@ const THEIR_SSRC: u32 = 0x7272_7272;
 const TICK: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub(crate) enum Version {
     Dtls12,
     Dtls13,
 }
 
-pub(super) struct Browser {
+pub(crate) struct Browser {
     pub(super) address: SocketAddr,
     pub(super) ufrag: String,
     pub(super) password: String,
@@ -38,7 +38,7 @@ pub(super) struct Browser {
     pub(super) remote_password: String,
     pub(super) checks: bool,
     pub(super) keys: Option<(Protector, Unprotector)>,
-    pub(super) heard: Vec<u16>,
+    pub(crate) heard: Vec<u16>,
     pub(super) reports: usize,
     pub(super) hellos: usize,
     pub(super) closed: bool,
@@ -50,12 +50,48 @@ pub(super) struct Browser {
 }
 
 impl Browser {
-    pub(super) fn offer(&self) -> String {
+    pub(crate) fn new(clock: &Clock, seed: u64, version: Version) -> Browser {
+        let config = dimpl::Config::builder()
+            .dangerously_set_rng_seed(seed)
+            .flight_start_rto(Duration::from_millis(50))
+            .flight_retries(9)
+            .build()
+            .unwrap();
+        let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
+        let fingerprint = Fingerprint::of(&certificate.certificate).to_string();
+        let start = clock.instant(Time::ZERO);
+        let mut dtls = match version {
+            Version::Dtls12 => Dtls::new_12(Arc::new(config), certificate, start),
+            Version::Dtls13 => Dtls::new_13(Arc::new(config), certificate, start),
+        };
+        dtls.set_active(true);
+        Browser {
+            address: "127.0.0.1:40000".parse().unwrap(),
+            ufrag: "brow".into(),
+            password: "browserbrowserbrowser22".into(),
+            fingerprint,
+            remote_ufrag: String::new(),
+            remote_password: String::new(),
+            checks: true,
+            keys: None,
+            heard: Vec::new(),
+            reports: 0,
+            hellos: 0,
+            closed: false,
+            dtls,
+            start,
+            answered: false,
+            sequence: 0,
+            transaction: 0,
+        }
+    }
+
+    pub(crate) fn offer(&self) -> String {
         chromium(&self.ufrag, &self.password, &self.fingerprint)
     }
 
     /// Takes our credentials from an answer or a fragment.
-    pub(super) fn read(&mut self, answer: &str) {
+    pub(crate) fn read(&mut self, answer: &str) {
         let value = |name: &str| {
             let line = answer.lines().find_map(|line| line.strip_prefix(name));
             line.unwrap_or_else(|| panic!("{name} in {answer}")).to_owned()
@@ -64,13 +100,13 @@ impl Browser {
         self.remote_password = value("a=ice-pwd:");
     }
 
-    pub(super) fn check(&mut self, nominate: bool) -> Vec<u8> {
+    pub(crate) fn check(&mut self, nominate: bool) -> Vec<u8> {
         self.transaction = self.transaction.wrapping_add(1);
         let username = format!("{}:{}", self.remote_ufrag, self.ufrag);
         binding_request(&username, &self.remote_password, [self.transaction; 12], nominate)
     }
 
-    fn handle(&mut self, now: Time, datagram: &mut [u8]) {
+    pub(crate) fn handle(&mut self, now: Time, datagram: &mut [u8]) {
         match datagram[0] {
             0..=3 => {
                 assert_eq!(datagram[..2], [1, 1]);
@@ -95,7 +131,7 @@ impl Browser {
     }
 
     /// What DTLS wants to send now.
-    pub(super) fn drive(&mut self, now: Time) -> Vec<Vec<u8>> {
+    pub(crate) fn drive(&mut self, now: Time) -> Vec<Vec<u8>> {
         let mut out = Vec::new();
         if !self.answered {
             return out;
@@ -125,7 +161,7 @@ impl Browser {
         flight.remove(0)
     }
 
-    fn media(&mut self) -> Vec<Vec<u8>> {
+    pub(crate) fn media(&mut self) -> Vec<Vec<u8>> {
         let Some((tx, _)) = &mut self.keys else { return Vec::new() };
         self.sequence += 1;
         let rtp = rtp(THEIR_SSRC, self.sequence);
@@ -202,39 +238,7 @@ impl World {
     ) -> World {
         let clock = Clock::start();
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let config = dimpl::Config::builder()
-            .dangerously_set_rng_seed(seed)
-            .flight_start_rto(Duration::from_millis(50))
-            .flight_retries(9)
-            .build()
-            .unwrap();
-        let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
-        let fingerprint = Fingerprint::of(&certificate.certificate).to_string();
-        let start = clock.instant(Time::ZERO);
-        let mut dtls = match version {
-            Version::Dtls12 => Dtls::new_12(Arc::new(config), certificate, start),
-            Version::Dtls13 => Dtls::new_13(Arc::new(config), certificate, start),
-        };
-        dtls.set_active(true);
-        let mut browser = Browser {
-            address: "127.0.0.1:40000".parse().unwrap(),
-            ufrag: "brow".into(),
-            password: "browserbrowserbrowser22".into(),
-            fingerprint,
-            remote_ufrag: String::new(),
-            remote_password: String::new(),
-            checks: true,
-            keys: None,
-            heard: Vec::new(),
-            reports: 0,
-            hellos: 0,
-            closed: false,
-            dtls,
-            start,
-            answered: false,
-            sequence: 0,
-            transaction: 0,
-        };
+        let mut browser = Browser::new(&clock, seed, version);
         let ours = BrowserConfig {
             identity: Arc::new(Identity::seeded(&clock, seed)),
             candidates: vec!["192.0.2.1:3478".parse().unwrap(), "[2001:db8::1]:3478".parse().unwrap()],
