@@ -74,6 +74,10 @@ impl Source {
     /// Takes the far end's description. The address may be learned again, and the SSRC too (RFC 4961 §4; a far end
     /// that re-invites may have switched gateways); until a packet comes, what was learned of the same address holds.
     pub(super) fn describe(&mut self, rtp: SocketAddr, rtcp: SocketAddr) {
+        if rtp.ip().is_unspecified() {
+            // A hold by c=0.0.0.0 (RFC 3264 §8.4) says what not to send, not where the far end is: it may send music.
+            return;
+        }
         if self.described != Some(rtp) {
             self.learned = None;
             self.learned_rtcp = None;
@@ -169,16 +173,15 @@ impl Source {
         let Some(described) = self.described else { return false };
         match self.learn {
             Learn::Exact => from == described,
-            // A far end on hold by c=0.0.0.0 is still where it was; it is heard when it describes itself again.
             Learn::SameHost => from.ip() == described.ip(),
             Learn::Anywhere => true,
         }
     }
 }
 
-/// `c=0.0.0.0` is a hold, and port 0 is nothing.
+/// Port 0 is nothing.
 fn is_usable(address: &SocketAddr) -> bool {
-    !address.ip().is_unspecified() && address.port() != 0
+    address.port() != 0
 }
 
 #[cfg(test)]
@@ -248,10 +251,17 @@ mod tests {
     }
 
     #[test]
-    fn hold_by_the_zero_address_has_no_target() {
+    fn hold_by_the_zero_address_says_nothing_of_where_the_far_end_is() {
+        let far = address("192.0.2.1:4000");
         let mut source = Source::new(Learn::SameHost);
         source.describe(address("0.0.0.0:4000"), address("0.0.0.0:4001"));
         assert_eq!(source.rtp_target(), None);
+        source.describe(far, address("192.0.2.1:4001"));
+        assert_eq!(source.packet(Time::ZERO, far, &header(1, 0)), Ok(true));
+        source.describe(address("0.0.0.0:4000"), address("0.0.0.0:4001"));
+        assert_eq!(source.packet(Time::ZERO, far, &header(1, 1)), Ok(false), "music");
+        assert_eq!(source.packet(Time::ZERO, address("192.0.2.1:9"), &header(1, 2)), Err(Refusal::Address));
+        source.describe(far, address("192.0.2.1:0"));
         assert_eq!(source.rtcp_target(), None);
     }
 }
