@@ -44,7 +44,8 @@ impl Forecast {
         let quantiles = answered.quantiles();
         let ends = quantiles.map(|q| lag + q);
         let answers = (0..basis.lines.0.bins()).map(|b| ends.map(|e| answered.within(b, e))).collect();
-        let answers_later = (0..=lag).map(|l| ends.map(|e| answered.from_ring(e.saturating_sub(l)))).collect();
+        let answers_later =
+            (0..=lag).map(|l| ends.map(|e| answered.from_ring(e.saturating_sub(l)))).collect();
         let at_s = ends.map(|e| e as f64 * STEP_S);
         let (talking, wrapping) = supply(basis, &at_s);
         Forecast {
@@ -139,7 +140,11 @@ fn supply(basis: &Basis<'_>, at_s: &Chances) -> (Vec<Chances>, Vec<Chances>) {
         .map(|b| {
             survive(talk_grid, talk_rates, (talk_grid.edge(b) + talk_grid.edge(b + 1)) / 2.0, &mut over);
             // A talk that ends in step s leaves the rest for the wrap-up.
-            until.map(|u| (1..=u).map(|s| (over[s] - over[s - 1]) * (fresh[u - s] + fresh[(u + 1 - s).min(last)]) / 2.0).sum())
+            until.map(|u| {
+                (1..=u)
+                    .map(|s| (over[s] - over[s - 1]) * (fresh[u - s] + fresh[(u + 1 - s).min(last)]) / 2.0)
+                    .sum()
+            })
         })
         .collect();
     (talking, wrapping)
@@ -319,10 +324,13 @@ mod tests {
         };
         let exactly = 1.0 - pmf.iter().sum::<f64>();
         assert!((at_least(52.0, moments[0]) - exactly).abs() < 0.002, "{exactly}");
-        let by_moments = Shortfall { agents: 52, spare: 0, how: How::Normal { moments } }.room(&new, 0.05, 1000).0;
+        let by_moments =
+            Shortfall { agents: 52, spare: 0, how: How::Normal { moments } }.room(&new, 0.05, 1000).0;
         let mut below = vec![pmf; HORIZONS];
         let by_pmf =
-            Shortfall { agents: 52, spare: 0, how: How::Exact { below: std::mem::take(&mut below) } }.room(&new, 0.05, 1000).0;
+            Shortfall { agents: 52, spare: 0, how: How::Exact { below: std::mem::take(&mut below) } }
+                .room(&new, 0.05, 1000)
+                .0;
         assert!(by_moments.abs_diff(by_pmf) <= 1, "{by_moments} {by_pmf}");
     }
 

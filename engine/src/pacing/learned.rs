@@ -163,7 +163,8 @@ pub(super) fn lognormal_below(x: f64, mean: f64, cv: f64) -> f64 {
 pub(super) fn normal_below(x: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
     let poly = t
-        * (0.319_381_530 + t * (-0.356_563_782 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
+        * (0.319_381_530
+            + t * (-0.356_563_782 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
     let tail = normal_density(x) * poly;
     if x > 0.0 { 1.0 - tail } else { tail }
 }

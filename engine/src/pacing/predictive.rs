@@ -115,8 +115,7 @@ impl Predictive {
     /// Sorts lines and agents by age.
     fn sort(&mut self, now: Time, view: &View<'_>) {
         let ages = &mut self.ages;
-        for (bins, grid) in
-            [(&mut ages.ringing, RING), (&mut ages.talking, TALK), (&mut ages.wrapping, WRAP)]
+        for (bins, grid) in [(&mut ages.ringing, RING), (&mut ages.talking, TALK), (&mut ages.wrapping, WRAP)]
         {
             bins.clear();
             bins.resize(grid.bins(), 0);
@@ -160,7 +159,8 @@ impl Predictive {
         let ring_rates = self.rings.rates(&self.ages.ringing);
         let talk_rates = self.talks.rates(&self.ages.talking);
         let wrap_rates = self.wraps.rates(&self.ages.wrapping);
-        let drifted = |rates: &Rates, factor: f64| rates.iter().map(|r| [r[0] * factor, r[1]]).collect::<Rates>();
+        let drifted =
+            |rates: &Rates, factor: f64| rates.iter().map(|r| [r[0] * factor, r[1]]).collect::<Rates>();
         let forecast = Forecast::new(&Basis {
             lines: (&RING, &drifted(&ring_rates, self.answer_drift.factor())),
             post_dial_s: self.post_dial.seconds(),
@@ -237,10 +237,12 @@ impl Pacer for Predictive {
         let forecast = &tables.forecast;
         let events = self.events(forecast, view.detecting);
         let due: f64 = events_due(&self.ages, forecast);
-        let Allowance { risk: limit, spare } = self.budget.allowance(now, view.cap, view.answered, view.abandoned);
+        let Allowance { risk: limit, spare } =
+            self.budget.allowance(now, view.cap, view.answered, view.abandoned);
         let agents = view.agents.len().saturating_sub(view.waiting.len());
         // One line for each idle agent risks nobody, whatever the ledger says.
-        let safe = u32::try_from(self.ages.idle.saturating_sub(view.open())).unwrap_or(u32::MAX).min(view.most);
+        let safe =
+            u32::try_from(self.ages.idle.saturating_sub(view.open())).unwrap_or(u32::MAX).min(view.most);
         let (room, risk) = if agents == 0 || spare == 0 {
             (0, 1.0)
         } else {
