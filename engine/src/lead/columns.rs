@@ -28,7 +28,10 @@ impl Columns {
     /// Reads the header.
     pub(super) fn of(buf: &[u8], fields: &[Field]) -> Result<Columns, String> {
         if fields.len() > COLUMNS_MOST {
-            return Err(format!("the header names {} columns; at most {COLUMNS_MOST} are taken", fields.len()));
+            return Err(format!(
+                "the header names {} columns; at most {COLUMNS_MOST} are taken",
+                fields.len()
+            ));
         }
         let mut columns: Vec<(Role, String)> = Vec::with_capacity(fields.len());
         for (n, field) in (1..).zip(fields) {
@@ -65,7 +68,12 @@ impl Columns {
     pub(super) fn read(&self, buf: &[u8], fields: &[Field]) -> Result<Row, RowError> {
         if fields.len() != self.0.len() {
             let (is, should) = (fields.len(), self.0.len());
-            return Err(("", format!("the line has {is} columns and the header {should}; quote fields that hold the separator")));
+            return Err((
+                "",
+                format!(
+                    "the line has {is} columns and the header {should}; quote fields that hold the separator"
+                ),
+            ));
         }
         let mut row = Row {
             phone: Pii::default(),
@@ -124,8 +132,19 @@ const NAMES: [(Role, &[&str]); 5] = [
     (
         Role::Phone,
         &[
-            "phone", "phonenumber", "phoneno", "telephone", "telephonenumber", "tel", "mobile", "mobilephone",
-            "mobilenumber", "cell", "cellphone", "msisdn", "number",
+            "phone",
+            "phonenumber",
+            "phoneno",
+            "telephone",
+            "telephonenumber",
+            "tel",
+            "mobile",
+            "mobilephone",
+            "mobilenumber",
+            "cell",
+            "cellphone",
+            "msisdn",
+            "number",
         ],
     ),
     (Role::FirstName, &["firstname", "givenname", "forename", "first"]),

@@ -88,14 +88,25 @@ impl Row {
             }
         }
         if !(-PRIORITY_MOST..=PRIORITY_MOST).contains(&self.priority) {
-            return Err(("priority", format!("must be a whole number from -{PRIORITY_MOST} to {PRIORITY_MOST}")));
+            return Err((
+                "priority",
+                format!("must be a whole number from -{PRIORITY_MOST} to {PRIORITY_MOST}"),
+            ));
         }
         if self.time_zone.is_empty() {
             self.time_zone = match zone::zones(&self.phone) {
                 [zone] => (*zone).to_owned(),
-                [] => return Err(("time_zone", "is not known for this number; give it as an IANA name, e.g. Europe/Prague".into())),
+                [] => {
+                    return Err((
+                        "time_zone",
+                        "is not known for this number; give it as an IANA name, e.g. Europe/Prague".into(),
+                    ));
+                }
                 several => {
-                    return Err(("time_zone", format!("may be any of {} for this number; give the right one", several.join(", "))));
+                    return Err((
+                        "time_zone",
+                        format!("may be any of {} for this number; give the right one", several.join(", ")),
+                    ));
                 }
             };
         } else {
@@ -136,6 +147,12 @@ impl Csv {
         self.buf.drain(..self.at.min(self.buf.len()));
         self.at = 0;
         self.buf.extend_from_slice(bytes);
+    }
+
+    /// Bytes in memory.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.buf.capacity()
     }
 
     /// That was all.
@@ -183,7 +200,8 @@ impl Csv {
                         Err(("", message)) => return Ok(Some(Err(self.give_up_line(message)))),
                         row => {
                             (self.at, self.line) = (next, line + lines);
-                            let error = |(field, message)| ImportError { line, column: columns.name(field), message };
+                            let error =
+                                |(field, message)| ImportError { line, column: columns.name(field), message };
                             return Ok(Some(row.map_err(error)));
                         }
                     }
@@ -230,8 +248,12 @@ impl Csv {
             let Some(end) = line_end(&self.buf, self.at, self.eof) else {
                 let waiting = self.buf.len() - self.at;
                 return match () {
-                    () if waiting > RECORD_MOST => Err(self.whole("the header is longer than 64 kB; is this a CSV file?")),
-                    () if self.eof => Err(self.whole("the file is empty; its first line must name the columns")),
+                    () if waiting > RECORD_MOST => {
+                        Err(self.whole("the header is longer than 64 kB; is this a CSV file?"))
+                    }
+                    () if self.eof => {
+                        Err(self.whole("the file is empty; its first line must name the columns"))
+                    }
                     () => Ok(None),
                 };
             };
@@ -286,7 +308,11 @@ impl Field {
 enum Scan {
     /// The record's end is not here yet.
     More,
-    Record { next: usize, lines: u64, fields: Vec<Field> },
+    Record {
+        next: usize,
+        lines: u64,
+        fields: Vec<Field>,
+    },
     Broken(&'static str),
 }
 
@@ -340,7 +366,9 @@ fn scan(buf: &[u8], start: usize, separator: u8, eof: bool) -> Scan {
                         None => more(at),
                     };
                 }
-                Some(_) => return Scan::Broken("text follows a closing quote; write a quote inside a field twice"),
+                Some(_) => {
+                    return Scan::Broken("text follows a closing quote; write a quote inside a field twice");
+                }
             }
         } else {
             match memchr::memchr3(separator, b'\n', b'\r', rest) {
@@ -386,4 +414,154 @@ fn line_breaks(bytes: &[u8]) -> u64 {
         .enumerate()
         .filter(|&(i, &b)| b == b'\n' || (b == b'\r' && bytes.get(i + 1) != Some(&b'\n')));
     breaks.count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows, and lines with the column or the message of their error.
+    type Read = (Vec<Row>, Vec<(u64, String)>);
+
+    /// What comes out, the same whatever the pieces.
+    fn read(bytes: &[u8]) -> Result<Read, ImportError> {
+        let whole = read_in(bytes, bytes.len().max(1));
+        for piece in [1, 7] {
+            assert_eq!(read_in(bytes, piece), whole, "in pieces of {piece}");
+        }
+        whole
+    }
+
+    fn read_in(bytes: &[u8], piece: usize) -> Result<Read, ImportError> {
+        let mut csv = Csv::new(Home::new("US"));
+        let (mut rows, mut errors) = (Vec::new(), Vec::new());
+        let mut drain = |csv: &mut Csv| -> Result<(), ImportError> {
+            while let Some(row) = csv.next_row()? {
+                match row {
+                    Ok(row) => rows.push(row),
+                    Err(e) => errors.push((e.line, if e.column.is_empty() { e.message } else { e.column })),
+                }
+            }
+            Ok(())
+        };
+        for part in bytes.chunks(piece) {
+            csv.feed(part);
+            drain(&mut csv)?;
+        }
+        csv.end();
+        drain(&mut csv)?;
+        Ok((rows, errors))
+    }
+
+    fn lines(bytes: &[u8]) -> (Vec<String>, Vec<u64>) {
+        let (rows, errors) = read(bytes).unwrap();
+        (rows.into_iter().map(|row| row.first_name.0).collect(), errors.into_iter().map(|e| e.0).collect())
+    }
+
+    #[test]
+    fn every_usual_shape_is_read() {
+        for text in [
+            "phone,first_name\n4155550100,Ada\n4155550101,Bob",
+            "\u{feff}Phone Number;First Name\r\n4155550100;Ada\r\n\r\n4155550101;Bob\r\n",
+            "TELEPHONE\tfirstname\n4155550100\tAda\n4155550101\tBob\n",
+            "\n\n\"phone\",\"First-Name\"\n\"4155550100\",\"Ada\" \n4155550101, Bob \n,\n",
+            "phone,first_name\r4155550100,Ada\r4155550101,Bob\r",
+        ] {
+            assert_eq!(lines(text.as_bytes()), (vec!["Ada".into(), "Bob".into()], vec![]), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn quotes_hold_separators_breaks_and_quotes() {
+        let text = "phone,first_name,note\n4155550100,\"Ada \"\"A\"\"\",\"one,\r\ntwo\n\"\n911,x,y\n";
+        let (rows, errors) = read(text.as_bytes()).unwrap();
+        assert_eq!(rows[0].first_name.0, "Ada \"A\"");
+        assert_eq!(rows[0].custom.0, [("note".to_owned(), "one,\r\ntwo".to_owned())].into());
+        assert_eq!(errors, [(5, "phone".to_owned())], "lines are those of the file");
+    }
+
+    #[test]
+    fn a_broken_line_costs_itself_alone() {
+        let text = "phone,first_name\n\
+            4155550100,Ada\n\
+            4155550101,Bob,extra\n\
+            4155550102\n\
+            4155550103,\"open\n\
+            4155550104,Eve\n\
+            4155550105,\"Flo\"x\n\
+            4155550106,\"Gus\"\n\
+            abc,Hal\n\
+            4155550107,\"never closed\n\
+            4155550108,Ivy\n";
+        let (names, broken) = lines(text.as_bytes());
+        assert_eq!(names, ["Ada", "Eve", "Gus", "Ivy"]);
+        assert_eq!(broken, [4 - 1, 4, 5, 7, 9, 10]);
+        let mut latin = b"phone,first_name\n4155550100,Ren\xe9\n4155550101,Bob\n".to_vec();
+        assert_eq!(lines(&latin), (vec!["Bob".into()], vec![2]));
+        latin.extend(b"4155550102,N\0l\n4155550103,Cy\n");
+        assert_eq!(lines(&latin), (vec!["Bob".into(), "Cy".into()], vec![2, 4]));
+        assert!(read(&latin).unwrap().1[0].1.contains("UTF-8"));
+    }
+
+    #[test]
+    fn a_line_without_end_is_one_error() {
+        let long = "x".repeat(200_000);
+        let text = format!(
+            "phone,first_name\n4155550100,{long}\n4155550101,Bob\n4155550102,\"{long}\"\n4155550103,Cy"
+        );
+        for piece in [1_000, 64 * 1024, 1_000_000] {
+            let (rows, errors) = read_in(text.as_bytes(), piece).unwrap();
+            assert_eq!(rows.iter().map(|r| r.first_name.as_str()).collect::<Vec<_>>(), ["Bob", "Cy"]);
+            assert_eq!(errors.iter().map(|e| e.0).collect::<Vec<_>>(), [2, 4]);
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_be_read() {
+        let utf16: Vec<u8> = "phone\n4155550100\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let with_mark = [&[0xff, 0xfe], utf16.as_slice()].concat();
+        for (bytes, word) in [
+            (b"".as_slice(), "empty"),
+            (b"\n \n\r\n", "empty"),
+            (&utf16, "UTF-16"),
+            (&with_mark, "UTF-16"),
+            (b"first_name,city\nAda,London\n", "\"phone\""),
+            (b"4155550100\n4155550101\n", "\"phone\""),
+            (b"phone,city,city\n", "city"),
+            (b"phone,\"city\n", "quote"),
+            (b"phone,caf\xe9\n4155550100,x\n", "UTF-8"),
+        ] {
+            let error = read(bytes).unwrap_err();
+            assert!(error.message.contains(word) && error.line >= 1, "{word}: {error:?}");
+        }
+        let long = read_in(&[b'x'; 100_000], 1_000).unwrap_err();
+        assert!(long.message.contains("header"), "{long:?}");
+    }
+
+    #[test]
+    fn columns_by_their_names() {
+        let text = "Mobile,Phone,,Surname,prio,TZ\n4155550199,4155550100,x,Lovelace,-5,America/Chicago\n";
+        let (rows, _) = read(text.as_bytes()).unwrap();
+        let row = &rows[0];
+        assert_eq!((row.phone.as_str(), row.last_name.as_str()), ("+14155550100", "Lovelace"));
+        assert_eq!((row.priority, row.time_zone.as_str()), (-5, "America/Chicago"));
+        let custom = [("Mobile", "4155550199"), ("column_3", "x")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        assert_eq!(row.custom.0, custom.into());
+    }
+
+    #[test]
+    fn values_that_are_refused_name_their_column() {
+        let text = "Phone,First Name,Time Zone,Prio\n\
+            911,,,\n\
+            8505550100,,,\n\
+            4155550100,,Mars/Base,\n\
+            4155550101,,,high\n\
+            4155550102,,,99999999999\n\
+            +79161234567,,,\n";
+        let text = format!("{text}4155550103,{},,\n", "x".repeat(300));
+        let (rows, errors) = read(text.as_bytes()).unwrap();
+        assert_eq!(rows, []);
+        let columns: Vec<_> = errors.iter().map(|(_, column)| column.as_str()).collect();
+        assert_eq!(columns, ["Phone", "Time Zone", "Time Zone", "Prio", "Prio", "Time Zone", "First Name"]);
+    }
 }

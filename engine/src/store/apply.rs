@@ -46,11 +46,13 @@ pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<
             .bind(i64::from(id.number))
             .execute(&mut *conn)
             .await?;
-            sqlx::query("UPDATE attempts SET answered_unix_ms = $1 WHERE id = $2 AND answered_unix_ms IS NULL")
-                .bind(at_unix_ms)
-                .bind(id.attempt.0)
-                .execute(conn)
-                .await?;
+            sqlx::query(
+                "UPDATE attempts SET answered_unix_ms = $1 WHERE id = $2 AND answered_unix_ms IS NULL",
+            )
+            .bind(at_unix_ms)
+            .bind(id.attempt.0)
+            .execute(conn)
+            .await?;
             Ok(if done.rows_affected() == 0 { Applied::Refused } else { Applied::Done })
         }
         Write::Connected { attempt, agent, at_unix_ms, wait_ms, late } => {
@@ -164,14 +166,16 @@ async fn new_try(conn: &mut SqliteConnection, new: &NewTry) -> Result<Applied, S
             return Ok(Applied::Refused);
         }
     }
-    sqlx::query("INSERT INTO tries (attempt, number, trunk, caller_id, started_unix_ms) VALUES ($1, $2, $3, $4, $5)")
-        .bind(new.id.attempt.0)
-        .bind(i64::from(new.id.number))
-        .bind(new.trunk.0)
-        .bind(&new.caller_id)
-        .bind(new.at_unix_ms)
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "INSERT INTO tries (attempt, number, trunk, caller_id, started_unix_ms) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(new.id.attempt.0)
+    .bind(i64::from(new.id.number))
+    .bind(new.trunk.0)
+    .bind(&new.caller_id)
+    .bind(new.at_unix_ms)
+    .execute(conn)
+    .await?;
     Ok(Applied::Done)
 }
 

@@ -91,9 +91,9 @@ impl StoreError {
                 Some(1 | 18 | 19 | 20 | 25) => Fault::Write,
                 _ => Fault::Disk,
             },
-            StoreError::Database(sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. }) => {
-                Fault::Write
-            }
+            StoreError::Database(
+                sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. },
+            ) => Fault::Write,
             StoreError::Database(_) | StoreError::Path { .. } => Fault::Disk,
             _ => Fault::Write,
         }

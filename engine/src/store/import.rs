@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use kraliki_time::Time;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::limits::IMPORT_BATCH;
+use super::limits::{IDLE_AFTER, IMPORT_BATCH, IMPORT_BATCH_IDLE, IMPORT_STATEMENT};
 use super::row::custom_text;
 use super::{LeadRecord, NewLead, Store, StoreError, leads};
 use crate::lead::import::{Csv, ImportError, ImportReport, Row};
@@ -63,17 +64,30 @@ impl Importer {
         Ok(self.report)
     }
 
+    /// Bytes of the file in memory.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.csv.held()
+    }
+
     async fn take_rows(&mut self) -> Result<(), ImportFailure> {
         while let Some(row) = self.csv.next_row().map_err(ImportFailure::File)? {
             match row {
                 Ok(row) => self.rows.push(row),
                 Err(error) => self.report.reject(error),
             }
-            if self.rows.len() >= IMPORT_BATCH {
+            if self.rows.len() >= self.batch() {
                 self.flush().await?;
             }
         }
         Ok(())
+    }
+
+    /// Rows for one transaction: few while calls are dialed.
+    fn batch(&self) -> usize {
+        let inner = &self.store.inner;
+        let last_job = Time::from_millis(inner.last_job_ms.load(Relaxed));
+        if inner.clock.now().since(last_job) < IDLE_AFTER { IMPORT_BATCH } else { IMPORT_BATCH_IDLE }
     }
 
     async fn flush(&mut self) -> Result<(), StoreError> {
@@ -95,7 +109,12 @@ impl Importer {
 impl Store {
     /// Starts an import of a CSV file into a list of a campaign (made if it is new); numbers without a country code are
     /// of `country`, ISO 3166.
-    pub async fn importer(&self, campaign: CampaignId, list: &str, country: &str) -> Result<Importer, StoreError> {
+    pub async fn importer(
+        &self,
+        campaign: CampaignId,
+        list: &str,
+        country: &str,
+    ) -> Result<Importer, StoreError> {
         let list = self.list(campaign, list).await?;
         Ok(Importer::new(self.clone(), campaign, list, country))
     }
@@ -110,7 +129,9 @@ impl Store {
     ) -> Result<LeadRecord, StoreError> {
         let NewLead { phone, first_name, last_name, time_zone, priority, custom } = lead;
         let row = Row { phone, first_name, last_name, time_zone, priority, custom };
-        let row = row.check(Home::new(country)).map_err(|(field, message)| StoreError::Invalid { field, message })?;
+        let row = row
+            .check(Home::new(country))
+            .map_err(|(field, message)| StoreError::Invalid { field, message })?;
         let list = self.list(campaign, list).await?;
         if self.insert(campaign, list, std::slice::from_ref(&row)).await? == 0 {
             return Err(StoreError::Exists { what: "a lead with this phone number" });
@@ -131,11 +152,13 @@ impl Store {
         }
         self.write(async |conn| {
             live_campaign(conn, campaign).await?;
-            sqlx::query("INSERT INTO lists (campaign, name) VALUES ($1, $2) ON CONFLICT (campaign, name) DO NOTHING")
-                .bind(campaign.0)
-                .bind(name)
-                .execute(&mut *conn)
-                .await?;
+            sqlx::query(
+                "INSERT INTO lists (campaign, name) VALUES ($1, $2) ON CONFLICT (campaign, name) DO NOTHING",
+            )
+            .bind(campaign.0)
+            .bind(name)
+            .execute(&mut *conn)
+            .await?;
             let id = sqlx::query_scalar("SELECT id FROM lists WHERE campaign = $1 AND name = $2")
                 .bind(campaign.0)
                 .bind(name)
@@ -147,11 +170,14 @@ impl Store {
     }
 
     async fn insert(&self, campaign: CampaignId, list: ListId, rows: &[Row]) -> Result<u64, StoreError> {
-        let mut insert = statement(campaign, list, rows);
         self.write(async |conn| {
             // The campaign may have been deleted since the import began.
             live_campaign(conn, campaign).await?;
-            Ok(insert.build().execute(conn).await?.rows_affected())
+            let mut added = 0;
+            for rows in rows.chunks(IMPORT_STATEMENT) {
+                added += statement(campaign, list, rows).build().execute(&mut *conn).await?.rows_affected();
+            }
+            Ok(added)
         })
         .await
     }
@@ -165,7 +191,7 @@ async fn live_campaign(conn: &mut SqliteConnection, id: CampaignId) -> Result<()
     live.map(|_| ()).ok_or(StoreError::NotFound { what: "campaign", id: id.0 })
 }
 
-/// One statement for a whole batch. A number on the suppression list comes in as suppressed.
+/// One statement for many rows. A number on the suppression list comes in as suppressed.
 fn statement(campaign: CampaignId, list: ListId, rows: &[Row]) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(
         "INSERT INTO leads (campaign, list, phone, time_zone, priority, first_name, last_name, custom, status, \

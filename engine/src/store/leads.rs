@@ -20,7 +20,11 @@ impl Store {
     }
 
     /// A campaign's leads by id.
-    pub async fn leads(&self, campaign: CampaignId, filter: LeadFilter) -> Result<Page<LeadRecord>, StoreError> {
+    pub async fn leads(
+        &self,
+        campaign: CampaignId,
+        filter: LeadFilter,
+    ) -> Result<Page<LeadRecord>, StoreError> {
         let limit = page_limit(filter.limit);
         let mut sql: QueryBuilder<Sqlite> =
             QueryBuilder::new(concat!("SELECT ", lead_columns!(), " FROM leads WHERE campaign = "));
@@ -139,14 +143,19 @@ impl Store {
     }
 
     /// The suppression list, oldest first.
-    pub async fn suppressions(&self, after: Option<i64>, limit: u32) -> Result<Page<Suppression>, StoreError> {
+    pub async fn suppressions(
+        &self,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<Page<Suppression>, StoreError> {
         let limit = page_limit(limit);
-        let rows =
-            sqlx::query("SELECT id, phone, reason, at_unix_ms FROM suppressions WHERE id > $1 ORDER BY id LIMIT $2")
-                .bind(after.unwrap_or_default())
-                .bind(i64::from(limit) + 1)
-                .fetch_all(&self.inner.readers)
-                .await?;
+        let rows = sqlx::query(
+            "SELECT id, phone, reason, at_unix_ms FROM suppressions WHERE id > $1 ORDER BY id LIMIT $2",
+        )
+        .bind(after.unwrap_or_default())
+        .bind(i64::from(limit) + 1)
+        .fetch_all(&self.inner.readers)
+        .await?;
         let items = rows
             .iter()
             .map(|r| {

@@ -20,9 +20,12 @@ mod transaction;
 mod users;
 mod writer;
 
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use kraliki_time::Clock;
 use sqlx::SqliteConnection;
@@ -32,8 +35,8 @@ use tokio::sync::Mutex;
 pub use error::StoreError;
 pub use import::{ImportFailure, Importer};
 pub use record::{
-    CallDetail, CallFilter, CallRecord, DispositionRecord, LeadFilter, LeadRecord, NewLead, NewUser, Orphan, Page,
-    Recovered, Rotation, Suppression, TryRecord, User,
+    CallDetail, CallFilter, CallRecord, DispositionRecord, LeadFilter, LeadRecord, NewLead, NewUser, Orphan,
+    Page, Recovered, Rotation, Suppression, TryRecord, User,
 };
 pub use stats::{COMMIT_BUCKETS_US, StoreStats};
 use transaction::WriteConnection;
@@ -52,6 +55,8 @@ struct Inner {
     readers: SqlitePool,
     stats: Arc<StoreStats>,
     clock: Clock,
+    /// When the writer got its last job, in ms of the clock; imports make room for it.
+    last_job_ms: AtomicU64,
     /// Released last.
     _lock: open::Lock,
 }
@@ -69,6 +74,7 @@ impl Store {
             readers: open::readers(path),
             stats: Arc::default(),
             clock: Clock::start(),
+            last_job_ms: AtomicU64::new(0),
             _lock: lock,
         };
         Ok(Store { inner: Arc::new(inner) })

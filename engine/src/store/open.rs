@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
 
 use super::StoreError;
 use super::error::primary_code;
-use super::limits::{BUSY_WAIT, READER_WAIT, READERS};
+use super::limits::{BUSY_WAIT, LOG_PAGES, READER_WAIT, READERS};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -22,7 +23,16 @@ const APPLICATION_ID: i64 = 0x4b52_4c4b;
 /// Our mark on the file: while it is held nobody else opens it.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Not left to closing: a child process that is just being started may hold the same handle for a moment.
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "the lock of the database stays until this process ends");
+        }
+    }
 }
 
 /// Takes the file for this process. A file of its own beside the database: locks on the database itself would be
@@ -32,13 +42,15 @@ pub(super) fn lock(path: &Path) -> Result<Lock, StoreError> {
     name.push("-lock");
     let lock_path = PathBuf::from(name);
     let failed = |source| StoreError::Path { path: lock_path.clone(), source };
-    let mut file = private().read(true).write(true).create(true).truncate(false).open(&lock_path).map_err(failed)?;
+    let mut file =
+        private().read(true).write(true).create(true).truncate(false).open(&lock_path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
             let read = file.take(20).read_to_string(&mut pid);
-            let pid = if read.is_ok() && !pid.trim().is_empty() { pid.trim().to_owned() } else { "?".to_owned() };
+            let pid =
+                if read.is_ok() && !pid.trim().is_empty() { pid.trim().to_owned() } else { "?".to_owned() };
             return Err(StoreError::InUse { path: path.to_owned(), pid });
         }
         Err(TryLockError::Error(source)) => return Err(failed(source)),
@@ -46,7 +58,7 @@ pub(super) fn lock(path: &Path) -> Result<Lock, StoreError> {
     file.set_len(0).map_err(failed)?;
     file.rewind().map_err(failed)?;
     writeln!(file, "{}", std::process::id()).map_err(failed)?;
-    Ok(Lock { _file: file })
+    Ok(Lock { file })
 }
 
 /// Makes the file if there is none, for nobody else's eyes: it holds people's numbers.
@@ -82,6 +94,7 @@ pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, Stor
         .synchronous(SqliteSynchronous::Full)
         // 64 MB of pages; the WAL is cut back to 64 MB after a large import.
         .pragma("cache_size", "-65536")
+        .pragma("wal_autocheckpoint", LOG_PAGES)
         .pragma("journal_size_limit", "67108864")
         .optimize_on_close(true, 400);
     SqliteConnection::connect_with(&options).await.map_err(|e| explain(path, e))
@@ -101,8 +114,10 @@ pub(super) async fn migrate(path: &Path, conn: &mut SqliteConnection) -> Result<
     let explain = |e| explain(path, e);
     let id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *conn).await.map_err(explain)?;
     if id != APPLICATION_ID {
-        let tables: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM sqlite_master").fetch_one(&mut *conn).await.map_err(explain)?;
+        let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master")
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(explain)?;
         if id != 0 || tables != 0 {
             let reason = "a SQLite database of another program".to_owned();
             return Err(StoreError::NotADatabase { path: path.to_owned(), reason });
@@ -126,12 +141,18 @@ pub(super) async fn migrate(path: &Path, conn: &mut SqliteConnection) -> Result<
 /// SQLite's codes for what an operator can mend.
 fn explain(path: &Path, e: sqlx::Error) -> StoreError {
     let sqlx::Error::Database(db) = &e else { return StoreError::Database(e) };
-    let io = |text: &str| StoreError::Path { path: path.to_owned(), source: std::io::Error::other(text.to_owned()) };
+    let io = |text: &str| StoreError::Path {
+        path: path.to_owned(),
+        source: std::io::Error::other(text.to_owned()),
+    };
     match primary_code(db.as_ref()) {
-        Some(26) => StoreError::NotADatabase { path: path.to_owned(), reason: "another kind of file".to_owned() },
-        Some(11) => {
-            StoreError::NotADatabase { path: path.to_owned(), reason: "a damaged file; restore a backup".to_owned() }
+        Some(26) => {
+            StoreError::NotADatabase { path: path.to_owned(), reason: "another kind of file".to_owned() }
         }
+        Some(11) => StoreError::NotADatabase {
+            path: path.to_owned(),
+            reason: "a damaged file; restore a backup".to_owned(),
+        },
         Some(5 | 6) => StoreError::InUse { path: path.to_owned(), pid: "?".to_owned() },
         Some(8) => io("is read-only; give this user the right to write it and its directory"),
         Some(13) => io("the disk is full"),

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{AgentId, AttemptId, CampaignId, LeadId, LeadStatus, ListId, Outcome, Pii, TrunkId, TryId, Undisposed};
 use crate::RestoredCampaign;
+use crate::{
+    AgentId, AttemptId, CampaignId, LeadId, LeadStatus, ListId, Outcome, Pii, TrunkId, TryId, Undisposed,
+};
 
 /// A lead as it stands in the store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -261,4 +263,3 @@ pub struct Recovered {
     /// Attempts that had no outcome and got `unknown_crash`.
     pub closed: u64,
 }
-

@@ -6,7 +6,9 @@ use sqlx::{Row, SqliteConnection};
 
 use super::limits::{LEDGER_MS, UNDISPOSED_MOST, UNDISPOSED_MS};
 use super::{Orphan, Recovered, StoreError, row};
-use crate::{AgentId, AttemptId, CampaignId, LeadId, Outcome, Pii, RestoredCampaign, TrunkId, TryId, Undisposed};
+use crate::{
+    AgentId, AttemptId, CampaignId, LeadId, Outcome, Pii, RestoredCampaign, TrunkId, TryId, Undisposed,
+};
 
 /// In one transaction: a crash in the middle of it starts it anew.
 pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Result<Recovered, StoreError> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 /// Upper bounds of the commit latency buckets, in microseconds; a last bucket takes the rest.
 pub const COMMIT_BUCKETS_US: [u64; 14] = [
-    250, 500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 20_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000,
+    250, 500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 20_000, 50_000, 100_000, 250_000, 1_000_000,
+    5_000_000,
 ];
 
 /// Counters since start. Read by anybody, written by the store.

@@ -125,11 +125,13 @@ impl Store {
                 return Ok(Rotation::Reused(AgentId(id)));
             }
             let Some(user) = user(conn, id).await? else { return Ok(Rotation::Unknown) };
-            sqlx::query("UPDATE refresh_tokens SET used_unix_ms = $1 WHERE hash = $2 AND used_unix_ms IS NULL")
-                .bind(now_unix_ms)
-                .bind(old_hash)
-                .execute(&mut *conn)
-                .await?;
+            sqlx::query(
+                "UPDATE refresh_tokens SET used_unix_ms = $1 WHERE hash = $2 AND used_unix_ms IS NULL",
+            )
+            .bind(now_unix_ms)
+            .bind(old_hash)
+            .execute(&mut *conn)
+            .await?;
             put_token(conn, new_hash, id, &family, expires_unix_ms).await?;
             Ok(Rotation::Rotated(user))
         })
@@ -139,10 +141,11 @@ impl Store {
     /// Sign-out: the token's whole family ends.
     pub async fn revoke_refresh_token(&self, hash: &[u8]) -> Result<(), StoreError> {
         self.write(async |conn| {
-            let family: Option<Vec<u8>> = sqlx::query_scalar("SELECT family FROM refresh_tokens WHERE hash = $1")
-                .bind(hash)
-                .fetch_optional(&mut *conn)
-                .await?;
+            let family: Option<Vec<u8>> =
+                sqlx::query_scalar("SELECT family FROM refresh_tokens WHERE hash = $1")
+                    .bind(hash)
+                    .fetch_optional(&mut *conn)
+                    .await?;
             match family {
                 Some(family) => end_family(conn, &family).await,
                 None => Ok(()),
@@ -152,7 +155,11 @@ impl Store {
     }
 
     /// The secret of that name; `make` gives it the first time.
-    pub async fn secret(&self, name: &str, make: impl FnOnce() -> Vec<u8>) -> Result<Pii<Vec<u8>>, StoreError> {
+    pub async fn secret(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> Vec<u8>,
+    ) -> Result<Pii<Vec<u8>>, StoreError> {
         let made = make();
         self.write(async |conn| {
             sqlx::query("INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
@@ -194,13 +201,15 @@ async fn put_token(
     family: &[u8],
     expires_unix_ms: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO refresh_tokens (hash, user_id, family, expires_unix_ms) VALUES ($1, $2, $3, $4)")
-        .bind(hash)
-        .bind(user)
-        .bind(family)
-        .bind(expires_unix_ms)
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "INSERT INTO refresh_tokens (hash, user_id, family, expires_unix_ms) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(hash)
+    .bind(user)
+    .bind(family)
+    .bind(expires_unix_ms)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

@@ -82,9 +82,12 @@ pub struct Writer {
 impl Writer {
     /// Queues a job, without waiting.
     pub fn try_send(&self, job: Job) -> Result<(), QueueFull> {
-        self.jobs.try_send((self.inner.clock.now(), job)).map_err(|refused| {
+        let now = self.inner.clock.now();
+        self.inner.last_job_ms.store(now.as_millis(), Relaxed);
+        self.jobs.try_send((now, job)).map_err(|refused| {
             self.inner.stats.queue_full.fetch_add(1, Relaxed);
-            let (mpsc::error::TrySendError::Full((_, job)) | mpsc::error::TrySendError::Closed((_, job))) = refused;
+            let (mpsc::error::TrySendError::Full((_, job)) | mpsc::error::TrySendError::Closed((_, job))) =
+                refused;
             QueueFull(Box::new(job))
         })?;
         self.inner.stats.queued.fetch_add(1, Relaxed);
@@ -141,9 +144,9 @@ impl WriterTask {
                     tracing::error!(writes = self.backlog.len(), "writes lost: the disk did not take them");
                     return;
                 }
-                open = self.pause(&mut batch).await;
-                let more = BATCH_MOST.saturating_sub(batch.len()).min(self.backlog.len());
-                batch = self.backlog.drain(..more).chain(batch).collect();
+                open = self.pause().await;
+                let some = BATCH_MOST.min(self.backlog.len());
+                batch.extend(self.backlog.drain(..some));
             }
             while batch.len() < BATCH_MOST && self.backlog.is_empty() {
                 match self.jobs.try_recv() {
@@ -169,9 +172,8 @@ impl WriterTask {
         self.jobs.recv().await.map_or(Next::Closed, Next::Job)
     }
 
-    /// Waits before the disk is tried again; meanwhile what has a token is turned away rather than made to wait.
-    /// Gives false once no more jobs can come.
-    async fn pause(&mut self, batch: &mut Vec<(Time, Job)>) -> bool {
+    /// Waits before the disk is tried again, or until somebody wants an answer. Gives false once no more jobs can come.
+    async fn pause(&mut self) -> bool {
         if self.failures == 0 {
             return true;
         }
@@ -179,14 +181,18 @@ impl WriterTask {
         let deadline = tokio::time::Instant::now() + doubled.min(RETRY_LAST);
         let mut open = true;
         loop {
-            let full = self.backlog.len() + batch.len() >= BACKLOG_MOST;
+            let full = self.backlog.len() >= BACKLOG_MOST;
             tokio::select! {
                 () = tokio::time::sleep_until(deadline) => return open,
                 job = self.jobs.recv(), if open && !full => match job {
-                    Some(job) if keeps(&job.1) => self.backlog.push_back(job),
-                    // One with a token is the probe of the next attempt; it fails or succeeds with it.
-                    Some(job) if batch.len() < BATCH_MOST / 2 => batch.push(job),
-                    Some((_, job)) => self.fail(job),
+                    Some(job) => {
+                        // Who waits is answered by what comes of an attempt now.
+                        let waits = !keeps(&job.1);
+                        self.backlog.push_back(job);
+                        if waits {
+                            return true;
+                        }
+                    }
                     None => open = false,
                 },
             }
@@ -218,9 +224,11 @@ impl WriterTask {
                 self.failures = self.failures.saturating_add(1);
                 inner.stats.commit_failures.fetch_add(1, Relaxed);
                 tracing::error!(%error, writes = batch.len(), "commit failed");
-                for (at, job) in batch.into_iter().rev() {
+                // All in their order: what is kept, and those who are told.
+                let all: Vec<_> = batch.into_iter().chain(std::mem::take(&mut self.backlog)).collect();
+                for (at, job) in all {
                     if keeps(&job) {
-                        self.backlog.push_front((at, job));
+                        self.backlog.push_back((at, job));
                     } else {
                         self.fail(job);
                     }
@@ -363,14 +371,16 @@ async fn apply_carefully(conn: &mut SqliteConnection, write: &Write) -> Result<A
 
 /// Removes some leads of a deleted campaign. Gives whether there may be more.
 async fn purge(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
-    let campaign: Option<i64> =
-        sqlx::query_scalar("SELECT id FROM campaigns WHERE deleted = 1 LIMIT 1").fetch_optional(&mut *conn).await?;
-    let Some(campaign) = campaign else { return Ok(false) };
-    let gone = sqlx::query("DELETE FROM leads WHERE id IN (SELECT id FROM leads WHERE campaign = $1 LIMIT $2)")
-        .bind(campaign)
-        .bind(PURGE_BATCH)
-        .execute(&mut *conn)
+    let campaign: Option<i64> = sqlx::query_scalar("SELECT id FROM campaigns WHERE deleted = 1 LIMIT 1")
+        .fetch_optional(&mut *conn)
         .await?;
+    let Some(campaign) = campaign else { return Ok(false) };
+    let gone =
+        sqlx::query("DELETE FROM leads WHERE id IN (SELECT id FROM leads WHERE campaign = $1 LIMIT $2)")
+            .bind(campaign)
+            .bind(PURGE_BATCH)
+            .execute(&mut *conn)
+            .await?;
     if gone.rows_affected() == 0 {
         sqlx::query("DELETE FROM lists WHERE campaign = $1").bind(campaign).execute(&mut *conn).await?;
         sqlx::query("UPDATE campaigns SET deleted = 2 WHERE id = $1").bind(campaign).execute(conn).await?;

@@ -1,0 +1,79 @@
+//! Pages.
+
+use super::*;
+
+#[tokio::test]
+async fn leads_by_pages() {
+    let mut rig = Rig::new().await;
+    rig.leads(25).await;
+    for id in [3, 13, 23] {
+        assert!(rig.write(Write::Lead(change(id, LeadStatus::Done, 1))).await);
+    }
+    let mut filter = LeadFilter { limit: 10, ..LeadFilter::default() };
+    let mut ids = Vec::new();
+    loop {
+        let page = rig.store.leads(ONE, filter).await.unwrap();
+        ids.extend(page.items.iter().map(|l| l.id.0));
+        match page.next {
+            Some(next) => filter.after = Some(LeadId(next)),
+            None => break,
+        }
+    }
+    assert_eq!(ids, (1..=25).collect::<Vec<_>>());
+    let done = LeadFilter { status: Some(LeadStatus::Done), limit: 2, after: None };
+    let page = rig.store.leads(ONE, done).await.unwrap();
+    assert_eq!((page.items.iter().map(|l| l.id.0).collect::<Vec<_>>(), page.next), (vec![3, 13], Some(13)));
+    assert_eq!(rig.store.leads(CampaignId(2), filter).await.unwrap().items, []);
+}
+
+#[tokio::test]
+async fn calls_by_pages() {
+    let mut rig = Rig::new().await;
+    rig.leads(10).await;
+    for id in 1..=10 {
+        assert!(rig.write(new_try(id, 1, id)).await);
+        if id % 2 == 0 {
+            assert!(rig.write(connected(id, false)).await);
+        }
+        let outcome = if id % 2 == 0 { Outcome::Connected } else { Outcome::Busy };
+        assert!(rig.write(ended(id, outcome, change(id, LeadStatus::Done, 1))).await);
+    }
+    let ids = async |filter: CallFilter| {
+        let page = rig.store.calls(filter).await.unwrap();
+        (page.items.iter().map(|c| c.id.0).collect::<Vec<_>>(), page.next)
+    };
+    let all = CallFilter { limit: 4, ..CallFilter::default() };
+    assert_eq!(ids(all).await, (vec![10, 9, 8, 7], Some(7)));
+    assert_eq!(ids(CallFilter { before: Some(AttemptId(3)), ..all }).await, (vec![2, 1], None));
+    assert_eq!(ids(CallFilter { agent: Some(AgentId(9)), ..all }).await, (vec![10, 8, 6, 4], Some(4)));
+    let busy = CallFilter { outcome: Some(Outcome::Busy), campaign: Some(ONE), ..all };
+    assert_eq!(ids(busy).await, (vec![9, 7, 5, 3], Some(3)));
+    assert_eq!(ids(CallFilter { campaign: Some(CampaignId(2)), ..all }).await, (vec![], None));
+    assert_eq!(ids(CallFilter { agent: Some(AgentId(1)), ..all }).await, (vec![], None));
+    assert_eq!(rig.store.call(AttemptId(99)).await.unwrap(), None);
+}
+
+/// Pages of large tables: each filter has its index.
+#[tokio::test]
+async fn pages_sort_nothing() {
+    let rig = Rig::new().await;
+    let mut conn = rig.store.inner.readers.acquire().await.unwrap();
+    for (sql, index) in [
+        ("SELECT * FROM leads WHERE campaign = 1 AND id > 5 ORDER BY id LIMIT 9", "leads_campaign"),
+        (
+            "SELECT * FROM leads WHERE campaign = 1 AND id > 5 AND status = 'done' ORDER BY id LIMIT 9",
+            "leads_status",
+        ),
+        (
+            "SELECT * FROM attempts WHERE id < 5 AND campaign = 1 ORDER BY id DESC LIMIT 9",
+            "attempts_campaign",
+        ),
+        ("SELECT * FROM attempts WHERE id < 5 AND agent = 1 ORDER BY id DESC LIMIT 9", "attempts_agent"),
+        ("SELECT * FROM attempts WHERE outcome IS NULL", "attempts_open"),
+    ] {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut *conn).await.unwrap();
+        assert!(plan[0].3.contains(index), "{sql}: {plan:?}");
+        assert!(!plan.iter().any(|step| step.3.contains("TEMP B-TREE")), "{sql}: {plan:?}");
+    }
+}

@@ -1,0 +1,241 @@
+//! Each write, their order, and what is refused.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::*;
+
+#[tokio::test]
+async fn a_call_from_the_try_to_the_disposition() {
+    let mut rig = Rig::new().await;
+    rig.leads(1).await;
+    assert!(rig.write(new_try(1, 1, 1)).await);
+    assert_eq!(rig.lead(1).await.status, LeadStatus::Dialing);
+    let failed =
+        Write::TryEnded { id: try_id(1, 1), status: Some(503), q850: Some(34), at_unix_ms: NOW + 1_000 };
+    assert!(rig.write(failed).await);
+    assert!(rig.write(new_try(1, 2, 1)).await);
+    let dialog = vec![1, 2, 3];
+    assert!(rig.write(Write::Answered { id: try_id(1, 2), dialog, at_unix_ms: NOW + 5_000 }).await);
+    assert!(rig.write(connected(1, true)).await);
+    let mut done = change(1, LeadStatus::Done, 1);
+    done.last_outcome = Some(Outcome::Connected);
+    let end = Write::AttemptEnded {
+        attempt: AttemptId(1),
+        outcome: Outcome::Connected,
+        at_unix_ms: NOW + 66_000,
+        talk_ms: 60_000,
+        lead: done.clone(),
+    };
+    assert!(rig.write(end).await);
+    assert!(rig.write(disposed(1, "sale", done)).await);
+    assert!(rig.write(disposed(1, "call_back", change(1, LeadStatus::Retry, 1))).await);
+
+    let CallDetail { call, tries, dispositions } = rig.call(1).await;
+    assert_eq!((call.campaign, call.lead, call.agent), (ONE, LeadId(1), Some(AgentId(9))));
+    assert_eq!((call.started_unix_ms, call.answered_unix_ms), (NOW, Some(NOW + 5_000)));
+    assert_eq!((call.connected_unix_ms, call.ended_unix_ms), (Some(NOW + 6_000), Some(NOW + 66_000)));
+    assert_eq!((call.wait_ms, call.talk_ms, call.late), (Some(1_000), 60_000, true));
+    assert_eq!((call.outcome, call.disposition.as_deref()), (Some(Outcome::Connected), Some("call_back")));
+    assert_eq!(call.note.0, "note on call_back");
+    assert_eq!(
+        tries.iter().map(|t| (t.number, t.status, t.q850)).collect::<Vec<_>>(),
+        [(1, Some(503), Some(34)), (2, None, None)]
+    );
+    assert_eq!(dispositions.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(), ["sale", "call_back"]);
+    let lead = rig.lead(1).await;
+    assert_eq!((lead.status, lead.attempts, lead.next_unix_ms), (LeadStatus::Retry, 1, NOW + 600_000));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_attempt_has_one_outcome() {
+    let mut rig = Rig::new().await;
+    rig.leads(1).await;
+    assert!(rig.write(new_try(1, 1, 1)).await);
+    assert!(rig.write(ended(1, Outcome::Busy, change(1, LeadStatus::Retry, 1))).await);
+    // Settled, not failed: nobody need write it again.
+    assert!(rig.write(ended(1, Outcome::NoAnswer, change(1, LeadStatus::Done, 2))).await);
+    assert_eq!(rig.call(1).await.call.outcome, Some(Outcome::Busy));
+    assert_eq!((rig.lead(1).await.status, rig.lead(1).await.attempts), (LeadStatus::Retry, 1));
+    assert_eq!(rig.store.stats().outcomes_refused.load(Relaxed), 1);
+}
+
+#[tokio::test]
+async fn nobody_is_dialed_twice_at_once() {
+    let mut rig = Rig::new().await;
+    rig.leads(3).await;
+    assert!(rig.write(new_try(1, 1, 1)).await);
+    assert!(!rig.write(new_try(2, 1, 1)).await, "on a line");
+    assert!(rig.write(Write::Lead(change(2, LeadStatus::Done, 1))).await);
+    assert!(!rig.write(new_try(3, 1, 2)).await, "done");
+    assert!(!rig.write(new_try(4, 1, 77)).await, "not there");
+    assert!(!rig.write(new_try(1, 1, 3)).await, "an attempt's id twice");
+    assert_eq!(rig.lead(3).await.status, LeadStatus::New);
+    assert!(rig.write(ended(1, Outcome::Busy, change(1, LeadStatus::Retry, 1))).await);
+    assert!(!rig.write(new_try(1, 2, 1)).await, "the attempt is over");
+    assert_eq!(
+        rig.store.calls(CallFilter { limit: 10, ..CallFilter::default() }).await.unwrap().items.len(),
+        1
+    );
+    assert_eq!(rig.store.stats().writes_refused.load(Relaxed), 5);
+}
+
+#[tokio::test]
+async fn a_suppressed_number_stays_suppressed() {
+    let mut rig = Rig::new().await;
+    rig.leads(3).await;
+    assert!(rig.write(new_try(1, 1, 1)).await);
+    let stop = |i| Write::Suppress { phone: Pii(phone(i)), reason: "asked".into(), at_unix_ms: NOW };
+    assert!(rig.write(stop(0)).await);
+    assert!(rig.write(stop(1)).await);
+    assert!(rig.write(stop(1)).await);
+    assert!(rig.write(ended(1, Outcome::Busy, change(1, LeadStatus::Retry, 1))).await);
+    assert!(rig.write(disposed(1, "call_back", change(1, LeadStatus::Retry, 1))).await);
+    assert!(rig.write(Write::Lead(change(2, LeadStatus::New, 0))).await);
+    assert_eq!(rig.lead(1).await.status, LeadStatus::Suppressed);
+    assert_eq!(rig.lead(2).await.status, LeadStatus::Suppressed);
+    assert!(!rig.write(new_try(2, 1, 2)).await);
+    let (leads, _) = rig.refill(10, NOW).await;
+    assert_eq!(leads.iter().map(|l| l.id.0).collect::<Vec<_>>(), [3]);
+    let list = rig.store.suppressions(None, 10).await.unwrap();
+    assert_eq!(list.items.iter().map(|s| s.phone.0.clone()).collect::<Vec<_>>(), [phone(0), phone(1)]);
+    assert!(rig.store.is_suppressed(&phone(0)).await.unwrap());
+    // A list that comes later brings the number in as suppressed, in every campaign.
+    assert!(rig.write(Write::Campaign(Box::new(campaign(2)))).await);
+    let lead = NewLead { phone: Pii(phone(0)), ..NewLead::default() };
+    let added = rig.store.add_lead(CampaignId(2), "", "US", lead).await.unwrap();
+    assert_eq!(added.status, LeadStatus::Suppressed);
+}
+
+#[tokio::test]
+async fn refills_go_by_priority_time_and_id() {
+    let mut rig = Rig::new().await;
+    let csv = format!(
+        "phone,priority\n{},0\n{},5\n{},5\n{},-3\n{},0\n",
+        phone(0),
+        phone(1),
+        phone(2),
+        phone(3),
+        phone(4)
+    );
+    import(&rig.store, &csv).await;
+    let mut later = change(2, LeadStatus::Retry, 1);
+    later.next_unix_ms = NOW + 1;
+    assert!(rig.write(Write::Lead(later)).await);
+    let mut earlier = change(5, LeadStatus::Retry, 1);
+    earlier.next_unix_ms = -1;
+    assert!(rig.write(Write::Lead(earlier)).await);
+    let ids = |leads: Vec<Lead>| leads.iter().map(|l| l.id.0).collect::<Vec<_>>();
+    let (leads, due) = rig.refill(10, NOW).await;
+    assert_eq!((ids(leads), due), (vec![3, 5, 1, 4], None));
+    let (leads, _) = rig.refill(10, NOW + 1).await;
+    assert_eq!(ids(leads), [3, 2, 5, 1, 4]);
+    let (leads, _) = rig.refill(2, NOW + 1).await;
+    assert_eq!(ids(leads), [3, 2]);
+
+    // Reads come in order with the writes, committed or not.
+    for id in 1..=5 {
+        rig.send(
+            None,
+            Write::Lead(LeadChange { next_unix_ms: NOW + 100 + id, ..change(id, LeadStatus::Retry, 1) }),
+        );
+    }
+    let (leads, due) = rig.refill(10, NOW).await;
+    assert_eq!((leads.len(), due), (0, Some(NOW + 101)));
+    for id in 1..=5 {
+        rig.send(None, Write::Lead(change(id, LeadStatus::Done, 1)));
+    }
+    assert_eq!(rig.refill(10, NOW).await, (vec![], None));
+}
+
+#[tokio::test]
+async fn a_refill_scans_and_sorts_nothing() {
+    let rig = Rig::new().await;
+    let mut conn = rig.store.inner.readers.acquire().await.unwrap();
+    for sql in [refill::PRIORITY, refill::DUE, refill::LATER] {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut *conn).await.unwrap();
+        let plan: Vec<&str> = plan.iter().map(|(.., detail)| detail.as_str()).collect();
+        assert!(plan[0].contains("leads_ready"), "{plan:?}");
+        assert!(!plan.iter().any(|step| step.contains("SCAN") || step.contains("TEMP B-TREE")), "{plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn campaigns_come_change_and_go() {
+    let mut rig = Rig::new().await;
+    rig.leads(1_200).await;
+    assert!(rig.write(Write::Campaign(Box::new(campaign(2)))).await);
+    let lead = NewLead { phone: Pii(phone(0)), ..NewLead::default() };
+    let kept = rig.store.add_lead(CampaignId(2), "", "US", lead.clone()).await.unwrap();
+    let mut paused = campaign(1);
+    paused.status = CampaignStatus::Paused;
+    paused.settings.name = "New name".into();
+    assert!(rig.write(Write::Campaign(Box::new(paused.clone()))).await);
+    assert_eq!(rig.store.campaign(ONE).await.unwrap(), Some(paused));
+    assert!(rig.write(new_try(1, 1, 1)).await);
+    assert!(rig.write(ended(1, Outcome::Busy, change(1, LeadStatus::Retry, 1))).await);
+
+    assert!(rig.write(Write::CampaignDeleted(ONE)).await);
+    assert_eq!(rig.store.campaign(ONE).await.unwrap(), None);
+    assert!(!rig.write(Write::Campaign(Box::new(campaign(1)))).await, "an id is not used again");
+    let again = rig.store.add_lead(ONE, "", "US", lead).await;
+    assert!(matches!(again, Err(StoreError::NotFound { what: "campaign", id: 1 })), "{again:?}");
+    // Its leads go while nothing else is to be done, or after the next start.
+    let place = rig.stop().await;
+    let mut rig = Rig::at(place).await;
+    let recovered = rig.store.recover(NOW).await.unwrap();
+    assert_eq!(recovered.campaigns.iter().map(|c| c.campaign.id.0).collect::<Vec<_>>(), [2]);
+    assert_eq!((recovered.next_campaign, recovered.next_attempt), (3, 2));
+    let filter = LeadFilter { limit: 10, ..LeadFilter::default() };
+    for _ in 0..10_000 {
+        if rig.store.leads(ONE, filter).await.unwrap().items.is_empty() {
+            break;
+        }
+        assert!(rig.write(Write::Lead(change(kept.id.0, LeadStatus::Retry, 1))).await);
+    }
+    assert_eq!(rig.store.leads(ONE, filter).await.unwrap().items, []);
+    assert_eq!(rig.store.leads(CampaignId(2), filter).await.unwrap().items.len(), 1);
+    assert_eq!(rig.call(1).await.call.campaign, ONE, "attempts stay");
+}
+
+#[tokio::test]
+async fn many_writes_share_a_commit_and_keep_their_order() {
+    let mut rig = Rig::new().await;
+    rig.leads(300).await;
+    let before = rig.store.stats().commits.load(Relaxed);
+    for id in 1..=300 {
+        rig.send(Some(1_000 + id as u64), new_try(id, 1, id));
+        rig.send(None, ended(id, Outcome::Busy, change(id, LeadStatus::Retry, 1)));
+    }
+    for id in 1..=300 {
+        assert_eq!(rig.events.recv().await, Some(StoreEvent::Committed { token: 1_000 + id }));
+    }
+    let place = rig.store.stats().commits.load(Relaxed) - before;
+    assert!(place < 100, "{place} commits for 600 writes");
+    let place = rig.stop().await;
+    let store = place.open().await;
+    let page =
+        store.calls(CallFilter { outcome: Some(Outcome::Busy), limit: 1_000, ..CallFilter::default() });
+    assert_eq!(page.await.unwrap().items.len(), 300, "a stop writes what is queued");
+}
+
+#[tokio::test]
+async fn agents_times_are_kept() {
+    let mut rig = Rig::new().await;
+    let time = Write::AgentTime {
+        agent: AgentId(9),
+        state: crate::AgentState::Paused,
+        reason: "lunch".into(),
+        from_unix_ms: NOW,
+        lasted_ms: 1_800_000,
+    };
+    assert!(rig.write(time).await);
+    let mut conn = rig.store.inner.readers.acquire().await.unwrap();
+    let row: (i64, String, String, i64, i64) =
+        sqlx::query_as("SELECT agent, state, reason, from_unix_ms, lasted_ms FROM agent_times")
+            .fetch_one(&mut *conn)
+            .await
+            .unwrap();
+    assert_eq!(row, (9, "paused".into(), "lunch".into(), NOW, 1_800_000));
+}
