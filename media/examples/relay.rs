@@ -136,7 +136,7 @@ fn load(callers: &mut FarEnds, agents: &mut FarEnds, sequence: &mut u16, time: D
 }
 
 fn shard(media: &MediaHandle) -> ShardStats {
-    // The CPU time is told every 64 wake-ups: let the last of them pass.
+    // The CPU time is shown every 100 ms: let the last of it be.
     std::thread::sleep(Duration::from_millis(200));
     media.stats().shards.first().copied().unwrap_or_default()
 }

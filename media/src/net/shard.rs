@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 use super::command::{Command, Inbox, ToLeg};
 use super::ports::{Pair, PortPool};
 use super::stats::ShardStats;
-use super::sys::{Batch, Outgoing, Poller, Token, thread_cpu_time};
+use super::sys::{Batch, Outgoing, Poller, Token, prefer_this_thread, thread_cpu_time};
 use crate::error::MediaError;
 use crate::event::{LegId, MediaEvent};
 use crate::leg::{Channel, Leg};
@@ -28,8 +28,8 @@ use crate::relay::{Closed, Relay, Transmit};
 
 /// The token of the browsers' socket; those of legs are twice their slot, and one more for RTCP.
 const SHARED: u64 = u64::MAX - 1;
-/// CPU time is looked at once in so many wake-ups.
-const CPU_EVERY: u64 = 64;
+/// How often the thread's CPU time is shown.
+const CPU_EVERY: Duration = Duration::from_millis(100);
 
 /// What a shard is made of.
 pub(super) struct Parts {
@@ -65,6 +65,7 @@ pub(super) struct Shard {
     more: Vec<u64>,
     stats: ShardStats,
     last_datagram: Time,
+    last_cpu: Time,
     shared_is_v6: bool,
     stopping: bool,
 }
@@ -86,6 +87,7 @@ impl Shard {
             more: Vec::new(),
             stats: ShardStats::default(),
             last_datagram: Time::ZERO,
+            last_cpu: Time::ZERO,
             shared_is_v6,
             stopping: false,
         }
@@ -93,6 +95,7 @@ impl Shard {
 
     /// Runs until it is told to end and its last leg is closed.
     pub(super) fn run(mut self) {
+        prefer_this_thread();
         if let Some(shared) = &self.parts.shared
             && let Err(error) = self.parts.poller.add(shared.as_fd(), SHARED)
         {
@@ -106,7 +109,7 @@ impl Shard {
             self.drain(now);
             self.flush();
             self.tell();
-            self.show();
+            self.show(now);
             if self.stopping && self.relay.leg_count() == 0 && self.outbox.is_empty() {
                 return;
             }
@@ -431,11 +434,12 @@ impl Shard {
         }
     }
 
-    fn show(&mut self) {
+    fn show(&mut self, now: Time) {
         let Some(inbox) = self.parts.inboxes.get(self.parts.index) else { return };
         self.stats.backlog = self.backlog.len() as u64;
         inbox.stats.publish(&self.stats);
-        if self.stats.wakeups.is_multiple_of(CPU_EVERY) {
+        if now.since(self.last_cpu) >= CPU_EVERY {
+            self.last_cpu = now;
             inbox.stats.publish_cpu(thread_cpu_time());
         }
     }
