@@ -1,13 +1,13 @@
 //! Leads: whom to call, and when again.
 
-pub(crate) mod columns;
+mod columns;
 pub(crate) mod hopper;
 pub(crate) mod hours;
 pub(crate) mod import;
-pub(crate) mod zone;
 pub(crate) mod phone;
 pub(crate) mod retry;
 pub(crate) mod suppressed;
+pub(crate) mod zone;
 
 use std::collections::BTreeMap;
 
