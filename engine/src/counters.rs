@@ -60,7 +60,8 @@ impl Default for Spread {
 
 impl Spread {
     pub(crate) fn record(&mut self, value: u64) {
-        self.0.saturating_record(value);
+        // Longer than an hour is an hour here: the buckets stay bounded. In that range recording cannot fail.
+        let _ = self.0.record(value.min(3_600_000_000));
     }
 
     /// The value that the share `quantile` (0 to 1) of all stay at or under; 0 when there are none.

@@ -9,6 +9,8 @@ mod publish;
 mod refill;
 mod restore;
 mod storing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -177,9 +179,11 @@ impl Engine {
             }
         }
         self.finish_drain(now);
-        if !self.timers.is_set(Timer::Publish) {
-            let at = self.last_publish.map_or(now, |last| last + PUBLISH_EVERY);
-            self.timers.set(Timer::Publish, at.max(now));
+        let publish = self.last_publish.map_or(now, |last| last + PUBLISH_EVERY);
+        if publish <= now {
+            self.publish(now);
+        } else {
+            self.timers.set_earlier(Timer::Publish, publish);
         }
     }
 

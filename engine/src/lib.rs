@@ -7,12 +7,14 @@
 mod agent;
 mod call;
 mod campaign;
+pub mod check;
 mod clock;
 mod counters;
 mod engine;
 mod event;
 mod id;
 mod input;
+pub mod journal;
 mod lead;
 mod ledger;
 mod limits;

@@ -28,6 +28,9 @@ pub(crate) const CPS_WINDOW: Duration = Duration::from_millis(1_025);
 /// INVITEs this close together count as smooth: a timer for each would cost more than it gives.
 pub(crate) const CPS_GRAIN: Duration = Duration::from_millis(5);
 
+/// A timer may come this much late without slowing a trunk down.
+pub(crate) const CPS_LATE: Duration = Duration::from_millis(2);
+
 /// Pacing decisions are coalesced to ten a second.
 pub(crate) const PACE_SOONEST: Duration = Duration::from_millis(100);
 /// And made at least twice a second while a campaign runs.

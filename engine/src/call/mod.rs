@@ -102,7 +102,7 @@ impl Engine {
             live.calls = live.calls.saturating_sub(1);
             live.hopper.touch(call.lead.id);
             if live.calls == 0 && live.hopper.is_empty() {
-                self.timers.set_earlier(Timer::Refill(call.campaign), now);
+                self.refill_soon(now, call.campaign); // is anything left?
             }
         }
         self.pace_wanted = true;

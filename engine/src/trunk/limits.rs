@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kraliki_time::Time;
 
-use crate::limits::{CPS_AHEAD, CPS_GRAIN, CPS_WINDOW};
+use crate::limits::{CPS_AHEAD, CPS_GRAIN, CPS_LATE, CPS_WINDOW};
 use crate::{AttemptId, Trunk, TryId};
 
 /// A trunk with what runs on it.
@@ -103,7 +103,9 @@ impl Cps {
 
     /// One was sent.
     pub(crate) fn send(&mut self, now: Time) {
-        self.due = self.due.max(now) + self.gap;
+        // A wake-up that came a little late is made up for; a pause is not.
+        let late = CPS_LATE.min(self.gap / 2);
+        self.due = self.due.max(now - late) + self.gap;
         self.sent.push_back(now);
     }
 
