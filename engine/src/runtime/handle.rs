@@ -8,7 +8,7 @@ use kraliki_time::Clock;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::store::Store;
-use crate::{AgentId, AttemptId, Command, CommandError, Event, Reply, Snapshot};
+use crate::{AgentId, AttemptId, Command, CommandError, Counters, Event, Gauges, Reply, Snapshot, TryId, Verdict};
 
 /// The engine as others on this node see it: commands go in, snapshots and events come out. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +40,9 @@ pub(super) enum Request {
     },
     CloseSession { agent: AgentId, id: String, reply: oneshot::Sender<Result<(), SessionError>> },
     SipTrace { call: AttemptId, reply: oneshot::Sender<Option<String>> },
+    /// What a simulated carrier's detection found.
+    Verdict { id: TryId, verdict: Verdict },
+    Stop,
 }
 
 /// An agent's audio session that was opened.
@@ -124,9 +127,19 @@ impl EngineHandle {
         answer.await.ok().flatten()
     }
 
+    /// Ends everything at once; calls in progress are not ended at the carrier. `Command::Drain` is the gentle way.
+    pub async fn stop(&self) {
+        let _ = self.shared.requests.send(Request::Stop).await;
+    }
+
+    /// How things stand in figures, for a summary.
+    pub fn figures(&self) -> (Counters, Gauges) {
+        self.shared.metrics.figures()
+    }
+
     /// Metrics of everything below the API, in the Prometheus text format.
     pub fn metrics(&self) -> String {
-        self.shared.metrics.render()
+        self.shared.metrics.render(&self.snapshot())
     }
 
     /// Whether calls can be taken and made; says why not.

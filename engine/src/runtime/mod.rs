@@ -1,7 +1,261 @@
-//! The driver around the engine: wires SIP, media and the store to it, and gives the API its handle.
+//! The driver around the engine: wires SIP, media and the store to it, and gives the API its handle. It moves inputs
+//! and outputs; what to do is the engine's to say.
 #![allow(clippy::disallowed_methods)] // sockets, threads and the clock belong here
 
+mod desk;
+mod drive;
 mod handle;
+mod journal;
+mod line;
 mod metrics;
+mod trunk;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use kraliki_media::{Media, MediaConfig, TrunkOptions};
+use kraliki_sip::net::{NetConfig, SipHandle};
+use kraliki_sip::{AcceptFrom, CallIdKey, Credentials, DialogSnapshot, EndpointConfig, Reason};
+use kraliki_time::Clock;
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use handle::{EngineHandle, OpenedSession, SessionError};
+pub use line::VERDICT_ATTRIBUTE;
+
+use crate::store::{Recovered, Store, StoreError};
+use crate::{Input, Restore, Snapshot, Trunk};
+
+/// Requests of the API that may wait. More is refused with `Overloaded`: a person's click waits no longer than this.
+const REQUESTS: usize = 4_096;
+/// Live events that a listener may lag behind; beyond it takes a new snapshot.
+const EVENTS: usize = 8_192;
+/// Jobs that may wait for the store's writer: some seconds of the fastest dialing.
+const STORE_JOBS: usize = 16_384;
+/// Media events that may wait between their thread and the loop.
+const MEDIA_EVENTS: usize = 65_536;
+
+/// What a runtime is made of.
+#[derive(Clone, Debug)]
+pub struct RuntimeConfig {
+    /// The SIP sockets.
+    pub sip: NetConfig,
+    /// The media sockets.
+    pub media: MediaConfig,
+    /// Carriers, in order.
+    pub trunks: Vec<TrunkConfig>,
+    /// Where inputs are recorded, if anywhere.
+    pub journal: Option<PathBuf>,
+    /// Agents may use plain RTP instead of WebRTC: for load tests on a closed network.
+    pub plain_agents: bool,
+    /// A pacing policy for every campaign, by name, instead of its mode's own; empty: none. For comparisons.
+    pub pacer: String,
+    /// Seed of the engine's choices; none takes one from the system.
+    pub seed: Option<u64>,
+}
+
+/// A carrier's trunk as the driver knows it.
+#[derive(Clone, Debug)]
+pub struct TrunkConfig {
+    /// What the engine must know.
+    pub trunk: Trunk,
+    /// Where INVITEs go.
+    pub address: SocketAddr,
+    /// The host in request URIs.
+    pub host: String,
+    /// For a carrier that asks for a digest.
+    pub credentials: Option<Arc<Credentials>>,
+    /// Whether numbers are written without their plus sign.
+    pub bare_digits: bool,
+    /// Where its audio comes in, from whom it is heard, and how long it may be silent.
+    pub media: TrunkOptions,
+    /// The far end is our simulated carrier, which says by INFO who answered. Never for a real one.
+    pub simulated: bool,
+}
+
+/// Why the dialer could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// SIP.
+    #[error(transparent)]
+    Sip(#[from] kraliki_sip::net::StartError),
+    /// Media.
+    #[error(transparent)]
+    Media(#[from] kraliki_media::StartError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The journal.
+    #[error("cannot write the journal {path}: {source}")]
+    Journal {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A thread.
+    #[error("cannot start the engine's thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A running dialer.
+pub struct Running {
+    /// For the API.
+    pub handle: EngineHandle,
+    /// Where SIP is bound, in the order of the configuration.
+    pub sip: Vec<SocketAddr>,
+    done: oneshot::Receiver<()>,
+}
+
+impl Running {
+    /// Returns when the dialer has stopped: after `Command::Drain` is over, or after [`EngineHandle::stop`].
+    pub async fn stopped(&mut self) {
+        let _ = (&mut self.done).await;
+    }
+}
+
+/// Opens everything, closes what a crash left open, and starts to take inputs.
+pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<Running, StartError> {
+    let call_id_secret = store.secret("call_id_key", random_bytes).await?;
+    let key: [u8; 32] = call_id_secret.0.as_slice().try_into().unwrap_or_else(|_| {
+        // The secret is ours and 32 bytes long; a damaged one only means that calls of before are not recognised.
+        random_array()
+    });
+    let call_ids = CallIdKey::new(&key);
+    let recovered = store.recover(clock.unix_ms()).await?;
+    if recovered.closed > 0 {
+        tracing::warn!(attempts = recovered.closed, "closed as unknown_crash what the last run left open");
+    }
+
+    let endpoint = EndpointConfig {
+        accept_from: AcceptFrom::Only(config.trunks.iter().map(|t| t.address.ip()).collect()),
+        user_agent: concat!("Kraliki/", env!("CARGO_PKG_VERSION")).into(),
+        call_id_key: Some(call_ids.clone()),
+        ..EndpointConfig::default()
+    };
+    let (sip, sip_events) = kraliki_sip::net::start(config.sip.clone(), endpoint, clock, random_array())?;
+    let (media, media_events) = Media::start(config.media.clone())?;
+    let journal = config.journal.clone().map(journal::Journal::create).transpose()?;
+
+    let (requests, request_queue) = mpsc::channel(REQUESTS);
+    let (store_sender, store_events) = mpsc::channel(STORE_JOBS * 4);
+    let (writer, writer_task) = store.writer(STORE_JOBS, move |event| {
+        // Room for four times the jobs that can wait, and the loop takes events before it gives jobs: full is a bug.
+        if store_sender.try_send(event).is_err() {
+            tracing::error!("an answer of the store was lost");
+        }
+    });
+    let shared = Arc::new(handle::Shared {
+        requests,
+        snapshot: ArcSwap::from_pointee(Snapshot::default()),
+        events: broadcast::channel(EVENTS).0,
+        clock,
+        metrics: metrics::Metrics::new(sip.clone(), media.clone(), store.stats().clone()),
+        store,
+    });
+    let handle = EngineHandle { shared: shared.clone() };
+    let bound = sip.local_addresses().to_vec();
+
+    let orphans = end_orphans(&sip, &recovered);
+    let restore = restore(&config, recovered);
+    let driver = drive::Driver::new(drive::Parts {
+        shared,
+        sip,
+        media,
+        writer,
+        journal,
+        call_ids,
+        config,
+        orphans,
+        restore: Input::Restore(Box::new(restore)),
+    });
+    let events = drive::Events {
+        sip: sip_events,
+        media: forward_media(media_events),
+        store: store_events,
+        requests: request_queue,
+    };
+    let (stopped, done) = oneshot::channel();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    std::thread::Builder::new()
+        .name("engine".into())
+        .spawn(move || {
+            runtime.block_on(async move {
+                let writer = tokio::spawn(writer_task.run());
+                driver.run(events).await;
+                // The driver and its writer handle are gone: the task writes what waits, then ends.
+                let _ = writer.await;
+            });
+            let _ = stopped.send(());
+        })
+        .map_err(StartError::Thread)?;
+    Ok(Running { handle, sip: bound, done })
+}
+
+/// Media events come on a crossbeam channel; the loop waits on tokio's.
+fn forward_media(
+    events: crossbeam::channel::Receiver<kraliki_media::MediaEvent>,
+) -> mpsc::Receiver<kraliki_media::MediaEvent> {
+    let (sender, receiver) = mpsc::channel(MEDIA_EVENTS);
+    let forward = move || {
+        while let Ok(event) = events.recv() {
+            if sender.blocking_send(event).is_err() {
+                break;
+            }
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("media-events".into()).spawn(forward) {
+        tracing::error!(%error, "cannot start the thread for media events");
+    }
+    receiver
+}
+
+/// Sends a BYE for each dialog that was alive at the crash.
+fn end_orphans(sip: &SipHandle, recovered: &Recovered) -> Vec<(kraliki_sip::CallKey, crate::TryId)> {
+    let mut ended = Vec::new();
+    for orphan in &recovered.orphans {
+        let Some(text) = orphan.dialog.as_deref().and_then(|d| std::str::from_utf8(d).ok()) else { continue };
+        let Ok(dialog) = text.parse::<DialogSnapshot>() else {
+            tracing::warn!(attempt = %orphan.id, "the stored dialog cannot be read; its call cannot be ended");
+            continue;
+        };
+        // 41: temporary failure (Q.850).
+        match sip.bye_dialog(dialog, Some(Reason::q850(41, "restarted"))) {
+            Ok(key) => ended.push((key, orphan.id)),
+            Err(error) => tracing::warn!(%error, attempt = %orphan.id, "cannot end a call of before the restart"),
+        }
+    }
+    ended
+}
+
+fn restore(config: &RuntimeConfig, recovered: Recovered) -> Restore {
+    Restore {
+        seed: config.seed.unwrap_or_else(|| u64::from_le_bytes(random_array())),
+        trunks: config.trunks.iter().map(|t| t.trunk.clone()).collect(),
+        campaigns: recovered.campaigns,
+        next_campaign: recovered.next_campaign,
+        next_attempt: recovered.next_attempt,
+        orphans: recovered.orphans.iter().map(|o| (o.id, o.trunk)).collect(),
+        undisposed: recovered.undisposed,
+        pacer: config.pacer.clone(),
+    }
+}
+
+fn random_bytes() -> Vec<u8> {
+    random_array::<32>().to_vec()
+}
+
+#[allow(clippy::expect_used)] // without chance from the system no secret can be made and nothing may start
+fn random_array<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system gives random bytes");
+    bytes
+}
+
+/// A phone number as a SIP user part on that trunk.
+fn user_part(trunk: &TrunkConfig, number: &str) -> String {
+    if trunk.bare_digits { number.trim_start_matches('+').to_owned() } else { number.to_owned() }
+}
+

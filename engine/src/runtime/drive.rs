@@ -1,0 +1,371 @@
+//! The loop: one thread, all inputs, in the order in which they come.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kraliki_media::{MediaEvent, MediaHandle};
+use kraliki_sip::net::{EventReceiver, SipHandle};
+use kraliki_sip::{CallIdKey, CallKey};
+use kraliki_time::Time;
+use tokio::sync::{mpsc, oneshot};
+
+use super::RuntimeConfig;
+use super::desk::Desks;
+use super::handle::{Request, Shared};
+use super::journal::Journal;
+use super::line::Lines;
+use super::trunk::Watches;
+use crate::store::{Job, QueueFull, StoreEvent, Writer};
+use crate::{CommandError, EndedBy, Engine, Input, LineEvent, Output, Reply, TryId};
+
+/// How often snapshots are published, the wall clock is compared and trunks are watched.
+const TICK: Duration = Duration::from_millis(250);
+/// A wall clock that went this far from the monotonic one has stepped.
+const CLOCK_STEP_MS: i64 = 200;
+/// The engine hears of the wall clock at least this often.
+const CLOCK_EVERY: Duration = Duration::from_secs(30);
+/// Inputs taken in a row before the loop looks at its timer again.
+const INPUTS_AT_ONCE: usize = 256;
+/// Jobs kept while the writer's queue is full. Beyond it, writes that somebody waits for fail at once.
+const JOB_BACKLOG: usize = 262_144;
+/// Commands whose answer is awaited. The queue of requests is shorter than this.
+const REPLIES: usize = 65_536;
+
+/// Where inputs come from.
+pub(super) struct Events {
+    pub(super) sip: EventReceiver,
+    pub(super) media: mpsc::Receiver<MediaEvent>,
+    pub(super) store: mpsc::Receiver<StoreEvent>,
+    pub(super) requests: mpsc::Receiver<Request>,
+}
+
+/// What a driver is made of.
+pub(super) struct Parts {
+    pub(super) shared: Arc<Shared>,
+    pub(super) sip: SipHandle,
+    pub(super) media: MediaHandle,
+    pub(super) writer: Writer,
+    pub(super) journal: Option<Journal>,
+    pub(super) call_ids: CallIdKey,
+    pub(super) config: RuntimeConfig,
+    pub(super) orphans: Vec<(CallKey, TryId)>,
+    pub(super) restore: Input,
+}
+
+/// The engine and everything that it moves.
+pub(super) struct Driver {
+    pub(super) engine: Engine,
+    pub(super) shared: Arc<Shared>,
+    pub(super) sip: SipHandle,
+    pub(super) media: MediaHandle,
+    pub(super) config: RuntimeConfig,
+    pub(super) call_ids: CallIdKey,
+    pub(super) lines: Lines,
+    pub(super) desks: Desks,
+    pub(super) watches: Watches,
+    pub(super) orphans: HashMap<CallKey, TryId>,
+    writer: Writer,
+    journal: Option<Journal>,
+    /// Inputs that came up while outputs were carried out.
+    pending: VecDeque<Input>,
+    backlog: VecDeque<Job>,
+    replies: HashMap<u64, oneshot::Sender<Result<Reply, CommandError>>>,
+    next_reply: u64,
+    wake: Option<Time>,
+    clock_offset_ms: i64,
+    clock_told: Time,
+    drained: bool,
+}
+
+enum Got {
+    Sip(Option<(Time, kraliki_sip::Event)>),
+    Media(Option<MediaEvent>),
+    Store(Option<StoreEvent>),
+    Request(Option<Request>),
+    Timer,
+    Tick,
+}
+
+impl Driver {
+    pub(super) fn new(parts: Parts) -> Driver {
+        let watches = Watches::new(&parts.config.trunks);
+        let mut driver = Driver {
+            engine: Engine::new(),
+            shared: parts.shared,
+            sip: parts.sip,
+            media: parts.media,
+            config: parts.config,
+            call_ids: parts.call_ids,
+            lines: Lines::default(),
+            desks: Desks::default(),
+            watches,
+            orphans: parts.orphans.into_iter().collect(),
+            writer: parts.writer,
+            journal: parts.journal,
+            pending: VecDeque::new(),
+            backlog: VecDeque::new(),
+            replies: HashMap::new(),
+            next_reply: 0,
+            wake: None,
+            clock_offset_ms: 0,
+            clock_told: Time::ZERO,
+            drained: false,
+        };
+        driver.tell_clock(driver.now());
+        driver.give(parts.restore);
+        driver
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.shared.clock.now()
+    }
+
+    /// An input for the engine, after those that wait.
+    pub(super) fn give(&mut self, input: Input) {
+        self.pending.push_back(input);
+    }
+
+    pub(super) fn give_line(&mut self, id: TryId, event: LineEvent) {
+        self.give(Input::Line { id, event });
+    }
+
+    /// Runs until a drain is over or it is told to stop.
+    pub(super) async fn run(mut self, mut events: Events) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.settle();
+        self.publish();
+        while !self.drained {
+            let wake = self.wake.map(|at| tokio::time::Instant::from_std(self.shared.clock.instant(at)));
+            let timer = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Answers of the store first: they free what waits for them.
+            let got = tokio::select! {
+                biased;
+                event = events.store.recv() => Got::Store(event),
+                () = timer => Got::Timer,
+                event = events.sip.recv() => Got::Sip(event),
+                event = events.media.recv() => Got::Media(event),
+                request = events.requests.recv() => Got::Request(request),
+                _ = tick.tick() => Got::Tick,
+            };
+            let tick = matches!(got, Got::Tick);
+            if !self.take(got) {
+                break;
+            }
+            self.take_waiting(&mut events);
+            self.settle();
+            if tick {
+                self.on_tick();
+            }
+        }
+        self.sip.stop();
+        self.media.shutdown();
+        self.publish();
+    }
+
+    /// Takes what else is there, so that a burst costs one round and not many.
+    fn take_waiting(&mut self, events: &mut Events) {
+        for _ in 0..INPUTS_AT_ONCE {
+            let got = if let Ok(event) = events.store.try_recv() {
+                Got::Store(Some(event))
+            } else if let Some(event) = events.sip.try_recv() {
+                Got::Sip(Some(event))
+            } else if let Ok(event) = events.media.try_recv() {
+                Got::Media(Some(event))
+            } else {
+                break;
+            };
+            self.settle();
+            self.take(got);
+        }
+    }
+
+    /// False when there is nothing left to run for.
+    fn take(&mut self, got: Got) -> bool {
+        match got {
+            Got::Sip(Some((_, event))) => self.on_sip(event),
+            Got::Media(Some(event)) => self.on_media(event),
+            Got::Store(Some(event)) => self.give(match event {
+                StoreEvent::Committed { token } => Input::Committed { token },
+                StoreEvent::CommitFailed { token } => Input::CommitFailed { token },
+                StoreEvent::Leads { campaign, leads, next_due_unix_ms } => {
+                    Input::Leads { campaign, leads, next_due_unix_ms }
+                }
+            }),
+            Got::Request(Some(request)) => return self.on_request(request),
+            Got::Sip(None) | Got::Media(None) | Got::Store(None) | Got::Request(None) => {
+                tracing::error!("a part of the dialer has stopped; stopping");
+                return false;
+            }
+            Got::Timer => {
+                let now = self.now();
+                if let Some(journal) = &mut self.journal {
+                    journal.timeout(now);
+                }
+                self.engine.handle_timeout(now);
+                self.carry_out();
+            }
+            Got::Tick => {}
+        }
+        true
+    }
+
+    /// Gives the engine everything that waits, and carries out what it says, until nothing is left.
+    fn settle(&mut self) {
+        self.send_backlog();
+        while let Some(input) = self.pending.pop_front() {
+            let now = self.now();
+            if let Some(journal) = &mut self.journal {
+                journal.input(now, &input);
+            }
+            self.engine.handle_input(now, input);
+            self.carry_out();
+        }
+    }
+
+    fn carry_out(&mut self) {
+        loop {
+            match self.engine.poll_output() {
+                Output::Timeout(at) => {
+                    self.wake = at;
+                    return;
+                }
+                Output::Store { token, write } => self.job(Job::Write { token, write }),
+                Output::Refill { campaign, limit } => {
+                    let now_unix_ms = self.shared.clock.unix_ms();
+                    self.job(Job::Refill { campaign, limit, now_unix_ms });
+                }
+                Output::Reply { reply, result } => {
+                    if let Some(sender) = self.replies.remove(&reply) {
+                        let _ = sender.send(result);
+                    }
+                }
+                // No listener is no fault.
+                Output::Event(event) => drop(self.shared.events.send(Arc::new(event))),
+                Output::Drained => self.drained = true,
+                output => self.on_line_output(output),
+            }
+        }
+    }
+
+    fn job(&mut self, job: Job) {
+        if self.backlog.is_empty() {
+            if let Err(QueueFull(job)) = self.writer.try_send(job) {
+                self.backlog.push_back(*job);
+            }
+            return;
+        }
+        if self.backlog.len() >= JOB_BACKLOG {
+            match job {
+                Job::Write { token: Some(token), .. } => self.give(Input::CommitFailed { token }),
+                job => tracing::error!(?job, "the store is too far behind: a write was lost"),
+            }
+            return;
+        }
+        self.backlog.push_back(job);
+    }
+
+    fn send_backlog(&mut self) {
+        while let Some(job) = self.backlog.pop_front() {
+            if let Err(QueueFull(job)) = self.writer.try_send(job) {
+                self.backlog.push_front(*job);
+                return;
+            }
+        }
+    }
+
+    fn on_request(&mut self, request: Request) -> bool {
+        match request {
+            Request::Command { command, reply } => {
+                if self.replies.len() >= REPLIES {
+                    let _ = reply.send(Err(CommandError::Overloaded(Duration::from_millis(500))));
+                    return true;
+                }
+                self.next_reply += 1;
+                self.replies.insert(self.next_reply, reply);
+                self.give(Input::Command { reply: self.next_reply, command });
+            }
+            Request::OpenSession { agent, offer, reply } => {
+                let opened = self.open_session(agent, &offer);
+                let _ = reply.send(opened);
+            }
+            Request::PatchSession { agent, id, body, reply } => {
+                self.patch_session(agent, &id, body, reply);
+            }
+            Request::CloseSession { agent, id, reply } => {
+                let _ = reply.send(self.close_session(agent, &id));
+            }
+            Request::SipTrace { call, reply } => {
+                let call_id = self.call_ids.make(call.0.unsigned_abs(), 1);
+                let sip = self.sip.clone();
+                tokio::spawn(async move {
+                    let trace = sip.trace_by_call_id(&call_id).await;
+                    let _ = reply.send(trace.map(|trace| kraliki_sip::ladder(&trace)));
+                });
+            }
+            Request::Verdict { id, verdict } => self.give_line(id, LineEvent::Verdict(verdict)),
+            Request::Stop => return false,
+        }
+        true
+    }
+
+    fn on_media(&mut self, event: MediaEvent) {
+        let (MediaEvent::BrowserUp { leg }
+        | MediaEvent::LegDown { leg, .. }
+        | MediaEvent::Alive { leg }
+        | MediaEvent::Silent { leg }
+        | MediaEvent::FirstRtp { leg, .. }
+        | MediaEvent::FirstPacket { trunk: leg, .. }
+        | MediaEvent::Dtmf { leg, .. }
+        | MediaEvent::PlayDone { leg }
+        | MediaEvent::RtpTimeout { leg, .. }
+        | MediaEvent::LegEnded { leg, .. }) = event
+        else {
+            return;
+        };
+        match self.lines.of_leg(leg) {
+            Some(id) => self.on_line_media(id, event),
+            None => self.on_desk_media(leg, event),
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let now = self.now();
+        let offset = self.shared.clock.unix_ms() - now.as_millis() as i64;
+        if (offset - self.clock_offset_ms).abs() >= CLOCK_STEP_MS || now - self.clock_told >= CLOCK_EVERY {
+            self.tell_clock(now);
+        }
+        self.watch_trunks(now);
+        self.settle();
+        self.publish();
+    }
+
+    fn tell_clock(&mut self, now: Time) {
+        let unix_ms = self.shared.clock.unix_ms();
+        self.clock_offset_ms = unix_ms - now.as_millis() as i64;
+        self.clock_told = now;
+        self.give(Input::Clock { unix_ms });
+    }
+
+    /// Lets others see how things stand.
+    fn publish(&mut self) {
+        let now = self.now();
+        self.shared.snapshot.store(Arc::new(self.engine.snapshot(now)));
+        let waiting = super::metrics::Waiting {
+            jobs: self.backlog.len(),
+            sip_commands: self.sip.waiting(),
+            replies: self.replies.len(),
+        };
+        self.shared.metrics.publish(self.engine.counters().clone(), self.engine.gauges(now), waiting);
+    }
+
+    pub(super) fn end_orphan(&mut self, id: TryId) {
+        self.give_line(id, LineEvent::Ended { by: EndedBy::Near, q850: None });
+    }
+}

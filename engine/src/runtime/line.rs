@@ -1,0 +1,355 @@
+//! Lines: a try's SIP call, its RTP leg and what was agreed for it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kraliki_media::sdp::{AudioCodec, TrunkSession};
+use kraliki_media::{Audio, Digit, LegId, MediaError, MediaEvent};
+use kraliki_sip::{Body, CallKey, EndedBy as SipEndedBy, Event, InviteRequest, ModifyAnswer, Reason, Scheme};
+
+use super::drive::Driver;
+use super::handle::Request;
+use super::{random_array, user_part};
+use crate::{
+    CampaignId, CancelReason, Dial, EndedBy, Failure, Input, LineEvent, Output, TryId, Verdict,
+};
+
+/// The line of a simulated carrier's answer that says who answered, and after how many ms that is known: a stand-in for
+/// detection on floors with machines. Heeded only on trunks that are simulated.
+pub const VERDICT_ATTRIBUTE: &str = "a=x-kraliki-verdict:";
+
+/// One line.
+struct Line {
+    id: TryId,
+    call: CallKey,
+    leg: LegId,
+    session: TrunkSession,
+    trunk: usize,
+    /// The session description of each early dialog's last word, for a 200 that brings none of its own.
+    early: Option<bytes::Bytes>,
+}
+
+/// All lines, by try, by SIP call and by leg.
+#[derive(Default)]
+pub(super) struct Lines {
+    by_try: HashMap<TryId, Line>,
+    by_call: HashMap<CallKey, TryId>,
+    by_leg: HashMap<LegId, TryId>,
+    messages: HashMap<CampaignId, (String, Arc<Audio>)>,
+}
+
+impl Lines {
+    pub(super) fn of_leg(&self, leg: LegId) -> Option<TryId> {
+        self.by_leg.get(&leg).copied()
+    }
+
+    pub(super) fn leg(&self, id: TryId) -> Option<LegId> {
+        self.by_try.get(&id).map(|line| line.leg)
+    }
+
+    fn of_call(&mut self, call: CallKey) -> Option<&mut Line> {
+        let id = self.by_call.get(&call)?;
+        self.by_try.get_mut(id)
+    }
+}
+
+impl Driver {
+    /// Carries out what concerns lines and agents.
+    pub(super) fn on_line_output(&mut self, output: Output) {
+        match output {
+            Output::Dial(dial) => {
+                let id = dial.id;
+                if let Err(reason) = self.dial(dial) {
+                    self.give_line(id, LineEvent::Failed(Failure::NotSent { reason }));
+                }
+            }
+            Output::Cancel { id, reason } => self.end_call(id, cancel_reason(reason)),
+            Output::Hangup { id } => self.end_call(id, Reason::q850(16, "Normal call clearing")),
+            Output::Bridge { id, agent } => {
+                let legs = self.lines.leg(id).zip(self.desks.leg(agent));
+                match legs {
+                    Some((trunk, desk)) => told(self.media.bridge(trunk, desk, true)),
+                    None => tracing::error!(%id, %agent, "asked to bridge a leg that is not there"),
+                }
+            }
+            Output::Unbridge { id } => {
+                if let Some(leg) = self.lines.leg(id) {
+                    told(self.media.unbridge(leg));
+                }
+            }
+            Output::Hold { id, on } => {
+                if let Some(leg) = self.lines.leg(id) {
+                    told(self.media.hold(leg, on));
+                }
+            }
+            Output::Dtmf { id, digits } => {
+                if let Some(leg) = self.lines.leg(id) {
+                    let digits: Vec<Digit> = digits.chars().filter_map(Digit::from_char).collect();
+                    told(self.media.send_dtmf(leg, &digits));
+                }
+            }
+            Output::PlayAbandonMessage { id, campaign } => self.play_message(id, campaign),
+            other => tracing::error!(?other, "the runtime does not know this output"),
+        }
+    }
+
+    fn dial(&mut self, dial: Dial) -> Result<(), String> {
+        let place = self.config.trunks.iter().position(|t| t.trunk.id == dial.trunk);
+        let (place, trunk) = place
+            .and_then(|p| Some((p, self.config.trunks.get(p)?)))
+            .ok_or_else(|| "the trunk is not in the configuration any more".to_owned())?;
+        let leg = self.media.open_trunk_leg(&trunk.media).map_err(|e| e.to_string())?;
+        let mut session =
+            TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &[AudioCodec::Pcmu, AudioCodec::Pcma]);
+        let attempt = dial.id.attempt.0.unsigned_abs();
+        let mut request = InviteRequest::new(
+            trunk.address,
+            &format!("sip:{}@{}", user_part(trunk, &dial.phone), trunk.host),
+            &self.call_ids.make(attempt, dial.id.number),
+        );
+        request.from_user = user_part(trunk, &dial.caller_id);
+        request.credentials = trunk.credentials.clone();
+        request.body = Some(Body::sdp(session.offer()));
+        match self.sip.invite(request) {
+            Ok(call) => {
+                self.lines.by_call.insert(call, dial.id);
+                self.lines.by_leg.insert(leg.id, dial.id);
+                let line =
+                    Line { id: dial.id, call, leg: leg.id, session, trunk: place, early: None };
+                self.lines.by_try.insert(dial.id, line);
+                Ok(())
+            }
+            Err(error) => {
+                told(self.media.close(leg.id));
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// CANCEL or BYE, as its state demands; what comes of it is told by SIP.
+    fn end_call(&mut self, id: TryId, reason: Reason) {
+        let Some(line) = self.lines.by_try.get(&id) else { return };
+        if let Err(error) = self.sip.bye(line.call, Some(reason)) {
+            // The engine asks again when nothing comes of it.
+            tracing::warn!(%error, %id, "cannot end a call now");
+        }
+    }
+
+    /// Forgets a line; its leg's ports rest and are used again.
+    fn drop_line(&mut self, id: TryId) {
+        if let Some(line) = self.lines.by_try.remove(&id) {
+            self.lines.by_call.remove(&line.call);
+            self.lines.by_leg.remove(&line.leg);
+            told(self.media.close(line.leg));
+        }
+    }
+
+    fn play_message(&mut self, id: TryId, campaign: CampaignId) {
+        let Some(leg) = self.lines.leg(id) else { return };
+        let path = self.engine.abandon_message(campaign).unwrap_or_default().to_owned();
+        let known = self.lines.messages.get(&campaign).filter(|(of, _)| *of == path).map(|(_, audio)| audio.clone());
+        let audio = known.unwrap_or_else(|| {
+            let audio = Arc::new(load_message(&path));
+            self.lines.messages.insert(campaign, (path, audio.clone()));
+            audio
+        });
+        told(self.media.play(leg, audio, false));
+    }
+
+    pub(super) fn on_sip(&mut self, event: Event) {
+        match event {
+            Event::Trying { call } => {
+                if let Some(line) = self.lines.of_call(call) {
+                    let id = line.id;
+                    self.give_line(id, LineEvent::Trying);
+                }
+            }
+            Event::Progress { call, body, .. } => self.on_progress(call, body),
+            Event::Answered { call, body, dialog, .. } => {
+                let dialog = dialog.encode().into_bytes();
+                self.on_answered(call, body, dialog);
+            }
+            Event::Failed { call, failure, reasons, retry_after_s, progressed, .. } => {
+                let Some(id) = self.lines.of_call(call).map(|l| l.id) else { return };
+                let failure = match failure {
+                    kraliki_sip::Failure::Status(status) => Failure::Status {
+                        status,
+                        q850: q850_of(&reasons),
+                        reason: reasons.first().map(|r| r.text.clone()).unwrap_or_default(),
+                        retry_after: retry_after_s.map(|s| Duration::from_secs(s.into())),
+                        rang: progressed,
+                    },
+                    kraliki_sip::Failure::Refused(why) => Failure::NotSent { reason: why.to_string() },
+                    _ => Failure::Timeout { rang: progressed },
+                };
+                self.drop_line(id);
+                self.give_line(id, LineEvent::Failed(failure));
+            }
+            Event::Cancelled { call, .. } => {
+                let Some(id) = self.lines.of_call(call).map(|l| l.id) else { return };
+                self.drop_line(id);
+                self.give_line(id, LineEvent::Failed(Failure::Cancelled));
+            }
+            Event::Ended { call, by, reasons } => {
+                let Some(id) = self.lines.of_call(call).map(|l| l.id) else { return };
+                let by = if by == SipEndedBy::Local { EndedBy::Near } else { EndedBy::Far };
+                self.drop_line(id);
+                self.give_line(id, LineEvent::Ended { by, q850: q850_of(&reasons) });
+            }
+            Event::Modify { call, body, .. } => self.on_modify(call, body),
+            Event::Info { call, body } => self.on_info(call, body),
+            Event::OptionsResult { key, status, .. } => self.on_options_result(key, status),
+            Event::CallCleared { attempt, try_number } => {
+                let attempt = crate::AttemptId(i64::try_from(attempt).unwrap_or(i64::MAX));
+                self.end_orphan(TryId { attempt, number: try_number });
+            }
+            Event::DialogCleared { key, .. } => {
+                if let Some(id) = self.orphans.remove(&key) {
+                    self.end_orphan(id);
+                }
+            }
+            // Nobody answers calls to us yet: the caller hears that nobody is there (RFC 3261 §21.4.18).
+            Event::Incoming { call, .. } => drop(self.sip.reject(call, 480, Vec::new())),
+            _ => {}
+        }
+    }
+
+    fn on_progress(&mut self, call: CallKey, body: Option<Body>) {
+        let Some(line) = self.lines.of_call(call) else { return };
+        let (id, leg) = (line.id, line.leg);
+        let agreed = body.as_ref().and_then(|b| line.session.apply_answer(&b.data).ok());
+        if let Some(agreed) = &agreed {
+            line.early = body.map(|b| b.data);
+            told(self.media.set_remote(leg, agreed.clone()));
+        }
+        self.give_line(id, LineEvent::Ringing { early_media: agreed.is_some() });
+    }
+
+    fn on_answered(&mut self, call: CallKey, body: Option<Body>, dialog: Vec<u8>) {
+        let Some(line) = self.lines.of_call(call) else { return };
+        let (id, leg, place) = (line.id, line.leg, line.trunk);
+        // A 200 without a body after a 183 with one: the 183's answer stands (RFC 6337 §3.1.1).
+        let answer = body.map(|b| b.data).or_else(|| line.early.clone()).unwrap_or_default();
+        match line.session.apply_answer(&answer) {
+            Ok(agreed) => {
+                let simulated = self.config.trunks.get(place).is_some_and(|t| t.simulated);
+                let verdict = if simulated { simulated_verdict(&answer) } else { None };
+                told(self.media.set_remote(leg, agreed));
+                told(self.media.answered(leg));
+                self.give_line(id, LineEvent::Answered { dialog, detecting: verdict.is_some() });
+                if let Some((verdict, after)) = verdict {
+                    let requests = self.shared.requests.clone();
+                    tokio::spawn(async move {
+                        tokio::time::sleep(after).await;
+                        let _ = requests.send(Request::Verdict { id, verdict }).await;
+                    });
+                }
+            }
+            Err(mismatch) => {
+                tracing::warn!(%id, %mismatch, "the carrier's answer does not fit; the call is ended");
+                let _ = self.sip.bye(call, Some(Reason::sip(488, &mismatch.to_string())));
+                self.drop_line(id);
+                let reason = mismatch.to_string();
+                let failure = Failure::Status { status: 488, q850: None, reason, retry_after: None, rang: true };
+                self.give_line(id, LineEvent::Failed(failure));
+            }
+        }
+    }
+
+    /// A re-INVITE or UPDATE: another address, another codec, hold (RFC 3264 §8).
+    fn on_modify(&mut self, call: CallKey, body: Option<Body>) {
+        let Some(line) = self.lines.of_call(call) else { return };
+        let leg = line.leg;
+        let answer = match body {
+            None => ModifyAnswer::Accept(Some(Body::sdp(line.session.offer()))),
+            Some(offer) => match line.session.answer(&offer.data) {
+                Ok((answer, agreed)) => {
+                    told(self.media.set_remote(leg, agreed));
+                    ModifyAnswer::Accept(Some(Body::sdp(answer)))
+                }
+                Err(_) => ModifyAnswer::Reject(488),
+            },
+        };
+        let _ = self.sip.respond_modify(call, answer);
+    }
+
+    /// Keys that a carrier sends by INFO: `Signal=5`, among other lines.
+    fn on_info(&mut self, call: CallKey, body: Option<Body>) {
+        let Some(id) = self.lines.of_call(call).map(|line| line.id) else { return };
+        let Some(body) = body.filter(|b| b.content_type.eq_ignore_ascii_case(b"application/dtmf-relay")) else {
+            return;
+        };
+        let text = String::from_utf8_lossy(&body.data);
+        let signal = text.lines().find_map(|l| l.trim().strip_prefix("Signal="));
+        if let Some(digit) = signal.and_then(|s| s.trim().chars().next()) {
+            self.give_line(id, LineEvent::Digit(digit));
+        }
+    }
+
+    pub(super) fn on_line_media(&mut self, id: TryId, event: MediaEvent) {
+        let event = match event {
+            MediaEvent::FirstRtp { .. } => LineEvent::FirstRtp,
+            MediaEvent::FirstPacket { at, .. } => LineEvent::FirstPacket { at },
+            MediaEvent::Dtmf { digit, .. } => LineEvent::Digit(digit.as_char()),
+            MediaEvent::PlayDone { .. } => LineEvent::PlayDone,
+            MediaEvent::RtpTimeout { .. } => {
+                tracing::info!(%id, "no audio came for too long; the call is ended");
+                self.end_call(id, Reason::q850(102, "RTP timeout"));
+                self.drop_line(id);
+                LineEvent::Ended { by: EndedBy::MediaTimeout, q850: None }
+            }
+            _ => return,
+        };
+        self.give_line(id, event);
+    }
+
+    /// Tells the engine of an agent's leg.
+    pub(super) fn give_agent(&mut self, id: crate::AgentId, event: crate::AgentEvent) {
+        self.give(Input::Agent { id, event });
+    }
+}
+
+/// A command that the media did not take: its queue is full, or it stops. The call's own timers clear what comes of it.
+pub(super) fn told(result: Result<(), MediaError>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "the media did not take a command");
+    }
+}
+
+fn q850_of(reasons: &[Reason]) -> Option<u16> {
+    reasons.iter().find(|r| r.scheme == Scheme::Q850).and_then(|r| r.cause)
+}
+
+fn cancel_reason(reason: CancelReason) -> Reason {
+    match reason {
+        // 19: no answer from user, user alerted; 31: normal, unspecified (Q.850).
+        CancelReason::RingTimeout => Reason::q850(19, "No answer"),
+        CancelReason::Pacing => Reason::q850(31, "No agent"),
+        CancelReason::Drain => Reason::q850(31, "Shutting down"),
+        CancelReason::Command => Reason::q850(31, "Taken back"),
+    }
+}
+
+/// The campaign's sound file, or a plain tone when there is none or it cannot be read.
+fn load_message(path: &str) -> Audio {
+    if path.is_empty() {
+        return Audio::beep();
+    }
+    let read = std::fs::read(path).map_err(|e| e.to_string());
+    match read.and_then(|file| Audio::from_wav(&file).map_err(|e| e.to_string())) {
+        Ok(audio) => audio,
+        Err(error) => {
+            tracing::error!(path, error, "the message for abandoned calls cannot be played; a tone stands in for it");
+            Audio::beep()
+        }
+    }
+}
+
+/// What a simulated carrier's answer says of who answered.
+fn simulated_verdict(answer: &[u8]) -> Option<(Verdict, Duration)> {
+    let text = std::str::from_utf8(answer).ok()?;
+    let (who, ms) = text.lines().find_map(|l| l.strip_prefix(VERDICT_ATTRIBUTE))?.trim().split_once(' ')?;
+    let verdict = if who == "machine" { Verdict::Machine } else { Verdict::Person };
+    Some((verdict, Duration::from_millis(ms.parse().ok()?)))
+}

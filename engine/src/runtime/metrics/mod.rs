@@ -1,0 +1,256 @@
+//! Metrics of everything below the API. docs/metrics.md explains each.
+
+mod family;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use arc_swap::ArcSwap;
+use family::{Sample, counter, gauge, histogram};
+use kraliki_media::MediaHandle;
+use kraliki_sip::METHODS;
+use kraliki_sip::net::SipHandle;
+use prometheus::TextEncoder;
+use prometheus::proto::MetricFamily;
+
+use crate::store::{COMMIT_BUCKETS_US, StoreStats};
+use crate::{AgentState, CallState, Counters, Gauges, Outcome, Snapshot};
+
+/// Upper bounds of the latency from an answer to the agent's first packet, in seconds.
+const BRIDGE_BUCKETS_S: [f64; 10] = [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0];
+/// Upper bounds of the time that people wait for an agent, in seconds.
+const WAIT_BUCKETS_S: [f64; 7] = [0.05, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0];
+
+/// Lengths of the runtime's own queues.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waiting {
+    pub(super) jobs: usize,
+    pub(super) sip_commands: usize,
+    pub(super) replies: usize,
+}
+
+/// What the runtime published last of the engine.
+#[derive(Debug, Default)]
+struct Published {
+    counters: Counters,
+    gauges: Gauges,
+    waiting: Waiting,
+}
+
+/// Where the figures come from.
+pub(super) struct Metrics {
+    published: ArcSwap<Published>,
+    sip: SipHandle,
+    media: MediaHandle,
+    store: Arc<StoreStats>,
+}
+
+impl Metrics {
+    pub(super) fn new(sip: SipHandle, media: MediaHandle, store: Arc<StoreStats>) -> Metrics {
+        Metrics { published: ArcSwap::default(), sip, media, store }
+    }
+
+    pub(super) fn publish(&self, counters: Counters, gauges: Gauges, waiting: Waiting) {
+        self.published.store(Arc::new(Published { counters, gauges, waiting }));
+    }
+
+    pub(super) fn figures(&self) -> (Counters, Gauges) {
+        let published = self.published.load();
+        (published.counters.clone(), published.gauges.clone())
+    }
+
+    /// The Prometheus text format.
+    pub(super) fn render(&self, snapshot: &Snapshot) -> String {
+        let published = self.published.load();
+        let mut families = engine(&published.counters, &published.gauges);
+        families.extend(live(snapshot));
+        families.extend(sip(&self.sip));
+        families.extend(media(&self.media));
+        families.extend(store(&self.store));
+        families.push(queues(&self.store, &published));
+        let filled: Vec<MetricFamily> = families.into_iter().filter(|f| !f.get_metric().is_empty()).collect();
+        TextEncoder::new().encode_to_string(&filled).unwrap_or_default()
+    }
+}
+
+fn one(value: u64) -> [Sample<'static>; 1] {
+    [(&[], value as f64)]
+}
+
+fn engine(counters: &Counters, gauges: &Gauges) -> Vec<MetricFamily> {
+    let outcomes: Vec<_> = Outcome::ALL
+        .iter()
+        .map(|o| ([("outcome", o.as_str())], counters.outcomes.get(o).copied().unwrap_or(0) as f64))
+        .collect();
+    let refused: Vec<_> = counters.refused.iter().map(|(rule, n)| ([("rule", *rule)], *n as f64)).collect();
+    let agents: Vec<_> = AgentState::ALL
+        .iter()
+        .map(|s| ([("state", s.as_str())], f64::from(gauges.agents.get(s).copied().unwrap_or(0))))
+        .collect();
+    let calls: Vec<_> = CallState::IN_PROGRESS
+        .iter()
+        .map(|s| ([("state", s.as_str())], f64::from(gauges.calls.get(s).copied().unwrap_or(0))))
+        .collect();
+    let bridge = &counters.bridge_us;
+    let wait = &counters.wait_ms;
+    vec![
+        counter("kraliki_attempts_total", "Attempts begun.", one(counters.attempts)),
+        counter("kraliki_outcomes_total", "Attempts ended, by outcome.", outcomes.iter().map(|(l, v)| (&l[..], *v))),
+        counter("kraliki_invites_total", "INVITEs given to SIP.", one(counters.dials)),
+        counter("kraliki_late_total", "Calls given to an agent later than the grace.", one(counters.late)),
+        counter("kraliki_pacing_decisions_total", "Pacing decisions.", one(counters.decisions)),
+        counter("kraliki_refused_total", "Leads refused by the gate, by rule.", refused.iter().map(|(l, v)| (&l[..], *v))),
+        counter("kraliki_taken_back_total", "Lines taken back for want of agents.", one(counters.taken_back)),
+        counter("kraliki_engine_inputs_total", "Inputs that the engine handled.", one(counters.inputs)),
+        counter("kraliki_engine_stray_total", "Inputs about calls that had ended.", one(counters.stray)),
+        counter("kraliki_unconfirmed_total", "CANCELs and BYEs that were never confirmed.", one(counters.unconfirmed)),
+        counter("kraliki_facts_lost_total", "Records lost because the store took no writes for too long.", one(counters.facts_lost)),
+        gauge("kraliki_agents", "Agents, by state.", agents.iter().map(|(l, v)| (&l[..], *v))),
+        gauge("kraliki_calls", "Calls in progress, by state.", calls.iter().map(|(l, v)| (&l[..], *v))),
+        gauge("kraliki_hopper_leads", "Leads held ready.", one(gauges.hopper.into())),
+        gauge("kraliki_occupancy_ratio", "(Talk, hold and wrap-up) / (time signed in and not paused).", [(&[][..], gauges.occupancy)]),
+        histogram(
+            "kraliki_bridge_seconds",
+            "From the answer (and an agent being free) to the caller's first packet sent to the agent.",
+            BRIDGE_BUCKETS_S.map(|b| (b, bridge.at_most((b * 1e6) as u64))),
+            bridge.len(),
+            bridge.sum() / 1e6,
+        ),
+        histogram(
+            "kraliki_wait_seconds",
+            "Time that people queued for an agent, of those who were given one.",
+            WAIT_BUCKETS_S.map(|b| (b, wait.at_most((b * 1e3) as u64))),
+            wait.len(),
+            wait.sum() / 1e3,
+        ),
+    ]
+}
+
+fn live(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let by_campaign = |value: fn(&crate::CampaignView) -> f64| -> Vec<(String, f64)> {
+        snapshot.campaigns.iter().map(|c| (c.id.to_string(), value(c))).collect()
+    };
+    let by_trunk = |value: fn(&crate::TrunkView) -> f64| -> Vec<(String, f64)> {
+        snapshot.trunks.iter().map(|t| (t.name.clone(), value(t))).collect()
+    };
+    let labelled = |name: &str, help: &str, label: &str, rows: Vec<(String, f64)>| {
+        let rows: Vec<_> = rows.iter().map(|(value, v)| ([(label, value.as_str())], *v)).collect();
+        gauge(name, help, rows.iter().map(|(l, v)| (&l[..], *v)))
+    };
+    vec![
+        labelled("kraliki_campaign_answered", "Calls that a person answered in 30 days.", "campaign", by_campaign(|c| c.answered as f64)),
+        labelled("kraliki_campaign_abandoned", "Of these, abandoned.", "campaign", by_campaign(|c| c.abandoned as f64)),
+        labelled(
+            "kraliki_campaign_abandonment_ratio",
+            "Abandoned / answered by a person, over 30 days.",
+            "campaign",
+            by_campaign(|c| if c.answered == 0 { 0.0 } else { c.abandoned as f64 / c.answered as f64 }),
+        ),
+        labelled("kraliki_campaign_lines", "Lines in progress that are not with an agent.", "campaign", by_campaign(|c| c.lines.into())),
+        labelled("kraliki_campaign_occupancy_ratio", "Occupancy of its agents.", "campaign", by_campaign(|c| c.occupancy)),
+        labelled("kraliki_trunk_up", "1 when calls may go there.", "trunk", by_trunk(|t| f64::from(u8::from(t.up)))),
+        labelled("kraliki_trunk_channels", "Calls on the trunk.", "trunk", by_trunk(|t| t.channels.into())),
+        labelled("kraliki_trunk_channels_limit", "Most calls at once.", "trunk", by_trunk(|t| t.max_channels.into())),
+        labelled("kraliki_trunk_invites_per_second", "INVITEs in the last second.", "trunk", by_trunk(|t| t.cps.into())),
+        labelled("kraliki_trunk_invites_per_second_limit", "Most in any second.", "trunk", by_trunk(|t| t.max_cps.into())),
+        gauge("kraliki_store_ok", "1 while the store takes writes.", one(snapshot.store_ok.into())),
+        gauge("kraliki_draining", "1 while the dialer shuts down.", one(snapshot.draining.into())),
+    ]
+}
+
+fn sip(handle: &SipHandle) -> Vec<MetricFamily> {
+    const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"];
+    let stats = handle.stats();
+    let mut messages = Vec::new();
+    for (direction, kinds) in [("received", &stats.received), ("sent", &stats.sent)] {
+        let methods = METHODS.iter().zip(&kinds.methods);
+        for (kind, count) in methods.chain(CLASSES.iter().zip(&kinds.classes)) {
+            messages.push(([("direction", direction), ("kind", *kind)], count.get() as f64));
+        }
+    }
+    let dropped = [
+        ("malformed", &stats.dropped_malformed),
+        ("source", &stats.dropped_source),
+        ("unmatched", &stats.dropped_unmatched),
+        ("table_full", &stats.dropped_full),
+        ("send", &stats.dropped_send),
+        ("receive_buffer", &stats.dropped_receive_buffer),
+    ]
+    .map(|(cause, count)| ([("cause", cause)], count.get() as f64));
+    vec![
+        counter(
+            "kraliki_sip_messages_total",
+            "SIP messages, by direction and by method or status class.",
+            messages.iter().map(|(l, v)| (&l[..], *v)),
+        ),
+        counter("kraliki_sip_retransmissions_total", "SIP messages sent again.", one(stats.retransmitted.get())),
+        counter("kraliki_sip_repeats_total", "SIP requests received again.", one(stats.repeats.get())),
+        counter("kraliki_sip_dropped_total", "SIP datagrams dropped, by cause.", dropped.iter().map(|(l, v)| (&l[..], *v))),
+        counter("kraliki_sip_strays_total", "Calls cleared because nobody here knew them.", one(stats.strays.get())),
+        gauge("kraliki_sip_calls", "SIP calls that exist.", one(stats.calls.get())),
+        gauge("kraliki_sip_transactions", "SIP transactions that exist, ended ones that absorb repeats included.", one(stats.transactions.get())),
+    ]
+}
+
+fn media(handle: &MediaHandle) -> Vec<MetricFamily> {
+    let stats = handle.stats();
+    let sum = |value: fn(&kraliki_media::ShardStats) -> u64| one(stats.shards.iter().map(value).sum());
+    let cpu: f64 = stats.shards.iter().map(|s| s.cpu.as_secs_f64()).sum();
+    let datagrams = [
+        ([("direction", "received")], stats.shards.iter().map(|s| s.received).sum::<u64>() as f64),
+        ([("direction", "sent")], stats.shards.iter().map(|s| s.sent).sum::<u64>() as f64),
+    ];
+    let free = stats.ports.total.saturating_sub(stats.ports.in_use + stats.ports.resting);
+    vec![
+        counter("kraliki_media_datagrams_total", "Media datagrams, by direction.", datagrams.iter().map(|(l, v)| (&l[..], *v))),
+        counter("kraliki_media_relayed_total", "RTP packets of one leg passed on to another.", sum(|s| s.relayed)),
+        counter("kraliki_media_send_errors_total", "Datagrams that the kernel refused to send.", sum(|s| s.send_errors)),
+        counter("kraliki_media_strangers_total", "Datagrams on the browsers' port that belong to no leg.", sum(|s| s.strangers)),
+        counter("kraliki_media_events_lost_total", "Events lost because nobody read them; 0 unless there is a fault.", sum(|s| s.events_lost)),
+        counter("kraliki_media_cpu_seconds_total", "CPU time of the media threads.", [(&[][..], cpu)]),
+        gauge("kraliki_media_legs", "Legs that exist.", sum(|s| s.legs)),
+        gauge("kraliki_media_ports_free", "Port pairs ready for calls.", one(free)),
+        counter("kraliki_media_ports_exhausted_total", "Legs refused for want of a port.", one(stats.ports.exhausted)),
+    ]
+}
+
+fn store(stats: &StoreStats) -> Vec<MetricFamily> {
+    let get = |n: &std::sync::atomic::AtomicU64| n.load(Relaxed);
+    let mut cumulative = 0;
+    let buckets: Vec<(f64, u64)> = COMMIT_BUCKETS_US
+        .iter()
+        .zip(&stats.commit_us_buckets)
+        .map(|(&upper, count)| {
+            cumulative += get(count);
+            (upper as f64 / 1e6, cumulative)
+        })
+        .collect();
+    vec![
+        histogram(
+            "kraliki_store_commit_seconds",
+            "From a write's arrival to its commit.",
+            buckets,
+            get(&stats.commits),
+            get(&stats.commit_us_sum) as f64 / 1e6,
+        ),
+        counter("kraliki_store_writes_total", "Writes on disk.", one(get(&stats.writes))),
+        counter("kraliki_store_commit_failures_total", "Commits that failed for the disk's sake.", one(get(&stats.commit_failures))),
+        counter("kraliki_store_writes_refused_total", "Writes that can never be applied.", one(get(&stats.writes_refused))),
+        counter("kraliki_store_outcomes_refused_total", "Second outcomes of an attempt, refused.", one(get(&stats.outcomes_refused))),
+        counter("kraliki_leads_imported_total", "Leads imported.", one(get(&stats.imported))),
+    ]
+}
+
+fn queues(stats: &StoreStats, published: &Published) -> MetricFamily {
+    let rows = [
+        ("store", stats.queued.load(Relaxed)),
+        ("store_retry", stats.backlog.load(Relaxed)),
+        ("store_overflow", published.waiting.jobs as u64),
+        ("sip_commands", published.waiting.sip_commands as u64),
+        ("replies", published.waiting.replies as u64),
+        ("commits", published.gauges.committing.into()),
+        ("facts", published.gauges.facts_waiting.into()),
+    ]
+    .map(|(queue, n)| ([("queue", queue)], n as f64));
+    gauge("kraliki_queue_depth", "Entries that wait, by queue.", rows.iter().map(|(l, v)| (&l[..], *v)))
+}

@@ -1,0 +1,127 @@
+//! What the system tests share: processes that are ended by pid, waiting for a condition, an HTTP client.
+
+use std::io::{BufRead, BufReader};
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// What a finished command left.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs our program to its end.
+pub(crate) fn kraliki(args: &[&str]) -> Run {
+    let output = Command::new(env!("CARGO_BIN_EXE_kraliki")).args(args).stdin(Stdio::null()).output().unwrap();
+    Run {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A process in the background; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    lines: Receiver<String>,
+    name: String,
+}
+
+impl Process {
+    /// Starts it; both its outputs are gathered line by line.
+    pub(crate) fn start(program: &str, args: &[&str], dir: &Path) -> Process {
+        let mut child = Command::new(program)
+            .args(args)
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{program}: {e}"));
+        let (sender, lines) = channel();
+        let outputs: [Box<dyn std::io::Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for output in outputs {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Process { child, lines, name: program.to_owned() }
+    }
+
+    /// Starts our program.
+    pub(crate) fn kraliki(args: &[&str], dir: &Path) -> Process {
+        Process::start(env!("CARGO_BIN_EXE_kraliki"), args, dir)
+    }
+
+    /// The first line, from now on, for which `pick` gives something.
+    pub(crate) fn wait_line<T>(&mut self, most: Duration, mut pick: impl FnMut(&str) -> Option<T>) -> T {
+        let until = Instant::now() + most;
+        let mut seen = Vec::new();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    if let Some(found) = pick(&line) {
+                        return found;
+                    }
+                    seen.push(line);
+                }
+                Err(_) => panic!("{} did not say what was waited for; it said {seen:#?}", self.name),
+            }
+        }
+    }
+
+    /// Waits for the end; gives the exit code and what it said.
+    pub(crate) fn finish(mut self, most: Duration) -> (Option<i32>, Vec<String>) {
+        let status = wait_for("the process to end", most, || self.child.try_wait().unwrap());
+        let lines = std::iter::from_fn(|| self.lines.recv_timeout(Duration::from_millis(200)).ok()).collect();
+        (status.code(), lines)
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-s", signal, &pid]).status();
+    }
+
+    /// SIGKILL, and gone.
+    pub(crate) fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Polls until `probe` gives something; what is waited for is outside this process, so there is no event to wait on.
+pub(crate) fn wait_for<T>(what: &str, most: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + most;
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(Instant::now() < until, "waited {most:?} for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A UDP port of 127.0.0.1 that was free a moment ago.
+pub(crate) fn free_udp_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
