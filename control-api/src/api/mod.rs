@@ -1,0 +1,54 @@
+//! One resource per file.
+
+mod agent;
+mod calls;
+mod campaigns;
+mod leads;
+pub(crate) mod operation;
+mod session;
+mod suppressions;
+mod trunks;
+
+use kraliki_engine::store::Page;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::error::Problem;
+use crate::limits;
+use crate::state::Api;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .merge(campaigns::routes())
+        .merge(leads::routes())
+        .merge(trunks::routes())
+        .merge(agent::routes())
+        .merge(session::routes())
+        .merge(calls::routes())
+        .merge(suppressions::routes())
+        .merge(operation::routes())
+}
+
+/// A part of a longer list.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Listing<T> {
+    /// The rows.
+    items: Vec<T>,
+    /// Give this as `after` or `before` to get the next part; null at the end.
+    next: Option<i64>,
+}
+
+impl<T> From<Page<T>> for Listing<T> {
+    fn from(page: Page<T>) -> Self {
+        Listing { items: page.items, next: page.next }
+    }
+}
+
+/// How many rows a page has.
+fn page_limit(limit: Option<u32>) -> Result<u32, Problem> {
+    match limit.unwrap_or(limits::PAGE_DEFAULT) {
+        limit @ 1..=limits::PAGE_MOST => Ok(limit),
+        _ => Err(Problem::invalid("limit", format!("limit must be 1 to {}", limits::PAGE_MOST))),
+    }
+}

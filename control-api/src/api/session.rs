@@ -1,0 +1,73 @@
+//! The agent's audio session: SDP over HTTP, in the manner of WHIP (RFC 9725).
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::{Agent, Require};
+use crate::error::Problem;
+use crate::extract::{Path, text};
+use crate::limits;
+use crate::state::Api;
+
+const SDP: &str = "application/sdp";
+const TRICKLE: &str = "application/trickle-ice-sdpfrag";
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(open)).routes(routes!(patch, close))
+}
+
+/// Open the audio session
+///
+/// The browser's offer is answered; the session lives at `Location`. An earlier one of the same agent is replaced.
+#[utoipa::path(post, path = "/api/agent/session", tag = "agent",
+    request_body(content = String, content_type = "application/sdp"),
+    responses((status = 201, body = String, content_type = "application/sdp",
+        headers(("Location" = String, description = "Where the session lives")))))]
+async fn open(State(api): State<Api>, user: Require<Agent>, request: Request) -> Result<Response, Problem> {
+    let offer = text(request, &[SDP], limits::SDP_BODY_BYTES).await?;
+    let session = api.engine().open_session(user.agent(), offer).await?;
+    let location = format!("/api/agent/session/{}", session.id);
+    api.legs().insert(user.agent(), session.id);
+    let headers = [(header::LOCATION, location), (header::CONTENT_TYPE, SDP.to_owned())];
+    Ok((StatusCode::CREATED, headers, session.answer).into_response())
+}
+
+/// Restart ICE, or add candidates
+///
+/// Answers with a body for a restart, and with 204 for candidates alone.
+#[utoipa::path(patch, path = "/api/agent/session/{id}", tag = "agent",
+    params(("id" = String, Path, description = "Session")),
+    request_body(content((String = "application/sdp"), (String = "application/trickle-ice-sdpfrag"))),
+    responses((status = 200, body = String, content_type = "application/sdp"), (status = 204)))]
+async fn patch(
+    State(api): State<Api>,
+    user: Require<Agent>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let of = if crate::extract::is_type(&request, TRICKLE) { TRICKLE } else { SDP };
+    let body = text(request, &[SDP, TRICKLE], limits::SDP_BODY_BYTES).await?;
+    Ok(match api.engine().patch_session(user.agent(), &id, body).await? {
+        Some(answer) => ([(header::CONTENT_TYPE, of)], answer).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
+}
+
+/// End the audio session
+#[utoipa::path(delete, path = "/api/agent/session/{id}", tag = "agent",
+    params(("id" = String, Path, description = "Session")), responses((status = 204)))]
+async fn close(
+    State(api): State<Api>,
+    user: Require<Agent>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    api.engine().close_session(user.agent(), &id).await?;
+    let mut legs = api.legs();
+    if legs.get(&user.agent()) == Some(&id) {
+        legs.remove(&user.agent());
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
