@@ -338,7 +338,8 @@ mod tests {
     fn an_idle_agent_is_worth_at_least_one_line() {
         assert_eq!(exact(2, &[([1.0; HORIZONS], 1)], &[1.0; HORIZONS], 0.0), 1);
         assert_eq!(exact(0, &[], &[0.2; HORIZONS], 0.5), 0);
-        assert!(exact(2, &[], &[0.1; HORIZONS], 0.03) > 2);
+        assert!(Shortfall::new(2, 3, &[]).room(&[0.1; HORIZONS], 0.03, 1000).0 > 2);
+        assert_eq!(exact(2, &[], &[0.1; HORIZONS], 0.03), 2, "nothing may be lost");
     }
 
     #[test]

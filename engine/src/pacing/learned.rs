@@ -65,18 +65,23 @@ pub(super) struct Lifetimes {
     weight: f64,
     /// Samples after which an old one weighs 1/e.
     memory: f64,
+    /// Ends since start: all, and those of the first way.
+    samples: u64,
+    seen: u32,
 }
 
 impl Lifetimes {
     /// A table that starts from a guess: `ends[bin][way]` in samples.
     pub(super) fn new(grid: Grid, memory: f64, prior: impl Fn(f64, f64) -> [f64; 2]) -> Self {
         let ends = (0..grid.bins).map(|b| prior(grid.edge(b), grid.edge(b + 1))).collect();
-        Lifetimes { grid, ends, weight: 1.0, memory }
+        Lifetimes { grid, ends, weight: 1.0, memory, samples: 0, seen: 0 }
     }
 
     /// Something ended at this age. `haste` above 1 lets the past fade faster.
     pub(super) fn ended(&mut self, age_s: f64, way: usize, haste: f64) {
         self.weight *= 1.0 + haste / self.memory;
+        self.samples += 1;
+        self.seen = self.seen.saturating_add(u32::from(way == 0));
         let bin = self.grid.bin(age_s);
         self.ends[bin][way] += self.weight;
         if self.weight > 1e9 {
@@ -86,6 +91,21 @@ impl Lifetimes {
             }
             self.weight = 1.0;
         }
+    }
+
+    /// Whether the floor has taught more than the guess: before that there is nothing that could drift.
+    pub(super) fn knows(&self) -> bool {
+        self.seen >= 100
+    }
+
+    /// One standard deviation of what it says of the first way, as a share: what caution adds.
+    pub(super) fn doubt(&self) -> f64 {
+        1.0 / (f64::from(self.seen) + 4.0).sqrt()
+    }
+
+    /// How many samples it has seen.
+    pub(super) fn samples(&self) -> u64 {
+        self.samples
     }
 
     /// The rates, counting those that still last (`lasting[bin]`).
@@ -218,7 +238,7 @@ mod tests {
             drift.saw();
             drift.expected(0.5);
         }
-        assert!(drift.factor() > 1.4, "{}", drift.factor());
+        assert!(drift.factor() > 1.3, "{}", drift.factor());
     }
 
     #[test]

@@ -24,6 +24,7 @@ const LINES_REMEMBERED: f64 = 4000.0;
 const CALLS_REMEMBERED: f64 = 1500.0;
 /// The tables are worked out anew this often: short against the minute in which a floor may change.
 const REFRESH: Duration = Duration::from_secs(5);
+const REFRESH_SOONEST: Duration = Duration::from_millis(500);
 
 /// The look-ahead policy.
 pub(super) struct Predictive {
@@ -46,6 +47,8 @@ pub(super) struct Predictive {
 
 struct Tables {
     made: Time,
+    /// How many samples they were made from.
+    samples: u64,
     ring_rates: Rates,
     talk_rates: Rates,
     wrap_rates: Rates,
@@ -147,13 +150,25 @@ impl Predictive {
         let ends = |bins: &[u32], rates: &Rates| -> f64 {
             bins.iter().zip(rates).map(|(&n, r)| f64::from(n) * r[0] * dt).sum()
         };
-        self.answer_drift.expected(ends(&self.ages.ringing, &tables.ring_rates));
-        self.talk_drift.expected(ends(&self.ages.talking, &tables.talk_rates));
-        self.wrap_drift.expected(ends(&self.ages.wrapping, &tables.wrap_rates));
+        for (table, drift, lasting, rates) in [
+            (&self.rings, &mut self.answer_drift, &self.ages.ringing, &tables.ring_rates),
+            (&self.talks, &mut self.talk_drift, &self.ages.talking, &tables.talk_rates),
+            (&self.wraps, &mut self.wrap_drift, &self.ages.wrapping, &tables.wrap_rates),
+        ] {
+            if table.knows() {
+                drift.expected(ends(lasting, rates));
+            }
+        }
     }
 
     fn refresh(&mut self, now: Time, grace: Duration) {
-        if self.tables.as_ref().is_some_and(|t| now.since(t.made) < REFRESH) {
+        let samples = self.rings.samples() + self.talks.samples() + self.wraps.samples();
+        let holds = |t: &Tables| {
+            let age = now.since(t.made);
+            // A young table changes with each sample.
+            age < REFRESH_SOONEST || (age < REFRESH && samples < t.samples + t.samples / 16 + 8)
+        };
+        if self.tables.as_ref().is_some_and(holds) {
             return;
         }
         let ring_rates = self.rings.rates(&self.ages.ringing);
@@ -161,14 +176,16 @@ impl Predictive {
         let wrap_rates = self.wraps.rates(&self.ages.wrapping);
         let drifted =
             |rates: &Rates, factor: f64| rates.iter().map(|r| [r[0] * factor, r[1]]).collect::<Rates>();
+        // Too many answers cost a person's patience, too few an agent's: while there is doubt, more are expected.
+        let answer_factor = self.answer_drift.factor() * (1.0 + self.rings.doubt());
         let forecast = Forecast::new(&Basis {
-            lines: (&RING, &drifted(&ring_rates, self.answer_drift.factor())),
+            lines: (&RING, &drifted(&ring_rates, answer_factor)),
             post_dial_s: self.post_dial.seconds(),
             talk: (&TALK, &drifted(&talk_rates, self.talk_drift.factor())),
             wrap: (&WRAP, &drifted(&wrap_rates, self.wrap_drift.factor())),
             grace_s: grace.as_secs_f64(),
         });
-        self.tables = Some(Tables { made: now, ring_rates, talk_rates, wrap_rates, forecast });
+        self.tables = Some(Tables { made: now, samples, ring_rates, talk_rates, wrap_rates, forecast });
     }
 
     /// Everything that may take an agent: busy ones who stay busy, lines that are answered.
@@ -205,7 +222,7 @@ impl Pacer for Predictive {
                 self.rings.ended(age_s, usize::from(!person), self.answer_drift.haste());
                 self.persons =
                     (self.persons.0 * 0.995 + f64::from(u8::from(person)), self.persons.1 * 0.995 + 1.0);
-                if person {
+                if person && self.rings.knows() {
                     self.answer_drift.saw();
                 }
             }
@@ -217,11 +234,15 @@ impl Pacer for Predictive {
             Observation::Served { .. } => self.budget.answered(now, false, self.cap),
             Observation::TalkEnded { lasted } => {
                 self.talks.ended(lasted.as_secs_f64(), 0, self.talk_drift.haste());
-                self.talk_drift.saw();
+                if self.talks.knows() {
+                    self.talk_drift.saw();
+                }
             }
             Observation::WrapEnded { lasted } => {
                 self.wraps.ended(lasted.as_secs_f64(), 0, self.wrap_drift.haste());
-                self.wrap_drift.saw();
+                if self.wraps.knows() {
+                    self.wrap_drift.saw();
+                }
             }
         }
     }
@@ -269,4 +290,107 @@ fn events_due(ages: &Ages, forecast: &Forecast) -> f64 {
         bins.iter().zip(free).map(|(&n, f)| f64::from(n) * f[HORIZONS / 2]).sum()
     };
     due(&ages.talking, &forecast.talking) + due(&ages.wrapping, &forecast.wrapping)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pacing::LineView;
+
+    fn view<'a>(agents: &'a [AgentPhase], lines: &'a [LineView]) -> View<'a> {
+        View {
+            agents,
+            lines,
+            waiting: &[],
+            detecting: 0,
+            cap: 0.03,
+            grace: Duration::from_secs(2),
+            ring_timeout: Duration::from_secs(25),
+            lines_per_agent: 1.0,
+            answered: 0,
+            abandoned: 0,
+            most: 10_000,
+        }
+    }
+
+    /// A pacer that has seen `dials` lines of which every fifth was answered after 10 s, and as many calls of 100 s.
+    fn taught(dials: u32) -> Predictive {
+        let mut pacer = Predictive::new();
+        let now = Time::from_millis(1);
+        for n in 0..dials {
+            pacer.observe(now, Observation::Ringing { after: Duration::from_secs(2) });
+            pacer.observe(
+                now,
+                if n % 5 == 0 {
+                    Observation::Answered { after: Duration::from_secs(10), person: true }
+                } else {
+                    Observation::Failed { after: Duration::from_secs(25), rang: true }
+                },
+            );
+            pacer.observe(
+                now,
+                Observation::TalkEnded { lasted: Duration::from_secs(u64::from(50 + n % 100)) },
+            );
+            pacer.observe(now, Observation::WrapEnded { lasted: Duration::from_secs(10) });
+        }
+        // All in one moment looks like a floor gone wild.
+        (pacer.answer_drift, pacer.talk_drift, pacer.wrap_drift) = (Drift::new(), Drift::new(), Drift::new());
+        pacer
+    }
+
+    #[test]
+    fn it_starts_with_hardly_more_than_a_line_for_each_agent() {
+        let agents = [AgentPhase::Idle; 20];
+        let dial = Predictive::new().decide(Time::ZERO, &view(&agents, &[])).dial;
+        assert!((20..=26).contains(&dial), "{dial}");
+    }
+
+    #[test]
+    fn it_learns_how_few_are_answered() {
+        let agents = [AgentPhase::Idle; 20];
+        let now = Time::from_millis(10_000);
+        let seen = View { answered: 2000, abandoned: 50, ..view(&agents, &[]) };
+        let dial = taught(2000).decide(now, &seen).dial;
+        assert!((40..=90).contains(&dial), "{dial}");
+    }
+
+    #[test]
+    fn lines_and_waiting_people_count_and_the_reason_says_so() {
+        let now = Time::from_millis(60_000);
+        let agents = [AgentPhase::Idle; 4];
+        let ringing = Some(now - Duration::from_secs(5));
+        let lines = [LineView { dialed: now - Duration::from_secs(7), ringing }; 30];
+        let seen = View { answered: 2000, abandoned: 50, ..view(&agents, &lines) };
+        let decision = taught(2000).decide(now, &seen);
+        assert_eq!(decision.dial, 0);
+        assert!(decision.reason.starts_with("holding: 4 idle"), "{}", decision.reason);
+        let people = [now; 4];
+        let seen = View { waiting: &people, ..view(&agents, &[]) };
+        assert_eq!(taught(2000).decide(now, &seen).dial, 0, "nobody is left for one more");
+    }
+
+    #[test]
+    fn an_agent_who_is_due_is_dialed_for() {
+        let now = Time::from_millis(600_000);
+        let seen = |agents: &[AgentPhase]| {
+            let seen = View { answered: 2000, abandoned: 50, ..view(agents, &[]) };
+            taught(2000).decide(now, &seen).dial
+        };
+        let fresh = AgentPhase::Talking { since: now };
+        let done_soon = AgentPhase::WrapUp { since: now - Duration::from_secs(9) };
+        assert_eq!(seen(&[fresh; 3]), 0);
+        assert!(seen(&[done_soon; 3]) > 0);
+    }
+
+    #[test]
+    fn over_the_cap_only_certain_lines_are_dialed() {
+        let now = Time::from_millis(600_000);
+        let agents = [AgentPhase::Idle; 10];
+        let mut pacer = taught(2000);
+        for _ in 0..40 {
+            pacer.observe(now, Observation::Abandoned);
+        }
+        let seen = View { answered: 100, abandoned: 40, ..view(&agents, &[]) };
+        assert_eq!(pacer.decide(now, &seen).dial, 10);
+    }
 }

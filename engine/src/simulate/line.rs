@@ -12,6 +12,8 @@ use crate::{EndedBy, Failure, Input, LineEvent, TryId, Verdict};
 
 /// From a CANCEL or BYE to its confirmation.
 const ROUND_TRIP: Duration = Duration::from_millis(30);
+/// From the answer to the far end's first packet.
+const FIRST_RTP: Duration = Duration::from_millis(20);
 /// From the bridge to the first of the caller's packets at the agent.
 const BRIDGE: Duration = Duration::from_millis(20);
 /// The message of an abandoned call.
@@ -59,9 +61,11 @@ impl Lines {
             Callee::Person { answers } => {
                 then(answers, answered());
                 then(answers, LineEvent::Verdict(Verdict::Person));
+                then(answers + FIRST_RTP, LineEvent::FirstRtp);
             }
             Callee::Machine { answers, known } => {
                 then(answers, answered());
+                then(answers + FIRST_RTP, LineEvent::FirstRtp);
                 then(known, LineEvent::Verdict(Verdict::Machine));
             }
             Callee::Busy { fails } => then(fails, failed(486, false)),
