@@ -10,7 +10,7 @@ use kraliki_time::Time;
 
 use crate::{
     AgentEvent, AgentId, AttemptId, CampaignId, CampaignSettings, Command, Input, Lead, LeadChange, LeadId,
-    LeadStatus, LineEvent, NewTry, Outcome, Output, Restore, Snapshot, TrunkId, TryId, Verdict, Write,
+    LeadStatus, LineEvent, NewTry, Outcome, Output, Pii, Restore, Snapshot, TrunkId, TryId, Verdict, Write,
 };
 
 /// An end that is not confirmed counts as one after this, for the engine as for us.
@@ -26,7 +26,7 @@ pub struct Checker {
     leads: BTreeMap<LeadId, Lead>,
     changes: BTreeMap<LeadId, LeadChange>,
     settings: BTreeMap<CampaignId, CampaignSettings>,
-    suppressed: BTreeSet<String>,
+    suppressed: BTreeSet<Pii<String>>,
     tries: BTreeMap<AttemptId, Attempt>,
     by_token: BTreeMap<u64, Watched>,
     /// Leads with an attempt that is written and not over.
@@ -104,7 +104,7 @@ impl Checker {
             Input::Command { reply, command } => {
                 self.replies.insert(*reply);
                 match command {
-                    Command::Suppress { phone, .. } => drop(self.suppressed.insert(phone.0.clone())),
+                    Command::Suppress { phone, .. } => drop(self.suppressed.insert(phone.clone())),
                     Command::Drain { .. } => self.draining = true,
                     _ => {}
                 }
@@ -215,15 +215,11 @@ impl Checker {
                 }
             }
             Output::Bridge { id, agent } => self.bridge(now, *id, *agent),
-            Output::Reply { reply, .. } => {
-                if !self.replies.remove(reply) {
-                    self.wrong(now, format!("reply {reply} was not asked for, or given twice"));
-                }
+            Output::Reply { reply, .. } if !self.replies.remove(reply) => {
+                self.wrong(now, format!("reply {reply} was not asked for, or given twice"));
             }
-            Output::Drained => {
-                if !self.draining || std::mem::replace(&mut self.drained, true) {
-                    self.wrong(now, "drained twice or without being asked".into());
-                }
+            Output::Drained if !self.draining || std::mem::replace(&mut self.drained, true) => {
+                self.wrong(now, "drained twice or without being asked".into());
             }
             _ => {}
         }
@@ -245,9 +241,9 @@ impl Checker {
                 }
             }
             Write::Disposed { lead, .. } | Write::Lead(lead) => {
-                drop(self.changes.insert(lead.lead, lead.clone()))
+                self.changes.insert(lead.lead, lead.clone());
             }
-            Write::Suppress { phone, .. } => drop(self.suppressed.insert(phone.0.clone())),
+            Write::Suppress { phone, .. } => drop(self.suppressed.insert(phone.clone())),
             Write::Campaign(campaign) => {
                 self.settings.insert(campaign.id, campaign.settings.clone());
             }
@@ -314,7 +310,7 @@ impl Checker {
         if attempt.outcome.is_some() {
             faults.push("after its outcome");
         }
-        if self.suppressed.contains(&new.phone.0) {
+        if self.suppressed.contains(&new.phone) {
             faults.push("though it is suppressed");
         }
         if self.draining {

@@ -37,7 +37,7 @@ pub struct Snapshot {
     pub campaigns: Vec<CampaignView>,
     /// Agents who are signed in.
     pub agents: Vec<AgentView>,
-    /// Calls in progress, from the try's commit to the end.
+    /// Calls in progress, from the INVITE to the end, and those that their agents still wrap up (as ended).
     pub calls: Vec<CallView>,
     /// Every trunk.
     pub trunks: Vec<TrunkView>,

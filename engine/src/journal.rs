@@ -167,7 +167,7 @@ const fn table() -> [u32; 256] {
 mod tests {
     use super::*;
     use crate::testing::lead;
-    use crate::{CampaignId, CampaignSettings, Command};
+    use crate::{CampaignId, Command};
 
     fn sample() -> (Vec<u8>, Vec<(Time, Option<Input>)>) {
         let records = vec![
@@ -183,10 +183,7 @@ mod tests {
             ),
             (
                 Time::from_millis(4),
-                Some(Input::Command {
-                    reply: 7,
-                    command: Command::CreateCampaign(Box::new(CampaignSettings::default())),
-                }),
+                Some(Input::Command { reply: 7, command: Command::CreateCampaign(Box::default()) }),
             ),
         ];
         let mut bytes = header().to_vec();

@@ -50,6 +50,8 @@ pub(crate) const MESSAGE_MOST: Duration = Duration::from_secs(30);
 pub(crate) const AGENT_BACK: Duration = Duration::from_secs(10);
 /// A Ready agent whose leg stays away is paused after this.
 pub(crate) const LEG_AWAY: Duration = Duration::from_secs(30);
+/// A wrap-up that only ends with a disposition ends after this: the agent has gone home.
+pub(crate) const WRAP_UP_MOST: Duration = Duration::from_secs(3_600);
 /// A CANCEL or BYE that is not confirmed frees its channel after this: longer than Timer B or F (32 s) and a late 487.
 pub(crate) const CLEAR_MOST: Duration = Duration::from_secs(40);
 /// Calls that were alive at a crash count against their trunk this long, unless they are cleared.

@@ -153,7 +153,8 @@ mod tests {
     #[test]
     fn every_row_of_the_table() {
         use Outcome::*;
-        let rows: &[(&[u16], Option<u16>, &str, bool, Outcome)] = &[
+        type Row<'a> = (&'a [u16], Option<u16>, &'a str, bool, Outcome);
+        let rows: &[Row<'_>] = &[
             (&[486, 600], Some(17), "", true, Busy),
             (&[486, 600], None, "Busy Here", true, Busy),
             (&[480], None, "", true, NoAnswer),

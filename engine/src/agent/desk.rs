@@ -1,11 +1,13 @@
 //! What an agent does at the desk: sign in and out, ready, pause; and what a call's end does with the agent.
 
+use std::time::Duration;
+
 use kraliki_time::Time;
 
 use super::live::WrapUp;
 use super::{Activity, AgentLive, Next};
 use crate::event::CallView;
-use crate::limits::{AGENTS_MOST, LEG_AWAY, NAME_MOST};
+use crate::limits::{AGENTS_MOST, LEG_AWAY, NAME_MOST, WRAP_UP_MOST};
 use crate::pacing::Observation;
 use crate::timer::Timer;
 use crate::{AgentId, AttemptId, CampaignId, CommandError, Engine, Write};
@@ -115,10 +117,9 @@ impl Engine {
         let nothing_to_choose = settings.is_none_or(|settings| settings.dispositions.is_empty());
         let disposed = call.disposition.is_some() || nothing_to_choose;
         let lasts = settings.map_or(0, |settings| settings.wrap_up_s);
+        let lasts = if lasts > 0 { Duration::from_secs(u64::from(lasts)) } else { WRAP_UP_MOST };
         self.enter(now, id, Activity::WrapUp(Box::new(WrapUp { campaign, call, disposed })));
-        if lasts > 0 {
-            self.timers.set(Timer::WrapUp(id), now + std::time::Duration::from_secs(u64::from(lasts)));
-        }
+        self.timers.set(Timer::WrapUp(id), now + lasts);
         if disposed && self.agents.get(&id).is_some_and(|agent| agent.next.is_some()) {
             self.wrap_up_over(now, id);
         }
@@ -211,7 +212,7 @@ impl Engine {
         state: crate::AgentState,
         reason: String,
         from: Time,
-        lasted: std::time::Duration,
+        lasted: Duration,
     ) {
         let from_unix_ms = self.clock.unix_ms(from);
         let lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX);

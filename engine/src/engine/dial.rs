@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// Why a lead is not dialed now, and what becomes of it.
-struct Refusal {
+pub(crate) struct Refusal {
     rule: &'static str,
-    /// Done with, or not before this time.
+    /// Not before this time; none: not at all.
     next_unix_ms: Option<i64>,
 }
 
@@ -28,7 +28,7 @@ const NEVER_OPENS_MS: i64 = 3_600_000;
 
 impl Engine {
     /// The last look at a lead before its attempt is written. In doubt it is not dialed.
-    fn gate(&mut self, now: Time, live: CampaignId, lead: &Lead) -> Result<(), Refusal> {
+    pub(crate) fn gate(&mut self, now: Time, live: CampaignId, lead: &Lead) -> Result<(), Refusal> {
         let unix_ms = self.clock.unix_ms(now);
         let Some(live) = self.campaigns.get(&live) else {
             return Err(Refusal { rule: "campaign", next_unix_ms: Some(unix_ms) });
@@ -110,7 +110,7 @@ impl Engine {
     }
 
     /// A lead is not dialed, and the store is told why it does not come back at once.
-    fn refuse(&mut self, now: Time, lead: &Lead, refusal: &Refusal) {
+    pub(crate) fn refuse(&mut self, now: Time, lead: &Lead, refusal: &Refusal) {
         *self.counters.refused.entry(refusal.rule).or_default() += 1;
         let tally = Tally::of(lead);
         let write = match refusal.next_unix_ms {

@@ -4,22 +4,34 @@ use std::time::Duration;
 
 use kraliki_time::Time;
 
-use crate::call::Stage;
+use crate::call::{Cause, Stage};
 use crate::timer::Timer;
 use crate::{AgentId, AttemptId, CancelReason, Engine, Outcome, Output};
 
-/// After the deadline, BYEs and the last writes get this long.
-const LAST: Duration = Duration::from_secs(5);
+/// After the deadline, CANCELs and BYEs get this long to be confirmed.
+const LAST_CONFIRMS: Duration = Duration::from_secs(5);
+/// And then the last writes this long.
+const LAST_WRITES: Duration = Duration::from_secs(3);
 
 /// How far a shutdown is.
 #[derive(Debug)]
 pub(crate) struct Drain {
-    /// Calls were ended.
-    ended: bool,
+    phase: Phase,
     /// Agents' times were written.
     closed: bool,
     /// Said that it is over.
     over: bool,
+}
+
+/// What the next deadline is for.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// Calls may end by themselves until then.
+    Calls,
+    /// Their ends may be confirmed until then.
+    Confirms,
+    /// What is not on disk then is recovered at the next start.
+    Writes,
 }
 
 impl Engine {
@@ -29,11 +41,11 @@ impl Engine {
 
     /// Asked again, the new deadline holds.
     pub(crate) fn start_drain(&mut self, now: Time, deadline: Duration) {
-        let drain = self.drain.get_or_insert(Drain { ended: false, closed: false, over: false });
+        let drain = self.drain.get_or_insert(Drain { phase: Phase::Calls, closed: false, over: false });
         if drain.over {
             return;
         }
-        drain.ended = false;
+        drain.phase = Phase::Calls;
         self.timers.set(Timer::Deadline, now + deadline);
         self.timers.clear(Timer::Pace);
         let lines: Vec<AttemptId> = self.calls.keys().copied().collect();
@@ -50,14 +62,23 @@ impl Engine {
         }
     }
 
-    /// Calls are ended now; a little later it is over, whatever is still open.
+    /// Calls are ended now; a little later they are written off, and a little later it is over.
     pub(crate) fn deadline(&mut self, now: Time) {
         let Some(drain) = &mut self.drain else { return };
-        if std::mem::replace(&mut drain.ended, true) {
-            self.close_drain(now);
-            return;
+        let (next, wait) = match drain.phase {
+            Phase::Calls => (Phase::Confirms, LAST_CONFIRMS),
+            Phase::Confirms => (Phase::Writes, LAST_WRITES),
+            Phase::Writes => return self.close_drain(now),
+        };
+        let phase = std::mem::replace(&mut drain.phase, next);
+        self.timers.set(Timer::Deadline, now + wait);
+        match phase {
+            Phase::Calls => self.end_calls(now),
+            _ => self.write_off(now),
         }
-        self.timers.set(Timer::Deadline, now + LAST);
+    }
+
+    fn end_calls(&mut self, now: Time) {
         let calls: Vec<AttemptId> = self.calls.keys().copied().collect();
         for id in calls {
             let Some(mut call) = self.calls.remove(&id) else { continue };
@@ -71,6 +92,24 @@ impl Engine {
                 _ => {}
             }
             self.calls.insert(id, call);
+        }
+    }
+
+    /// What nobody confirmed is over all the same.
+    fn write_off(&mut self, now: Time) {
+        let calls: Vec<AttemptId> = self.calls.keys().copied().collect();
+        for id in calls {
+            let Some(mut call) = self.calls.remove(&id) else { continue };
+            match call.stage {
+                // Not acknowledged by the disk: it never was.
+                Stage::Committing => drop(self.calls.insert(id, call)),
+                Stage::Clearing => self.forget(now, &mut call),
+                _ => {
+                    self.end(now, &mut call, Outcome::Cancelled, Cause::default());
+                    self.forget(now, &mut call);
+                }
+            }
+            self.counters.unconfirmed += 1;
         }
     }
 

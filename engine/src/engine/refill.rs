@@ -92,10 +92,11 @@ impl Engine {
         leads: Vec<Lead>,
         next_due_unix_ms: Option<i64>,
     ) {
+        let read = leads.len();
+        let mine = self.let_in(now, id, leads);
+        let refused = mine.len() < read;
         let Some(live) = self.campaigns.get_mut(&id) else { return };
         let in_flight = &self.in_flight;
-        let read = leads.len();
-        let mine: Vec<Lead> = leads.into_iter().filter(|lead| lead.campaign == id).collect();
         let skipped = live.hopper.fill(now, mine, |lead| in_flight.contains_key(&lead));
         live.next_due_unix_ms = next_due_unix_ms;
         live.dirty = true;
@@ -104,13 +105,40 @@ impl Engine {
             live.hopper.clear();
             return;
         }
-        let again = live.hopper.again || (skipped > 0 && live.hopper.is_empty());
+        let again = live.hopper.again || ((refused || skipped > 0) && live.hopper.is_empty());
         let (empty, busy) = (live.hopper.is_empty(), live.calls > 0);
         if again {
             self.timers.set(Timer::Refill(id), now + REFILL_PAUSE);
         } else if empty && read == 0 {
             self.nothing_due(now, id, next_due_unix_ms, busy);
         }
+    }
+
+    /// Leads that may be dialed now. The others go back with the time at which they may, so that the hopper holds
+    /// what it seems to hold.
+    fn let_in(&mut self, now: Time, id: CampaignId, leads: Vec<Lead>) -> Vec<Lead> {
+        let running = self.campaigns.get(&id).is_some_and(|live| live.is_running());
+        let mut kept = Vec::with_capacity(leads.len());
+        for lead in leads {
+            if !running || lead.campaign != id {
+                continue;
+            }
+            // On the line, or changed since it was read: the hopper knows.
+            if self.in_flight.contains_key(&lead.id) {
+                kept.push(lead);
+                continue;
+            }
+            match self.gate(now, id, &lead) {
+                Ok(()) => kept.push(lead),
+                Err(refusal) => {
+                    let stale = self.campaigns.get(&id).is_some_and(|live| live.hopper.is_touched(lead.id));
+                    if !stale {
+                        self.refuse(now, &lead, &refusal);
+                    }
+                }
+            }
+        }
+        kept
     }
 
     fn nothing_due(&mut self, now: Time, id: CampaignId, next_due_unix_ms: Option<i64>, busy: bool) {

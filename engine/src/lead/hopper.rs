@@ -100,6 +100,11 @@ impl Hopper {
         }
     }
 
+    /// Whether the lead changed since the refill on its way was asked.
+    pub(crate) fn is_touched(&self, lead: LeadId) -> bool {
+        self.asked.as_ref().is_some_and(|touched| touched.contains(&lead))
+    }
+
     /// The lead is not due any more.
     pub(crate) fn remove(&mut self, lead: LeadId) {
         if self.held.remove(&lead) {
@@ -163,7 +168,7 @@ mod tests {
             while !hopper.is_low() {
                 hopper.take();
             }
-            now = now + std::time::Duration::from_secs(1);
+            now += std::time::Duration::from_secs(1);
         }
         assert_eq!(hopper.ask(now), HOPPER_MOST);
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::limits::SUPPRESSED_MOST;
 
 /// The newest ones; the store has them all, and no lead is read from it that it knows to be suppressed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Suppressed {
     phones: BTreeSet<String>,
     order: VecDeque<String>,

@@ -167,6 +167,34 @@ fn who_waits_longest_goes_first_and_the_wait_is_measured() {
 }
 
 #[test]
+fn bridged_later_than_the_grace_is_late() {
+    let mut hand = Hand::floor(CampaignSettings { mode: Mode::Power, lines_per_agent: 2.0, ..settings() }, 2);
+    hand.wait_ms(300);
+    let ids: Vec<TryId> = hand.dials().into_iter().map(|dial| dial.id).collect();
+    for id in &ids {
+        hand.line(*id, LineEvent::FirstRtp);
+        hand.answer(*id);
+    }
+    // The agent is free when the timer is due but was not handled yet.
+    hand.now += Duration::from_millis(2_100);
+    hand.far_hangup(ids[0]);
+    let dispose = Command::Dispose {
+        call: ids[0].attempt,
+        code: "sale".into(),
+        note: String::new(),
+        callback_unix_ms: None,
+    };
+    hand.command(dispose).unwrap();
+    hand.command(Command::Ready(AgentId(1))).unwrap();
+    let late = |o: &Output| matches!(o, Output::Store { write: Write::Connected { late: true, .. }, .. });
+    assert!(hand.out.iter().any(late));
+    let view = &hand.engine.snapshot(hand.now).campaigns[0];
+    assert_eq!((view.answered, view.abandoned), (2, 1), "in the ledger it is abandoned");
+    hand.far_hangup(ids[1]);
+    hand.sound();
+}
+
+#[test]
 fn nobody_at_all_behind_an_answer() {
     // Not one packet.
     let mut hand = Hand::floor(settings(), 2);

@@ -182,6 +182,20 @@ fn a_drain_takes_lines_back_and_lets_calls_end() {
 }
 
 #[test]
+fn a_drain_ends_even_when_nobody_confirms() {
+    let mut hand = Hand::floor(settings(), 9);
+    let id = hand.talk();
+    hand.agent_ready(2);
+    let line = hand.dial();
+    hand.command(Command::Drain { deadline: Duration::from_secs(3) }).unwrap();
+    hand.wait(Duration::from_secs(9));
+    assert!(hand.asked(&Output::Drained));
+    assert_eq!((hand.outcome(id), hand.outcome(line)), (Outcome::Connected, Outcome::Cancelled));
+    hand.checker.finish(hand.now, &hand.engine.snapshot(hand.now));
+    hand.sound();
+}
+
+#[test]
 fn orphans_of_a_crash_hold_their_channels() {
     let orphan = |n| (TryId { attempt: AttemptId(n), number: 1 }, TrunkId(1));
     let mut hand = Hand::new(Restore {

@@ -11,7 +11,7 @@ fn a_replay_gives_the_same_bytes() {
         restless: true,
         bad_disk: true,
         detecting: true,
-        nonsense: 20,
+        nonsense: 200,
         campaigns,
         ..Setting::calm(7)
     };

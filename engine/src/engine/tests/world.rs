@@ -290,23 +290,23 @@ impl World {
         if dice < 14 {
             return self.later_ms(32_000, line(LineEvent::Failed(Failure::Timeout { rang: false })));
         }
-        self.later_ms(pdd, line(LineEvent::Ringing { early_media: dice % 2 == 0 }));
+        self.later_ms(pdd, line(LineEvent::Ringing { early_media: dice.is_multiple_of(2) }));
         if dice < 55 {
             return; // rings out
         }
         let answer = pdd + self.between(2_000, 24_000);
-        let detecting = self.setting.detecting && dice % 3 != 0;
+        let detecting = self.setting.detecting && !dice.is_multiple_of(3);
         if dice < 98 {
             self.later_ms(answer + 5, line(LineEvent::FirstRtp));
         }
         self.later_ms(answer, line(LineEvent::Answered { dialog: vec![1, 2], detecting }));
-        if detecting && dice % 5 != 0 {
+        if detecting && !dice.is_multiple_of(5) {
             let verdict = if dice < 70 { Verdict::Machine } else { Verdict::Person };
             let ms = answer + self.between(300, 3_000);
             self.later_ms(ms, line(LineEvent::Verdict(verdict)));
         }
         let talk = if dice > 95 { self.between(100, 2_500) } else { self.between(5_000, 90_000) };
-        let by = if dice % 7 == 0 { EndedBy::MediaTimeout } else { EndedBy::Far };
+        let by = if dice.is_multiple_of(7) { EndedBy::MediaTimeout } else { EndedBy::Far };
         self.later_ms(answer + talk, line(LineEvent::Ended { by, q850: Some(16) }));
     }
 
