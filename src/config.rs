@@ -239,12 +239,14 @@ impl Config {
             toml::from_str(text).map_err(|e| at(e.span().map(|s| line_of(text, s.start)), describe(&e)))?;
         config.check().map_err(|(offset, message)| at(offset.map(|o| line_of(text, o)), message))?;
 
-        let mut variables: Vec<_> = env.into_iter().filter(|(name, _)| name.starts_with("KRALIKI_")).collect();
+        let mut variables: Vec<_> =
+            env.into_iter().filter(|(name, _)| name.starts_with("KRALIKI_")).collect();
         variables.sort();
         let mut table: toml::Table =
             toml::from_str(text).map_err(|e| at(e.span().map(|s| line_of(text, s.start)), describe(&e)))?;
         for (name, value) in variables {
-            let wrong = |message| ConfigError { file: format!("environment variable {name}"), line: None, message };
+            let wrong =
+                |message| ConfigError { file: format!("environment variable {name}"), line: None, message };
             if !set_variable(&mut table, &name, &value).map_err(wrong)? {
                 continue;
             }
@@ -270,7 +272,9 @@ impl Config {
             return none("[sip] advertise must name one address for each of [sip] listen, in the same order");
         }
         if !self.media.advertise.is_empty() && self.media.advertise.len() != self.media.listen.len() {
-            return none("[media] advertise must name one address for each of [media] listen, in the same order");
+            return none(
+                "[media] advertise must name one address for each of [media] listen, in the same order",
+            );
         }
         match (&self.http.tls_cert, &self.http.tls_key) {
             (Some(cert), None) => {
@@ -283,7 +287,8 @@ impl Config {
         }
         for path in [&self.http.tls_cert, &self.http.tls_key].into_iter().flatten() {
             if !path.get_ref().is_file() {
-                let message = format!("{} does not exist; give the path of a PEM file", path.get_ref().display());
+                let message =
+                    format!("{} does not exist; give the path of a PEM file", path.get_ref().display());
                 return Err((Some(path.span().start), message));
             }
         }
@@ -291,7 +296,9 @@ impl Config {
         for trunk in &self.trunk {
             let at = Some(trunk.span().start);
             let trunk = trunk.get_ref();
-            if trunk.name.is_empty() || !trunk.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+            if trunk.name.is_empty()
+                || !trunk.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+            {
                 return Err((at, format!("trunk name {:?}: use letters, digits, - and _", trunk.name)));
             }
             if !names.insert(trunk.name.to_ascii_lowercase()) {
@@ -303,13 +310,19 @@ impl Config {
             if !trunk.caller_id.is_empty() && !is_e164(&trunk.caller_id) {
                 return Err((
                     at,
-                    format!("trunk {:?}: caller_id {:?} is not E.164, e.g. \"+15550100\"", trunk.name, trunk.caller_id),
+                    format!(
+                        "trunk {:?}: caller_id {:?} is not E.164, e.g. \"+15550100\"",
+                        trunk.name, trunk.caller_id
+                    ),
                 ));
             }
             if host_and_port(&trunk.address).is_none() {
                 return Err((
                     at,
-                    format!("trunk {:?}: address {:?} is not host, host:port or [v6]:port", trunk.name, trunk.address),
+                    format!(
+                        "trunk {:?}: address {:?} is not host, host:port or [v6]:port",
+                        trunk.name, trunk.address
+                    ),
                 ));
             }
         }
@@ -334,7 +347,9 @@ pub(crate) fn host_and_port(address: &str) -> Option<(String, u16)> {
 }
 
 fn is_e164(number: &str) -> bool {
-    number.strip_prefix('+').is_some_and(|d| (7..=15).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_digit()))
+    number
+        .strip_prefix('+')
+        .is_some_and(|d| (7..=15).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -359,7 +374,8 @@ fn set_variable(table: &mut toml::Table, name: &str, value: &str) -> Result<bool
     if section == "trunk" {
         let trunks = table.get_mut("trunk").and_then(toml::Value::as_array_mut);
         for trunk in trunks.into_iter().flatten().filter_map(toml::Value::as_table_mut) {
-            let own = trunk.get("name").and_then(toml::Value::as_str).unwrap_or_default().to_ascii_lowercase();
+            let own =
+                trunk.get("name").and_then(toml::Value::as_str).unwrap_or_default().to_ascii_lowercase();
             if let Some(key) = key.strip_prefix(&format!("{}_", own.replace('-', "_"))) {
                 // A password of digits is still text.
                 let text = matches!(key, "password" | "username" | "caller_id");
@@ -400,7 +416,8 @@ where
 
 fn ports<'de, D: Deserializer<'de>>(d: D) -> Result<RangeInclusive<u16>, D::Error> {
     let text = String::deserialize(d)?;
-    let range = text.split_once('-').and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
+    let range =
+        text.split_once('-').and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
     match range {
         Some((first, last)) if first >= 1024 && last > first => Ok(first..=last),
         _ => Err(serde::de::Error::custom(format!(
@@ -458,7 +475,10 @@ mod tests {
             ("[[trunk]]\nname = \"a b\"\naddress = \"h\"", "k.toml:1: trunk name \"a b\""),
             ("[[trunk]]\nname = \"a\"\naddress = \"h:x\"", "address \"h:x\" is not host"),
             ("[[trunk]]\nname = \"a\"\naddress = \"h\"\ncaller_id = \"12\"", "is not E.164"),
-            ("[[trunk]]\nname = \"a\"\naddress = \"h\"\n[[trunk]]\nname = \"A\"\naddress = \"h\"", "is there twice"),
+            (
+                "[[trunk]]\nname = \"a\"\naddress = \"h\"\n[[trunk]]\nname = \"A\"\naddress = \"h\"",
+                "is there twice",
+            ),
             ("[http\n", "k.toml:1:"),
         ];
         for (text, want) in cases {
@@ -470,7 +490,8 @@ mod tests {
 
     #[test]
     fn the_environment_overrides() {
-        let text = "[[trunk]]\nname = \"main-1\"\naddress = \"127.0.0.1\"\nusername = \"u\"\npassword = \"p\"";
+        let text =
+            "[[trunk]]\nname = \"main-1\"\naddress = \"127.0.0.1\"\nusername = \"u\"\npassword = \"p\"";
         let env = |k: &str, v: &str| [(k.to_owned(), v.to_owned())];
         let config = Config::parse("k", text, env("KRALIKI_TRUNK_MAIN_1_PASSWORD", "123")).unwrap();
         assert_eq!(config.trunk[0].get_ref().password.as_deref(), Some("123"));

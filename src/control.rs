@@ -37,7 +37,10 @@ pub(crate) enum Request {
     SipTrace(AttemptId),
     AddUser(manage::NewUser),
     /// The file's bytes follow the line.
-    ImportList { campaign: String, list: String },
+    ImportList {
+        campaign: String,
+        list: String,
+    },
 }
 
 pub(crate) fn socket_path(store: &Path) -> PathBuf {
@@ -48,8 +51,8 @@ pub(crate) fn socket_path(store: &Path) -> PathBuf {
 pub(crate) fn listen(path: &Path, handle: EngineHandle) -> anyhow::Result<()> {
     // The store is ours alone by its lock, so a socket that is left there is a dead one.
     let _ = std::fs::remove_file(path);
-    let listener =
-        UnixListener::bind(path).with_context(|| format!("cannot open the control socket {}", path.display()))?;
+    let listener = UnixListener::bind(path)
+        .with_context(|| format!("cannot open the control socket {}", path.display()))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     tokio::spawn(async move {
         // One at a time: a person at a terminal.
@@ -80,10 +83,9 @@ async fn answer(
     handle: &EngineHandle,
 ) -> anyhow::Result<String> {
     match request {
-        Request::SipTrace(call) => handle
-            .sip_trace(call)
-            .await
-            .ok_or_else(|| anyhow!("no messages are kept of call {call}; only recent calls of this run have them")),
+        Request::SipTrace(call) => handle.sip_trace(call).await.ok_or_else(|| {
+            anyhow!("no messages are kept of call {call}; only recent calls of this run have them")
+        }),
         Request::AddUser(user) => manage::add_user_to(handle.store(), user).await,
         Request::ImportList { campaign, list } => {
             let mut import = manage::Import::start(handle.store(), &campaign, &list).await?;

@@ -19,7 +19,11 @@ mod simulate;
 const EX_CONFIG: u8 = 78;
 
 #[derive(Parser)]
-#[command(name = "kraliki", version, about = "An outbound dialer: paces calls over SIP trunks and bridges each answer to an agent's browser.")]
+#[command(
+    name = "kraliki",
+    version,
+    about = "An outbound dialer: paces calls over SIP trunks and bridges each answer to an agent's browser."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -88,10 +92,18 @@ struct Failed {
     code: u8,
 }
 
-impl<E: std::fmt::Display> From<E> for Failed {
+impl<E: Into<anyhow::Error>> From<E> for Failed {
     fn from(error: E) -> Self {
-        // One line: what went wrong, and what it was caused by.
-        Failed { message: format!("{error:#}").replace('\n', "; "), code: 1 }
+        // One line: what went wrong, then what it was caused by, where that is not said already.
+        let mut message = String::new();
+        for cause in error.into().chain().map(ToString::to_string) {
+            if message.is_empty() {
+                message = cause;
+            } else if !message.contains(&cause) {
+                message = format!("{message}: {cause}");
+            }
+        }
+        Failed { message: message.replace('\n', "; "), code: 1 }
     }
 }
 

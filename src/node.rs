@@ -86,7 +86,8 @@ impl Node {
 
 /// The local address from which packets to `destination` leave. Nothing is sent to find it out.
 pub(crate) fn route_to(destination: SocketAddr) -> anyhow::Result<IpAddr> {
-    let any: SocketAddr = if destination.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let any: SocketAddr =
+        if destination.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
     let socket = UdpSocket::bind(any)?;
     socket.connect(destination).with_context(|| format!("no route to {destination}"))?;
     Ok(socket.local_addr()?.ip())

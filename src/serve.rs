@@ -120,8 +120,11 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
     }
     let mut seen = std::collections::BTreeSet::new();
     candidates.retain(|ip| seen.insert(*ip));
-    let browsers_listen =
-        if everywhere || interfaces.len() > 1 { IpAddr::from([0, 0, 0, 0]) } else { first_listen(&interfaces)? };
+    let browsers_listen = if everywhere || interfaces.len() > 1 {
+        IpAddr::from([0, 0, 0, 0])
+    } else {
+        first_listen(&interfaces)?
+    };
     let media = MediaConfig {
         interfaces,
         ports: config.media.ports.clone(),
@@ -148,10 +151,9 @@ fn seen_by(section: &str, listen: IpAddr, trunk: Option<SocketAddr>) -> anyhow::
     if let Some(trunk) = trunk.filter(|t| t.is_ipv4() == listen.is_ipv4()) {
         return route_to(trunk);
     }
-    local_addresses()
-        .into_iter()
-        .find(|ip| ip.is_ipv4() == listen.is_ipv4())
-        .ok_or_else(|| anyhow!("[{section}] listen {listen}: this machine has no such address; set [{section}] advertise"))
+    local_addresses().into_iter().find(|ip| ip.is_ipv4() == listen.is_ipv4()).ok_or_else(|| {
+        anyhow!("[{section}] listen {listen}: this machine has no such address; set [{section}] advertise")
+    })
 }
 
 /// Where a trunk's audio comes in: the address it names, else the first of its family.
@@ -161,7 +163,10 @@ fn interface_for(interfaces: &[Interface], trunk: &TrunkConfig, keys: &TrunkKeys
         None => interfaces.iter().position(|i| i.listen.is_ipv4() == trunk.address.is_ipv4()),
     };
     found.ok_or_else(|| {
-        anyhow!("trunk {:?}: [media] listen has no address for it; add one of its family, or the one it names", keys.name)
+        anyhow!(
+            "trunk {:?}: [media] listen has no address for it; add one of its family, or the one it names",
+            keys.name
+        )
     })
 }
 
@@ -174,7 +179,9 @@ fn trunk_config(keys: &TrunkKeys, id: TrunkId) -> anyhow::Result<TrunkConfig> {
     let (host, port) = host_and_port(&keys.address).ok_or_else(|| anyhow!("trunk {name:?}: bad address"))?;
     let address = (host.as_str(), port)
         .to_socket_addrs()
-        .with_context(|| format!("trunk {name:?}: {host:?} cannot be looked up; check the name or give an IP address"))?
+        .with_context(|| {
+            format!("trunk {name:?}: {host:?} cannot be looked up; check the name or give an IP address")
+        })?
         .next()
         .ok_or_else(|| anyhow!("trunk {name:?}: {host:?} has no address"))?;
     let credentials = keys.username.clone().zip(keys.password.clone());

@@ -45,14 +45,24 @@ pub(crate) fn mode(name: &str) -> anyhow::Result<Mode> {
 pub(crate) fn run(options: &Options) -> Result<(), Failed> {
     let check = || {
         ensure!((1..=10_000).contains(&options.agents), "--agents {}: give 1 to 10000", options.agents);
-        ensure!(options.hours > 0.0 && options.hours <= 10_000.0, "--hours {}: give up to 10000", options.hours);
+        ensure!(
+            options.hours > 0.0 && options.hours <= 10_000.0,
+            "--hours {}: give up to 10000",
+            options.hours
+        );
         ensure!((0.0..=0.5).contains(&options.cap), "--cap {}: give 0 to 0.5", options.cap);
         Ok(())
     };
     check()?;
     let lasts = Duration::from_secs_f64(options.hours * 3600.0);
-    let config =
-        SimConfig::new(floor(&options.floor)?, options.agents, lasts, options.cap, mode(&options.pacer)?, options.seed);
+    let config = SimConfig::new(
+        floor(&options.floor)?,
+        options.agents,
+        lasts,
+        options.cap,
+        mode(&options.pacer)?,
+        options.seed,
+    );
     let report = simulate(&config);
     if options.json {
         print(&serde_json::to_string(&report)?);

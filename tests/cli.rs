@@ -49,8 +49,20 @@ fn the_shipped_configuration_passes_its_check() {
 #[test]
 fn simulate_prints_one_line_of_figures() {
     let run = kraliki(&[
-        "simulate", "--floor", "demo", "--agents", "5", "--hours", "1", "--cap", "0.03", "--pacer", "predictive",
-        "--seed", "1", "--json",
+        "simulate",
+        "--floor",
+        "demo",
+        "--agents",
+        "5",
+        "--hours",
+        "1",
+        "--cap",
+        "0.03",
+        "--pacer",
+        "predictive",
+        "--seed",
+        "1",
+        "--json",
     ]);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(run.stdout.lines().count(), 1);

@@ -6,7 +6,8 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const PACKAGES: [&str; 7] = ["", "time", "sip", "media", "engine", "control-api", "benches"];
 
 fn files(dir: &Path, ending: &str, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<_> = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    let mut entries: Vec<_> =
+        std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
     entries.sort();
     for path in entries {
         if path.is_dir() {

@@ -75,7 +75,8 @@ impl Profile {
     pub(crate) fn load(path: &Path) -> anyhow::Result<Profile> {
         let file = path.display();
         let text = std::fs::read_to_string(path).with_context(|| format!("{file}: cannot be read"))?;
-        let profile: Profile = toml::from_str(&text).with_context(|| format!("{file}: not a carrier profile"))?;
+        let profile: Profile =
+            toml::from_str(&text).with_context(|| format!("{file}: not a carrier profile"))?;
         for (key, share) in std::iter::once(("early_media", profile.early_media))
             .chain(profile.failures.iter().map(|f| ("fail.share", f.share)))
         {
@@ -98,7 +99,8 @@ pub(crate) fn floor(name: &str) -> anyhow::Result<Floor> {
         return Ok(floor);
     }
     let names = Floor::NAMES.join(", ");
-    let text = std::fs::read_to_string(name)
-        .with_context(|| format!("no floor is named {name:?} (there are {names}), and no such file can be read"))?;
+    let text = std::fs::read_to_string(name).with_context(|| {
+        format!("no floor is named {name:?} (there are {names}), and no such file can be read")
+    })?;
     Floor::from_toml(&text).with_context(|| format!("{name}: not a floor"))
 }

@@ -24,7 +24,13 @@ const RETRY: Duration = Duration::from_secs(1);
 const SPEECH: Duration = Duration::from_secs(10);
 
 /// Lets one agent work until the dialer stops.
-pub(super) fn start(handle: EngineHandle, outside: MediaHandle, agent: AgentId, floor: Arc<Floor>, seed: u64) {
+pub(super) fn start(
+    handle: EngineHandle,
+    outside: MediaHandle,
+    agent: AgentId,
+    floor: Arc<Floor>,
+    seed: u64,
+) {
     tokio::spawn(async move {
         if let Err(error) = work(&handle, &outside, agent, &floor, seed).await {
             tracing::error!(%agent, "a simulated agent stopped: {error:#}");

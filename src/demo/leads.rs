@@ -22,7 +22,9 @@ pub(super) fn csv(leads: u32) -> String {
         let number = lead / areas.len() as u32 % PER_AREA;
         let first = FIRST.get(lead as usize % FIRST.len()).copied().unwrap_or_default();
         let last = LAST.get(lead as usize % LAST.len()).copied().unwrap_or_default();
-        text.push_str(&format!("+1{area}55501{number:02},{first},{last},America/New_York,Springfield {area}\n"));
+        text.push_str(&format!(
+            "+1{area}55501{number:02},{first},{last},America/New_York,Springfield {area}\n"
+        ));
     }
     text
 }

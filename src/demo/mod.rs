@@ -5,7 +5,7 @@ mod agents;
 mod leads;
 mod summary;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,17 +25,15 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::Failed;
 use crate::carrier::{self, Profile, floor};
 use crate::manage::{NewUser, add_user_to};
 use crate::node::{Node, local_addresses, log_to_stderr};
 use crate::simulate::mode;
-use crate::Failed;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-/// Trunk and agent legs of the dialer; what is taken by others is left out.
-const DIALER_PORTS: std::ops::RangeInclusive<u16> = 16_000..=17_999;
-/// Legs of the simulated carrier and the simulated agents.
-const OUTSIDE_PORTS: std::ops::RangeInclusive<u16> = 18_000..=20_999;
+/// Ports for the legs of the dialer, and as many for the simulated carrier and the simulated agents.
+const PORTS: u16 = 2_000;
 /// When told to end without `--for`, calls may go on for this long.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -110,14 +108,22 @@ async fn demo(options: Options) -> anyhow::Result<()> {
     let dir = tempfile::tempdir().context("no temporary folder")?;
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
 
-    let (outside, outside_events) = Media::start(carrier::media_config(OUTSIDE_PORTS, clock, rng.random()))?;
+    let base = free_ports()?;
+    let outside_ports = base + PORTS..=base + 2 * PORTS - 1;
+    let (outside, outside_events) = Media::start(carrier::media_config(outside_ports, clock, rng.random()))?;
     std::thread::spawn(move || while outside_events.recv().is_ok() {});
     let profile = Profile { floor: options.floor.clone(), seed: rng.random(), ..Profile::default() };
     let carrier = carrier::start(SocketAddr::new(LOOPBACK, 0), profile, Some(outside.clone()), clock)?;
 
     let store = dir.path().join("demo.db");
     let api = api_config(&options, dir.path())?;
-    let node = Node::start(&store, runtime_config(&options, carrier, clock, rng.random()), api, clock).await?;
+    let node = Node::start(
+        &store,
+        runtime_config(&options, carrier, base..=base + PORTS - 1, clock, rng.random()),
+        api,
+        clock,
+    )
+    .await?;
     let seat = set_up(&node.handle, &options, campaign, &mut rng).await?;
     let url = console_url(&options, &node)?;
     eprintln!(
@@ -204,10 +210,21 @@ async fn set_up(
     Ok(Seats { agent: next()?, manager: next()?, simulated, campaign: campaign.id })
 }
 
+/// The first of enough UDP ports that nobody uses: another demo may run.
+fn free_ports() -> anyhow::Result<u16> {
+    let taken = |port| UdpSocket::bind((LOOPBACK, port)).is_err();
+    (16_000..55_000)
+        .step_by(usize::from(2 * PORTS))
+        .find(|base| ![*base, base + PORTS, base + 2 * PORTS - 1].into_iter().any(taken))
+        .context("no free block of UDP ports for audio; end another demo first")
+}
+
 /// Easy to type, too many to guess in a demo's life.
 fn password(rng: &mut impl Rng) -> String {
-    let syllables = ["ka", "lo", "mi", "re", "tu", "vo", "sa", "ne", "pi", "du", "fe", "gi", "ho", "ju", "be", "zo"];
-    let pick = |rng: &mut dyn FnMut() -> usize| syllables.get(rng() % syllables.len()).copied().unwrap_or("ka");
+    let syllables =
+        ["ka", "lo", "mi", "re", "tu", "vo", "sa", "ne", "pi", "du", "fe", "gi", "ho", "ju", "be", "zo"];
+    let pick =
+        |rng: &mut dyn FnMut() -> usize| syllables.get(rng() % syllables.len()).copied().unwrap_or("ka");
     let mut next = || usize::from(rng.random::<u16>());
     let word: String = (0..5).map(|_| pick(&mut next)).collect();
     format!("{word}-{:02}", next() % 100)
@@ -221,7 +238,11 @@ fn campaign_settings(options: &Options, floor: &Floor) -> anyhow::Result<Campaig
         mode: mode(&options.pacer)?,
         ring_timeout_s: floor.ring_timeout_s,
         grace_ms: floor.grace_ms,
-        calling_hours: vec![CallingWindow { days: (1..=7).collect(), from: "00:00".into(), to: "24:00".into() }],
+        calling_hours: vec![CallingWindow {
+            days: (1..=7).collect(),
+            from: "00:00".into(),
+            to: "24:00".into(),
+        }],
         max_attempts: 100,
         retry: [Outcome::NoAnswer, Outcome::Busy, Outcome::Connected, Outcome::Machine, Outcome::Abandoned]
             .into_iter()
@@ -238,7 +259,13 @@ fn campaign_settings(options: &Options, floor: &Floor) -> anyhow::Result<Campaig
     Ok(settings)
 }
 
-fn runtime_config(options: &Options, carrier: SocketAddr, clock: Clock, seed: [u8; 32]) -> RuntimeConfig {
+fn runtime_config(
+    options: &Options,
+    carrier: SocketAddr,
+    ports: std::ops::RangeInclusive<u16>,
+    clock: Clock,
+    seed: [u8; 32],
+) -> RuntimeConfig {
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     RuntimeConfig {
         sip: NetConfig {
@@ -248,7 +275,7 @@ fn runtime_config(options: &Options, carrier: SocketAddr, clock: Clock, seed: [u
         media: MediaConfig {
             // Each local address is a candidate, so that a browser on another machine hears too.
             browsers: Some(BrowserPorts { listen: any, port: 0, candidates: local_addresses() }),
-            ..MediaConfig::local(clock, DIALER_PORTS, seed)
+            ..MediaConfig::local(clock, ports, seed)
         },
         trunks: vec![TrunkConfig {
             trunk: Trunk {
@@ -275,8 +302,7 @@ fn runtime_config(options: &Options, carrier: SocketAddr, clock: Clock, seed: [u
 
 fn api_config(options: &Options, dir: &std::path::Path) -> anyhow::Result<ApiConfig> {
     let ip = if options.tls { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { LOOPBACK };
-    let mut config =
-        ApiConfig { listen: vec![SocketAddr::new(ip, options.port)], ..ApiConfig::default() };
+    let mut config = ApiConfig { listen: vec![SocketAddr::new(ip, options.port)], ..ApiConfig::default() };
     if options.tls {
         let mut names: Vec<String> = local_addresses().iter().map(ToString::to_string).collect();
         names.push("localhost".into());
@@ -299,5 +325,8 @@ fn console_url(options: &Options, node: &Node) -> anyhow::Result<String> {
         .filter(|ip| !ip.is_loopback())
         .map(|ip| format!(" or {}", SocketAddr::new(ip, port)))
         .collect();
-    Ok(format!("https://localhost:{port}{}  (the browser will warn of the certificate made for this run)", others.concat()))
+    Ok(format!(
+        "https://localhost:{port}{}  (the browser will warn of the certificate made for this run)",
+        others.concat()
+    ))
 }

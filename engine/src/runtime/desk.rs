@@ -36,7 +36,11 @@ impl Desks {
 }
 
 impl Driver {
-    pub(super) fn open_session(&mut self, agent: AgentId, offer: &str) -> Result<OpenedSession, SessionError> {
+    pub(super) fn open_session(
+        &mut self,
+        agent: AgentId,
+        offer: &str,
+    ) -> Result<OpenedSession, SessionError> {
         let plain = is_plain_rtp(offer);
         if plain && !self.config.plain_agents {
             return Err(SessionError::BadOffer(
@@ -44,8 +48,12 @@ impl Driver {
             ));
         }
         let (leg, answer) = if plain {
-            let leg = self.media.open_rtp_leg(&TrunkOptions::default()).map_err(|e| SessionError::Unavailable(e.to_string()))?;
-            let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &AudioCodec::ALL);
+            let leg = self
+                .media
+                .open_rtp_leg(&TrunkOptions::default())
+                .map_err(|e| SessionError::Unavailable(e.to_string()))?;
+            let mut session =
+                TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &AudioCodec::ALL);
             match session.answer(offer.as_bytes()) {
                 Ok((answer, agreed)) => {
                     told(self.media.set_remote(leg.id, agreed));

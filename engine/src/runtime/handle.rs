@@ -8,7 +8,9 @@ use kraliki_time::Clock;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::store::Store;
-use crate::{AgentId, AttemptId, Command, CommandError, Counters, Event, Gauges, Reply, Snapshot, TryId, Verdict};
+use crate::{
+    AgentId, AttemptId, Command, CommandError, Counters, Event, Gauges, Reply, Snapshot, TryId, Verdict,
+};
 
 /// The engine as others on this node see it: commands go in, snapshots and events come out. Cheap to clone.
 #[derive(Clone)]
@@ -30,18 +32,35 @@ pub(super) struct Shared {
 
 /// What a handle asks of the runtime's loop.
 pub(super) enum Request {
-    Command { command: Command, reply: oneshot::Sender<Result<Reply, CommandError>> },
-    OpenSession { agent: AgentId, offer: String, reply: oneshot::Sender<Result<OpenedSession, SessionError>> },
+    Command {
+        command: Command,
+        reply: oneshot::Sender<Result<Reply, CommandError>>,
+    },
+    OpenSession {
+        agent: AgentId,
+        offer: String,
+        reply: oneshot::Sender<Result<OpenedSession, SessionError>>,
+    },
     PatchSession {
         agent: AgentId,
         id: String,
         body: String,
         reply: oneshot::Sender<Result<Option<String>, SessionError>>,
     },
-    CloseSession { agent: AgentId, id: String, reply: oneshot::Sender<Result<(), SessionError>> },
-    SipTrace { call: AttemptId, reply: oneshot::Sender<Option<String>> },
+    CloseSession {
+        agent: AgentId,
+        id: String,
+        reply: oneshot::Sender<Result<(), SessionError>>,
+    },
+    SipTrace {
+        call: AttemptId,
+        reply: oneshot::Sender<Option<String>>,
+    },
     /// What a simulated carrier's detection found.
-    Verdict { id: TryId, verdict: Verdict },
+    Verdict {
+        id: TryId,
+        verdict: Verdict,
+    },
     Stop,
 }
 
@@ -154,7 +173,10 @@ impl EngineHandle {
         Ok(())
     }
 
-    async fn session<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, SessionError> {
+    async fn session<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, SessionError> {
         let unavailable = || SessionError::Unavailable("the dialer is overloaded; try again".into());
         let (reply, answer) = oneshot::channel();
         self.shared.requests.try_send(request(reply)).map_err(|_| unavailable())?;

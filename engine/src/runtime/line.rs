@@ -11,9 +11,7 @@ use kraliki_sip::{Body, CallKey, EndedBy as SipEndedBy, Event, InviteRequest, Mo
 use super::drive::Driver;
 use super::handle::Request;
 use super::{random_array, user_part};
-use crate::{
-    CampaignId, CancelReason, Dial, EndedBy, Failure, Input, LineEvent, Output, TryId, Verdict,
-};
+use crate::{CampaignId, CancelReason, Dial, EndedBy, Failure, Input, LineEvent, Output, TryId, Verdict};
 
 /// The line of a simulated carrier's answer that says who answered, and after how many ms that is known: a stand-in for
 /// detection on floors with machines. Heeded only on trunks that are simulated.
@@ -100,8 +98,11 @@ impl Driver {
             .and_then(|p| Some((p, self.config.trunks.get(p)?)))
             .ok_or_else(|| "the trunk is not in the configuration any more".to_owned())?;
         let leg = self.media.open_trunk_leg(&trunk.media).map_err(|e| e.to_string())?;
-        let mut session =
-            TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &[AudioCodec::Pcmu, AudioCodec::Pcma]);
+        let mut session = TrunkSession::new(
+            u64::from_le_bytes(random_array()),
+            leg.rtp,
+            &[AudioCodec::Pcmu, AudioCodec::Pcma],
+        );
         let attempt = dial.id.attempt.0.unsigned_abs();
         let mut request = InviteRequest::new(
             trunk.address,
@@ -115,8 +116,7 @@ impl Driver {
             Ok(call) => {
                 self.lines.by_call.insert(call, dial.id);
                 self.lines.by_leg.insert(leg.id, dial.id);
-                let line =
-                    Line { id: dial.id, call, leg: leg.id, session, trunk: place, early: None };
+                let line = Line { id: dial.id, call, leg: leg.id, session, trunk: place, early: None };
                 self.lines.by_try.insert(dial.id, line);
                 Ok(())
             }
@@ -148,7 +148,8 @@ impl Driver {
     fn play_message(&mut self, id: TryId, campaign: CampaignId) {
         let Some(leg) = self.lines.leg(id) else { return };
         let path = self.engine.abandon_message(campaign).unwrap_or_default().to_owned();
-        let known = self.lines.messages.get(&campaign).filter(|(of, _)| *of == path).map(|(_, audio)| audio.clone());
+        let known =
+            self.lines.messages.get(&campaign).filter(|(of, _)| *of == path).map(|(_, audio)| audio.clone());
         let audio = known.unwrap_or_else(|| {
             let audio = Arc::new(load_message(&path));
             self.lines.messages.insert(campaign, (path, audio.clone()));
@@ -221,7 +222,7 @@ impl Driver {
         let agreed = body.as_ref().and_then(|b| line.session.apply_answer(&b.data).ok());
         if let Some(agreed) = &agreed {
             line.early = body.map(|b| b.data);
-            told(self.media.set_remote(leg, agreed.clone()));
+            told(self.media.set_remote(leg, *agreed));
         }
         self.give_line(id, LineEvent::Ringing { early_media: agreed.is_some() });
     }
@@ -251,7 +252,8 @@ impl Driver {
                 let _ = self.sip.bye(call, Some(Reason::sip(488, &mismatch.to_string())));
                 self.drop_line(id);
                 let reason = mismatch.to_string();
-                let failure = Failure::Status { status: 488, q850: None, reason, retry_after: None, rang: true };
+                let failure =
+                    Failure::Status { status: 488, q850: None, reason, retry_after: None, rang: true };
                 self.give_line(id, LineEvent::Failed(failure));
             }
         }
@@ -277,7 +279,8 @@ impl Driver {
     /// Keys that a carrier sends by INFO: `Signal=5`, among other lines.
     fn on_info(&mut self, call: CallKey, body: Option<Body>) {
         let Some(id) = self.lines.of_call(call).map(|line| line.id) else { return };
-        let Some(body) = body.filter(|b| b.content_type.eq_ignore_ascii_case(b"application/dtmf-relay")) else {
+        let Some(body) = body.filter(|b| b.content_type.eq_ignore_ascii_case(b"application/dtmf-relay"))
+        else {
             return;
         };
         let text = String::from_utf8_lossy(&body.data);
@@ -340,7 +343,11 @@ fn load_message(path: &str) -> Audio {
     match read.and_then(|file| Audio::from_wav(&file).map_err(|e| e.to_string())) {
         Ok(audio) => audio,
         Err(error) => {
-            tracing::error!(path, error, "the message for abandoned calls cannot be played; a tone stands in for it");
+            tracing::error!(
+                path,
+                error,
+                "the message for abandoned calls cannot be played; a tone stands in for it"
+            );
             Audio::beep()
         }
     }

@@ -224,7 +224,9 @@ fn end_orphans(sip: &SipHandle, recovered: &Recovered) -> Vec<(kraliki_sip::Call
         // 41: temporary failure (Q.850).
         match sip.bye_dialog(dialog, Some(Reason::q850(41, "restarted"))) {
             Ok(key) => ended.push((key, orphan.id)),
-            Err(error) => tracing::warn!(%error, attempt = %orphan.id, "cannot end a call of before the restart"),
+            Err(error) => {
+                tracing::warn!(%error, attempt = %orphan.id, "cannot end a call of before the restart")
+            }
         }
     }
     ended
@@ -258,4 +260,3 @@ fn random_array<const N: usize>() -> [u8; N] {
 fn user_part(trunk: &TrunkConfig, number: &str) -> String {
     if trunk.bare_digits { number.trim_start_matches('+').to_owned() } else { number.to_owned() }
 }
-

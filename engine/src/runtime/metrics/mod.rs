@@ -95,20 +95,40 @@ fn engine(counters: &Counters, gauges: &Gauges) -> Vec<MetricFamily> {
     let wait = &counters.wait_ms;
     vec![
         counter("kraliki_attempts_total", "Attempts begun.", one(counters.attempts)),
-        counter("kraliki_outcomes_total", "Attempts ended, by outcome.", outcomes.iter().map(|(l, v)| (&l[..], *v))),
+        counter(
+            "kraliki_outcomes_total",
+            "Attempts ended, by outcome.",
+            outcomes.iter().map(|(l, v)| (&l[..], *v)),
+        ),
         counter("kraliki_invites_total", "INVITEs given to SIP.", one(counters.dials)),
         counter("kraliki_late_total", "Calls given to an agent later than the grace.", one(counters.late)),
         counter("kraliki_pacing_decisions_total", "Pacing decisions.", one(counters.decisions)),
-        counter("kraliki_refused_total", "Leads refused by the gate, by rule.", refused.iter().map(|(l, v)| (&l[..], *v))),
+        counter(
+            "kraliki_refused_total",
+            "Leads refused by the gate, by rule.",
+            refused.iter().map(|(l, v)| (&l[..], *v)),
+        ),
         counter("kraliki_taken_back_total", "Lines taken back for want of agents.", one(counters.taken_back)),
         counter("kraliki_engine_inputs_total", "Inputs that the engine handled.", one(counters.inputs)),
         counter("kraliki_engine_stray_total", "Inputs about calls that had ended.", one(counters.stray)),
-        counter("kraliki_unconfirmed_total", "CANCELs and BYEs that were never confirmed.", one(counters.unconfirmed)),
-        counter("kraliki_facts_lost_total", "Records lost because the store took no writes for too long.", one(counters.facts_lost)),
+        counter(
+            "kraliki_unconfirmed_total",
+            "CANCELs and BYEs that were never confirmed.",
+            one(counters.unconfirmed),
+        ),
+        counter(
+            "kraliki_facts_lost_total",
+            "Records lost because the store took no writes for too long.",
+            one(counters.facts_lost),
+        ),
         gauge("kraliki_agents", "Agents, by state.", agents.iter().map(|(l, v)| (&l[..], *v))),
         gauge("kraliki_calls", "Calls in progress, by state.", calls.iter().map(|(l, v)| (&l[..], *v))),
         gauge("kraliki_hopper_leads", "Leads held ready.", one(gauges.hopper.into())),
-        gauge("kraliki_occupancy_ratio", "(Talk, hold and wrap-up) / (time signed in and not paused).", [(&[][..], gauges.occupancy)]),
+        gauge(
+            "kraliki_occupancy_ratio",
+            "(Talk, hold and wrap-up) / (time signed in and not paused).",
+            [(&[][..], gauges.occupancy)],
+        ),
         histogram(
             "kraliki_bridge_seconds",
             "From the answer (and an agent being free) to the caller's first packet sent to the agent.",
@@ -138,21 +158,61 @@ fn live(snapshot: &Snapshot) -> Vec<MetricFamily> {
         gauge(name, help, rows.iter().map(|(l, v)| (&l[..], *v)))
     };
     vec![
-        labelled("kraliki_campaign_answered", "Calls that a person answered in 30 days.", "campaign", by_campaign(|c| c.answered as f64)),
-        labelled("kraliki_campaign_abandoned", "Of these, abandoned.", "campaign", by_campaign(|c| c.abandoned as f64)),
+        labelled(
+            "kraliki_campaign_answered",
+            "Calls that a person answered in 30 days.",
+            "campaign",
+            by_campaign(|c| c.answered as f64),
+        ),
+        labelled(
+            "kraliki_campaign_abandoned",
+            "Of these, abandoned.",
+            "campaign",
+            by_campaign(|c| c.abandoned as f64),
+        ),
         labelled(
             "kraliki_campaign_abandonment_ratio",
             "Abandoned / answered by a person, over 30 days.",
             "campaign",
             by_campaign(|c| if c.answered == 0 { 0.0 } else { c.abandoned as f64 / c.answered as f64 }),
         ),
-        labelled("kraliki_campaign_lines", "Lines in progress that are not with an agent.", "campaign", by_campaign(|c| c.lines.into())),
-        labelled("kraliki_campaign_occupancy_ratio", "Occupancy of its agents.", "campaign", by_campaign(|c| c.occupancy)),
-        labelled("kraliki_trunk_up", "1 when calls may go there.", "trunk", by_trunk(|t| f64::from(u8::from(t.up)))),
+        labelled(
+            "kraliki_campaign_lines",
+            "Lines in progress that are not with an agent.",
+            "campaign",
+            by_campaign(|c| c.lines.into()),
+        ),
+        labelled(
+            "kraliki_campaign_occupancy_ratio",
+            "Occupancy of its agents.",
+            "campaign",
+            by_campaign(|c| c.occupancy),
+        ),
+        labelled(
+            "kraliki_trunk_up",
+            "1 when calls may go there.",
+            "trunk",
+            by_trunk(|t| f64::from(u8::from(t.up))),
+        ),
         labelled("kraliki_trunk_channels", "Calls on the trunk.", "trunk", by_trunk(|t| t.channels.into())),
-        labelled("kraliki_trunk_channels_limit", "Most calls at once.", "trunk", by_trunk(|t| t.max_channels.into())),
-        labelled("kraliki_trunk_invites_per_second", "INVITEs in the last second.", "trunk", by_trunk(|t| t.cps.into())),
-        labelled("kraliki_trunk_invites_per_second_limit", "Most in any second.", "trunk", by_trunk(|t| t.max_cps.into())),
+        labelled(
+            "kraliki_trunk_channels_limit",
+            "Most calls at once.",
+            "trunk",
+            by_trunk(|t| t.max_channels.into()),
+        ),
+        labelled(
+            "kraliki_trunk_invites_per_second",
+            "INVITEs in the last second.",
+            "trunk",
+            by_trunk(|t| t.cps.into()),
+        ),
+        labelled(
+            "kraliki_trunk_invites_per_second_limit",
+            "Most in any second.",
+            "trunk",
+            by_trunk(|t| t.max_cps.into()),
+        ),
         gauge("kraliki_store_ok", "1 while the store takes writes.", one(snapshot.store_ok.into())),
         gauge("kraliki_draining", "1 while the dialer shuts down.", one(snapshot.draining.into())),
     ]
@@ -183,12 +243,28 @@ fn sip(handle: &SipHandle) -> Vec<MetricFamily> {
             "SIP messages, by direction and by method or status class.",
             messages.iter().map(|(l, v)| (&l[..], *v)),
         ),
-        counter("kraliki_sip_retransmissions_total", "SIP messages sent again.", one(stats.retransmitted.get())),
+        counter(
+            "kraliki_sip_retransmissions_total",
+            "SIP messages sent again.",
+            one(stats.retransmitted.get()),
+        ),
         counter("kraliki_sip_repeats_total", "SIP requests received again.", one(stats.repeats.get())),
-        counter("kraliki_sip_dropped_total", "SIP datagrams dropped, by cause.", dropped.iter().map(|(l, v)| (&l[..], *v))),
-        counter("kraliki_sip_strays_total", "Calls cleared because nobody here knew them.", one(stats.strays.get())),
+        counter(
+            "kraliki_sip_dropped_total",
+            "SIP datagrams dropped, by cause.",
+            dropped.iter().map(|(l, v)| (&l[..], *v)),
+        ),
+        counter(
+            "kraliki_sip_strays_total",
+            "Calls cleared because nobody here knew them.",
+            one(stats.strays.get()),
+        ),
         gauge("kraliki_sip_calls", "SIP calls that exist.", one(stats.calls.get())),
-        gauge("kraliki_sip_transactions", "SIP transactions that exist, ended ones that absorb repeats included.", one(stats.transactions.get())),
+        gauge(
+            "kraliki_sip_transactions",
+            "SIP transactions that exist, ended ones that absorb repeats included.",
+            one(stats.transactions.get()),
+        ),
     ]
 }
 
@@ -202,15 +278,39 @@ fn media(handle: &MediaHandle) -> Vec<MetricFamily> {
     ];
     let free = stats.ports.total.saturating_sub(stats.ports.in_use + stats.ports.resting);
     vec![
-        counter("kraliki_media_datagrams_total", "Media datagrams, by direction.", datagrams.iter().map(|(l, v)| (&l[..], *v))),
-        counter("kraliki_media_relayed_total", "RTP packets of one leg passed on to another.", sum(|s| s.relayed)),
-        counter("kraliki_media_send_errors_total", "Datagrams that the kernel refused to send.", sum(|s| s.send_errors)),
-        counter("kraliki_media_strangers_total", "Datagrams on the browsers' port that belong to no leg.", sum(|s| s.strangers)),
-        counter("kraliki_media_events_lost_total", "Events lost because nobody read them; 0 unless there is a fault.", sum(|s| s.events_lost)),
+        counter(
+            "kraliki_media_datagrams_total",
+            "Media datagrams, by direction.",
+            datagrams.iter().map(|(l, v)| (&l[..], *v)),
+        ),
+        counter(
+            "kraliki_media_relayed_total",
+            "RTP packets of one leg passed on to another.",
+            sum(|s| s.relayed),
+        ),
+        counter(
+            "kraliki_media_send_errors_total",
+            "Datagrams that the kernel refused to send.",
+            sum(|s| s.send_errors),
+        ),
+        counter(
+            "kraliki_media_strangers_total",
+            "Datagrams on the browsers' port that belong to no leg.",
+            sum(|s| s.strangers),
+        ),
+        counter(
+            "kraliki_media_events_lost_total",
+            "Events lost because nobody read them; 0 unless there is a fault.",
+            sum(|s| s.events_lost),
+        ),
         counter("kraliki_media_cpu_seconds_total", "CPU time of the media threads.", [(&[][..], cpu)]),
         gauge("kraliki_media_legs", "Legs that exist.", sum(|s| s.legs)),
         gauge("kraliki_media_ports_free", "Port pairs ready for calls.", one(free)),
-        counter("kraliki_media_ports_exhausted_total", "Legs refused for want of a port.", one(stats.ports.exhausted)),
+        counter(
+            "kraliki_media_ports_exhausted_total",
+            "Legs refused for want of a port.",
+            one(stats.ports.exhausted),
+        ),
     ]
 }
 
@@ -234,9 +334,21 @@ fn store(stats: &StoreStats) -> Vec<MetricFamily> {
             get(&stats.commit_us_sum) as f64 / 1e6,
         ),
         counter("kraliki_store_writes_total", "Writes on disk.", one(get(&stats.writes))),
-        counter("kraliki_store_commit_failures_total", "Commits that failed for the disk's sake.", one(get(&stats.commit_failures))),
-        counter("kraliki_store_writes_refused_total", "Writes that can never be applied.", one(get(&stats.writes_refused))),
-        counter("kraliki_store_outcomes_refused_total", "Second outcomes of an attempt, refused.", one(get(&stats.outcomes_refused))),
+        counter(
+            "kraliki_store_commit_failures_total",
+            "Commits that failed for the disk's sake.",
+            one(get(&stats.commit_failures)),
+        ),
+        counter(
+            "kraliki_store_writes_refused_total",
+            "Writes that can never be applied.",
+            one(get(&stats.writes_refused)),
+        ),
+        counter(
+            "kraliki_store_outcomes_refused_total",
+            "Second outcomes of an attempt, refused.",
+            one(get(&stats.outcomes_refused)),
+        ),
         counter("kraliki_leads_imported_total", "Leads imported.", one(get(&stats.imported))),
     ]
 }
