@@ -26,6 +26,7 @@ pub(crate) struct Node {
     running: Running,
     serving: Serving,
     stop_api: watch::Sender<bool>,
+    control: PathBuf,
 }
 
 impl Node {
@@ -50,10 +51,11 @@ impl Node {
                 return Err(error.into());
             }
         };
-        control::listen(&control::socket_path(store_path), handle.clone())?;
+        let control = control::socket_path(store_path);
+        control::listen(&control, handle.clone())?;
         let sip = running.sip.clone();
         let http = serving.addrs.clone();
-        Ok(Node { handle, sip, http, running, serving, stop_api })
+        Ok(Node { handle, sip, http, running, serving, stop_api, control })
     }
 
     /// Reads the TLS files again.
@@ -81,6 +83,9 @@ impl Node {
         }
         let _ = self.stop_api.send(true);
         let _ = tokio::time::timeout(API_SHUTDOWN, self.serving.finished()).await;
+        let _ = std::fs::remove_file(&self.control);
+        // Folds the write-ahead log into the database, so that one file is all there is.
+        let _ = tokio::time::timeout(API_SHUTDOWN, self.handle.store().clone().close()).await;
     }
 }
 

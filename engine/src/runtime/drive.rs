@@ -316,6 +316,10 @@ impl Driver {
     }
 
     fn on_media(&mut self, event: MediaEvent) {
+        if let MediaEvent::LegEnded { counters, .. } = event {
+            self.shared.metrics.leg_ended(&counters);
+            return;
+        }
         let (MediaEvent::BrowserUp { leg }
         | MediaEvent::LegDown { leg, .. }
         | MediaEvent::Alive { leg }
@@ -324,8 +328,7 @@ impl Driver {
         | MediaEvent::FirstPacket { trunk: leg, .. }
         | MediaEvent::Dtmf { leg, .. }
         | MediaEvent::PlayDone { leg }
-        | MediaEvent::RtpTimeout { leg, .. }
-        | MediaEvent::LegEnded { leg, .. }) = event
+        | MediaEvent::RtpTimeout { leg, .. }) = event
         else {
             return;
         };

@@ -3,11 +3,12 @@
 mod family;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::ArcSwap;
 use family::{Sample, counter, gauge, histogram};
-use kraliki_media::MediaHandle;
+use kraliki_media::{LegCounters, MediaHandle};
 use kraliki_sip::METHODS;
 use kraliki_sip::net::SipHandle;
 use prometheus::TextEncoder;
@@ -43,15 +44,44 @@ pub(super) struct Metrics {
     sip: SipHandle,
     media: MediaHandle,
     store: Arc<StoreStats>,
+    ended: Ended,
+}
+
+/// Sums over the legs that have ended.
+#[derive(Debug, Default)]
+struct Ended {
+    received: AtomicU64,
+    sent: AtomicU64,
+    lost: AtomicU64,
+    dropped_address: AtomicU64,
+    dropped_ssrc: AtomicU64,
+    dropped_malformed: AtomicU64,
+    dropped_relay: AtomicU64,
 }
 
 impl Metrics {
     pub(super) fn new(sip: SipHandle, media: MediaHandle, store: Arc<StoreStats>) -> Metrics {
-        Metrics { published: ArcSwap::default(), sip, media, store }
+        Metrics { published: ArcSwap::default(), sip, media, store, ended: Ended::default() }
     }
 
     pub(super) fn publish(&self, counters: Counters, gauges: Gauges, waiting: Waiting) {
         self.published.store(Arc::new(Published { counters, gauges, waiting }));
+    }
+
+    pub(super) fn leg_ended(&self, leg: &LegCounters) {
+        let sums = [
+            (&self.ended.received, leg.packets_received),
+            (&self.ended.sent, leg.packets_sent),
+            // Repeats make it negative: then nothing was lost.
+            (&self.ended.lost, u64::try_from(leg.packets_lost).unwrap_or(0)),
+            (&self.ended.dropped_address, leg.dropped_address),
+            (&self.ended.dropped_ssrc, leg.dropped_ssrc),
+            (&self.ended.dropped_malformed, leg.dropped_malformed),
+            (&self.ended.dropped_relay, leg.dropped_relay),
+        ];
+        for (sum, n) in sums {
+            sum.fetch_add(n, Relaxed);
+        }
     }
 
     pub(super) fn figures(&self) -> (Counters, Gauges) {
@@ -66,6 +96,7 @@ impl Metrics {
         families.extend(live(snapshot));
         families.extend(sip(&self.sip));
         families.extend(media(&self.media));
+        families.extend(rtp(&self.ended));
         families.extend(store(&self.store));
         families.push(queues(&self.store, &published));
         let filled: Vec<MetricFamily> = families.into_iter().filter(|f| !f.get_metric().is_empty()).collect();
@@ -310,6 +341,35 @@ fn media(handle: &MediaHandle) -> Vec<MetricFamily> {
             "kraliki_media_ports_exhausted_total",
             "Legs refused for want of a port.",
             one(stats.ports.exhausted),
+        ),
+    ]
+}
+
+fn rtp(ended: &Ended) -> Vec<MetricFamily> {
+    let get = |n: &AtomicU64| n.load(Relaxed) as f64;
+    let packets =
+        [([("direction", "received")], get(&ended.received)), ([("direction", "sent")], get(&ended.sent))];
+    let dropped = [
+        ([("cause", "address")], get(&ended.dropped_address)),
+        ([("cause", "ssrc")], get(&ended.dropped_ssrc)),
+        ([("cause", "malformed")], get(&ended.dropped_malformed)),
+        ([("cause", "relay")], get(&ended.dropped_relay)),
+    ];
+    vec![
+        counter(
+            "kraliki_rtp_packets_total",
+            "RTP packets of ended legs.",
+            packets.iter().map(|(l, v)| (&l[..], *v)),
+        ),
+        counter(
+            "kraliki_rtp_lost_total",
+            "Packets that never came, of ended legs.",
+            [(&[][..], get(&ended.lost))],
+        ),
+        counter(
+            "kraliki_rtp_dropped_total",
+            "Packets not taken, of ended legs.",
+            dropped.iter().map(|(l, v)| (&l[..], *v)),
         ),
     ]
 }
