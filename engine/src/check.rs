@@ -57,6 +57,7 @@ struct Attempt {
     dialed: Option<Time>,
     answered: bool,
     machine: bool,
+    bridged: bool,
     late: bool,
     /// When we asked for the end.
     ending: Option<Time>,
@@ -188,7 +189,7 @@ impl Checker {
         };
         match event {
             LineEvent::Answered { .. } => attempt.answered = true,
-            LineEvent::Verdict(Verdict::Machine) => attempt.machine |= attempt.answered,
+            LineEvent::Verdict(Verdict::Machine) => attempt.machine |= attempt.answered && !attempt.bridged,
             LineEvent::Failed(_) | LineEvent::Ended { .. } => attempt.gone = true,
             _ => {}
         }
@@ -283,6 +284,7 @@ impl Checker {
             dialed: None,
             answered: false,
             machine: false,
+            bridged: false,
             late: false,
             ending: None,
             gone: false,
@@ -375,6 +377,9 @@ impl Checker {
         };
         if let Some(fault) = fault {
             self.wrong(now, format!("agent {agent} gets a call {fault}: {id}"));
+        }
+        if let Some(attempt) = self.tries.get_mut(&id.attempt) {
+            attempt.bridged = true;
         }
         if !self.legs.contains(&agent) {
             self.wrong(now, format!("agent {agent} without audio gets {id}"));

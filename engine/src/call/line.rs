@@ -50,7 +50,9 @@ impl Engine {
                     self.observe(now, call.campaign, Observation::Answered { after, person: false });
                     Some(self.hang_up(now, call, Outcome::Machine))
                 }
-                _ => Some(call), // later than the time it had: a person was taken to be there
+                // Later than the time it had, and still of use: no agent is given a machine.
+                (Stage::Waiting { .. }, Verdict::Machine) => Some(self.hang_up(now, call, Outcome::Machine)),
+                _ => Some(call),
             },
             LineEvent::FirstRtp => {
                 call.rtp = true;
