@@ -16,6 +16,8 @@ mod peer;
 mod router;
 mod server;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use auth::{PasswordError, Role, UnknownRole, hash_password};
 pub use error::{ApiError, Problem};

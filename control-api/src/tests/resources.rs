@@ -1,0 +1,144 @@
+//! Each resource, from its creation to its end.
+
+use axum::body::Body;
+use axum::http::{Method, header};
+use futures::stream;
+use serde_json::{Value, json};
+
+use super::fixture::{Fixture, offer, user};
+
+#[tokio::test]
+async fn a_campaign_from_draft_to_deletion() {
+    let fixture = Fixture::start().await;
+    let created =
+        fixture.post("mia", "/api/campaigns", json!({"name": "Spring", "mode": "power"})).await.ok(201);
+    let path = created.headers[header::LOCATION].to_str().unwrap().to_owned();
+    let campaign = created.json();
+    assert_eq!(campaign["status"], "draft");
+    assert_eq!(campaign["settings"]["ring_timeout_s"], 25, "a default");
+
+    let mut settings = campaign["settings"].clone();
+    settings["name"] = "Summer".into();
+    let changed = fixture.call("mia", Method::PUT, &path, settings).await.ok(200).json();
+    assert_eq!(changed["settings"]["name"], "Summer");
+    assert_eq!(changed["settings"]["mode"], "power");
+
+    assert_eq!(
+        fixture.post("mia", &format!("{path}/start"), Value::Null).await.ok(200).json()["status"],
+        "running"
+    );
+    fixture.call("mia", Method::DELETE, &path, Value::Null).await.problem(409);
+    assert_eq!(
+        fixture.post("mia", &format!("{path}/pause"), Value::Null).await.ok(200).json()["status"],
+        "paused"
+    );
+    assert_eq!(fixture.get("ana", &path).await.ok(200).json()["settings"]["name"], "Summer");
+    fixture.call("mia", Method::DELETE, &path, Value::Null).await.ok(204);
+    fixture.get("mia", &path).await.problem(404);
+    fixture.call("mia", Method::DELETE, &path, Value::Null).await.problem(404);
+}
+
+#[tokio::test]
+async fn a_list_is_imported_as_it_streams_in() {
+    let fixture = Fixture::start().await;
+    let id =
+        fixture.post("mia", "/api/campaigns", json!({"name": "Spring"})).await.ok(201).json()["id"].clone();
+    let path = format!("/api/campaigns/{id}/leads");
+    let pieces = ["pho", "ne\n+12025550100\n+1202555", "0101\nnonsense\n+12025550102"];
+    let body = Body::from_stream(stream::iter(pieces.map(Ok::<_, std::io::Error>)));
+    let report =
+        fixture.upload("mia", Method::POST, &format!("{path}?list=a"), "text/csv; charset=utf-8", body).await;
+    let report = report.ok(200).json();
+    assert_eq!(
+        (&report["rows"], &report["imported"], &report["rejected"]),
+        (&json!(4), &json!(3), &json!(1))
+    );
+    assert_eq!(report["errors"][0]["line"], 4);
+    assert_eq!(report["errors_truncated"], false);
+
+    let page = fixture.get("ana", &format!("{path}?limit=2&status=new")).await.ok(200).json();
+    assert_eq!(page["items"].as_array().unwrap().len(), 2);
+    let page = fixture.get("ana", &format!("{path}?limit=2&after={}", page["next"])).await.ok(200).json();
+    assert_eq!(page["items"].as_array().unwrap().len(), 1);
+    assert_eq!(page["next"], Value::Null);
+
+    let lead = json!({"phone": "+12025550110", "first_name": "Ada", "custom": {"plan": "b"}});
+    let lead = fixture.post("mia", &path, lead).await.ok(201).json();
+    assert_eq!((&lead["phone"], &lead["custom"]["plan"]), (&json!("+12025550110"), &json!("b")));
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_says_what_is_kept() {
+    let fixture = Fixture::start().await;
+    let id =
+        fixture.post("mia", "/api/campaigns", json!({"name": "Spring"})).await.ok(201).json()["id"].clone();
+    let path = format!("/api/campaigns/{id}/leads");
+    let pieces = [Ok("phone\n+12025550100\n+12025550101\n"), Err(std::io::Error::other("gone"))];
+    let body = Body::from_stream(stream::iter(pieces));
+    let problem = fixture.upload("mia", Method::POST, &path, "text/csv", body).await.problem(400);
+    assert!(problem["detail"].as_str().unwrap().contains("leads were imported"), "{problem}");
+    let no_phone =
+        fixture.upload("mia", Method::POST, &path, "text/csv", "name\nAda\n".into()).await.problem(422);
+    assert!(no_phone["detail"].as_str().unwrap().contains("phone"), "{no_phone}");
+    fixture
+        .upload("mia", Method::POST, "/api/campaigns/99/leads", "text/csv", "phone\n".into())
+        .await
+        .problem(404);
+    fixture.get("mia", "/api/campaigns/99/leads").await.problem(404);
+}
+
+#[tokio::test]
+async fn an_agent_signs_in_goes_ready_and_leaves() {
+    let fixture = Fixture::start().await;
+    let state = async |body: Value| fixture.post("ada", "/api/agent/state", body).await;
+    let offline = fixture.get("ada", "/api/agent/state").await.ok(200).json();
+    assert_eq!((&offline["state"], &offline["current_call"]), (&json!("offline"), &Value::Null));
+    assert_eq!(offline["id"], user("ada").id);
+    assert_eq!(state(json!({"state": "offline"})).await.ok(200).json()["state"], "offline");
+    state(json!({"state": "ready"})).await.problem(409);
+
+    let sdp = "application/sdp";
+    let no_audio =
+        fixture.upload("ada", Method::POST, "/api/agent/session", sdp, "v=0".into()).await.problem(422);
+    assert!(no_audio["detail"].as_str().unwrap().contains("audio"));
+    let opened =
+        fixture.upload("ada", Method::POST, "/api/agent/session", sdp, offer("aaaa").into()).await.ok(201);
+    assert_eq!(opened.headers[header::CONTENT_TYPE], sdp);
+    let location = opened.headers[header::LOCATION].to_str().unwrap().to_owned();
+    // Nobody talks to that session yet: there is no audio.
+    state(json!({"state": "ready"})).await.problem(409);
+    let paused = state(json!({"state": "paused", "reason": "lunch"})).await.ok(200).json();
+    assert_eq!((&paused["state"], &paused["reason"]), (&json!("paused"), &json!("lunch")));
+
+    let restart = fixture.upload("ada", Method::PATCH, &location, sdp, offer("bbbb").into()).await.ok(200);
+    assert_eq!(restart.headers[header::CONTENT_TYPE], sdp);
+    let trickle = "application/trickle-ice-sdpfrag";
+    let candidates = "a=ice-ufrag:bbbb\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n";
+    fixture.upload("ada", Method::PATCH, &location, trickle, candidates.into()).await.ok(204);
+    assert_eq!(state(json!({"state": "offline"})).await.ok(200).json()["state"], "offline");
+    fixture.call("ada", Method::DELETE, &location, Value::Null).await.ok(204);
+}
+
+#[tokio::test]
+async fn a_disposition_is_taken_after_the_call() {
+    let fixture = Fixture::with_calls(&[user("ada").id]).await;
+    let in_an_hour = fixture.engine.wall_unix_ms() + 3_600_000;
+    let body = json!({"code": "call_back", "note": "in an hour", "callback_unix_ms": in_an_hour});
+    fixture.post("ada", "/api/calls/1/disposition", body.clone()).await.ok(204);
+    fixture.post("sam", "/api/calls/1/disposition", body).await.ok(204);
+    fixture.get("mia", "/api/calls/1/sip").await.problem(404);
+    let call = fixture.get("ada", "/api/calls/1").await.ok(200).json();
+    assert!(call["tries"].is_array() && call["dispositions"].is_array(), "{call}");
+}
+
+#[tokio::test]
+async fn a_suppressed_number_is_written_as_people_do_and_stored_as_e164() {
+    let fixture = Fixture::start().await;
+    let body = json!({"phone": "+1 (202) 555-0100", "reason": "asked us"});
+    let added = fixture.post("mia", "/api/suppressions", body).await.ok(201).json();
+    assert_eq!(added["phone"], "+12025550100");
+    let listed = fixture.get("mia", "/api/suppressions").await.ok(200).json();
+    assert_eq!(listed["items"][0]["phone"], "+12025550100");
+    let bad = fixture.post("mia", "/api/suppressions", json!({"phone": "5550100"})).await.problem(422);
+    assert_eq!(bad["field"], "phone");
+}
