@@ -322,7 +322,7 @@ fn console_url(options: &Options, node: &Node) -> anyhow::Result<String> {
     }
     let others: Vec<String> = local_addresses()
         .into_iter()
-        .filter(|ip| !ip.is_loopback())
+        .filter(|ip| ip.is_ipv4() && !ip.is_loopback())
         .map(|ip| format!(" or {}", SocketAddr::new(ip, port)))
         .collect();
     Ok(format!(
