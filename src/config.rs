@@ -250,7 +250,9 @@ impl Config {
             if !set_variable(&mut table, &name, &value).map_err(wrong)? {
                 continue;
             }
-            config = table.clone().try_into().map_err(|e: toml::de::Error| wrong(describe(&e)))?;
+            // By way of text, since values that know their place in a file are only read from one.
+            let merged = toml::to_string(&table).map_err(|e| wrong(e.to_string()))?;
+            config = toml::from_str(&merged).map_err(|e| wrong(describe(&e)))?;
             config.check().map_err(|(_, message)| wrong(message))?;
         }
         Ok(config)

@@ -148,9 +148,12 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Gives a call up that is not answered yet. When it has just been answered, it is ended.
+    /// Gives a call up that is not answered yet. One whose answer was told already is left alone: the owner decides
+    /// anew. (An answer that crosses the CANCEL on the wire is acknowledged and ended.)
     pub fn cancel(&mut self, now: Time, call: CallKey, reason: Option<Reason>) -> Result<(), ApiMisuse> {
-        self.bye(now, call, reason)
+        self.command(call, |call, core| {
+            if call.is_up() { Err(ApiMisuse::WrongState) } else { call.end(core, now, reason) }
+        })
     }
 
     /// Ends a call. When it is not answered yet, it is cancelled or refused.

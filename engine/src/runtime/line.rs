@@ -62,7 +62,14 @@ impl Driver {
                     self.give_line(id, LineEvent::Failed(Failure::NotSent { reason }));
                 }
             }
-            Output::Cancel { id, reason } => self.end_call(id, cancel_reason(reason)),
+            Output::Cancel { id, reason } => {
+                // An answer that is on its way to the engine outruns this: it then decides anew.
+                if let Some(line) = self.lines.by_try.get(&id)
+                    && let Err(error) = self.sip.cancel(line.call, Some(cancel_reason(reason)))
+                {
+                    tracing::warn!(%error, %id, "cannot take a line back now");
+                }
+            }
             Output::Hangup { id } => self.end_call(id, Reason::q850(16, "Normal call clearing")),
             Output::Bridge { id, agent } => {
                 let legs = self.lines.leg(id).zip(self.desks.leg(agent));
@@ -187,10 +194,20 @@ impl Driver {
                 self.drop_line(id);
                 self.give_line(id, LineEvent::Failed(failure));
             }
-            Event::Cancelled { call, .. } => {
+            Event::Cancelled { call, status, reasons } => {
                 let Some(id) = self.lines.of_call(call).map(|l| l.id) else { return };
+                let failure = match status {
+                    Some(status) => Failure::Status {
+                        status,
+                        q850: q850_of(&reasons),
+                        reason: reasons.first().map(|r| r.text.clone()).unwrap_or_default(),
+                        retry_after: None,
+                        rang: false,
+                    },
+                    None => Failure::Cancelled,
+                };
                 self.drop_line(id);
-                self.give_line(id, LineEvent::Failed(Failure::Cancelled));
+                self.give_line(id, LineEvent::Failed(failure));
             }
             Event::Ended { call, by, reasons } => {
                 let Some(id) = self.lines.of_call(call).map(|l| l.id) else { return };

@@ -50,7 +50,8 @@ pub(super) const UNDISPOSED_MS: i64 = 24 * 3_600_000;
 /// The ledger's period: 30 days (16 CFR 310.4(b)(4)(i)).
 pub(super) const LEDGER_MS: i64 = 30 * 24 * 3_600_000;
 
-/// Two tabs of one browser may refresh with the same token at once; later than this it counts as stolen.
-pub(super) const REUSE_GRACE_MS: i64 = 10_000;
+/// Two tabs of one browser may refresh with the same token at once, and an answer may be lost with the network for a
+/// while; a token that is used again later than this counts as stolen.
+pub(super) const REUSE_GRACE_MS: i64 = 60_000;
 /// A user's name, role or sign-in name.
 pub(super) const NAME_MOST: usize = 200;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::{Algorithm, Credentials, DigestServer};
-use crate::error::PeerMisbehaved;
+use crate::error::{ApiMisuse, PeerMisbehaved};
 use crate::event::{EndedBy, Failure};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -113,6 +113,18 @@ fn a_cancel_waits_for_a_provisional_answer() {
 }
 
 /// Interop row 2: a 200 that crosses our CANCEL is acknowledged and the call ended.
+#[test]
+fn a_cancel_leaves_an_answered_call_alone() {
+    let mut p = Pair::new(6);
+    let call = p.invite();
+    p.run_answering(SECOND);
+    assert_eq!(p.ends[A].cancel(p.now, call, None), Err(ApiMisuse::WrongState));
+    p.ends[A].bye(p.now, call, None).unwrap();
+    p.run(SECOND);
+    assert!(matches!(p.last(A), Event::Ended { by: EndedBy::Local, .. }));
+    p.assert_clean();
+}
+
 #[test]
 fn an_answer_crosses_the_cancel() {
     let mut p = Pair::new(7);

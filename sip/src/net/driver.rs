@@ -216,6 +216,7 @@ impl Driver {
                 }
                 return self.drain(now);
             }
+            Command::Cancel(call, reason) => endpoint.cancel(now, call, reason),
             Command::End(call, reason) => endpoint.bye(now, call, reason),
             Command::Ring(call, status, body) => endpoint.ring(now, call, status, body),
             Command::Answer(call, body) => endpoint.answer(now, call, body),

@@ -21,6 +21,7 @@ pub struct QueueFull;
 /// What the driver is told.
 pub(super) enum Command {
     Invite(CallKey, Box<InviteRequest>),
+    Cancel(CallKey, Option<Reason>),
     End(CallKey, Option<Reason>),
     Ring(CallKey, u16, Option<Body>),
     Answer(CallKey, Option<Body>),
@@ -64,9 +65,9 @@ impl SipHandle {
         self.send(Command::Invite(key, Box::new(request))).map(|()| key)
     }
 
-    /// Gives a call up.
+    /// Gives a call up that is not answered; see [`crate::Endpoint::cancel`].
     pub fn cancel(&self, call: CallKey, reason: Option<Reason>) -> Result<(), QueueFull> {
-        self.send(Command::End(call, reason))
+        self.send(Command::Cancel(call, reason))
     }
 
     /// Ends a call, whatever its state.

@@ -34,6 +34,11 @@ pub(super) enum After {
 }
 
 impl Call {
+    /// Whether it was answered.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Up(_))
+    }
+
     /// Ends the call, in whatever state it is: CANCEL, a refusal, or BYE.
     pub(crate) fn end(
         &mut self,
