@@ -35,6 +35,7 @@ class Desk {
 	#seenSnapshots = 0;
 	#keys: Promise<void> = Promise.resolve();
 	#flushing = false;
+	#left: Promise<void> | null = null;
 
 	get me(): AgentView | undefined {
 		return session.user ? live.agent(session.user.id) : undefined;
@@ -103,7 +104,13 @@ class Desk {
 		await this.#leave();
 	}
 
-	async #leave(): Promise<void> {
+	/** Once, whoever learns first that the shift is over. */
+	#leave(): Promise<void> {
+		this.#left ??= this.#signOff().finally(() => (this.#left = null));
+		return this.#left;
+	}
+
+	async #signOff(): Promise<void> {
 		this.leaving = false;
 		this.loaded = false;
 		this.#onShift = false;

@@ -30,6 +30,7 @@ class Leg {
 
 	#pc: RTCPeerConnection | null = null;
 	#location = '';
+	#closing: Promise<unknown> = Promise.resolve();
 	#element: HTMLAudioElement | null = null;
 	#stats: ReturnType<typeof setInterval> | undefined;
 	#before: Counters | null = null;
@@ -69,12 +70,13 @@ class Leg {
 		return this.#settled();
 	}
 
-	/** Ends the leg; the server is told even if the page goes away. */
+	/** Ends the leg; the server is told even if the page goes away. Done when the server has answered. */
 	async stop(): Promise<void> {
 		const location = this.#location;
 		this.#release();
 		this.state = 'off';
-		if (location) await agent.closeLeg(location).catch(() => {});
+		if (location) this.#closing = agent.closeLeg(location).catch(() => {});
+		await this.#closing;
 	}
 
 	setMuted(muted: boolean): void {
