@@ -53,8 +53,8 @@ impl Budget {
         let in_hand = (AIM * cap * answered).min(cap * answered - RESERVE) - abandoned;
         let risk = cap * (self.balance / SCALE + (in_hand / SHORT_SCALE).clamp(-4.0, 0.0)).exp();
         let (most, lost) = self.window(now, cap);
-        // Held back from half of the window's calls on.
-        let held_back = ((most - lost) / (most / 2.0)).clamp(0.0, 1.0);
+        // Held back from half of the window's calls on, and more than in proportion: losses come in company.
+        let held_back = ((most - lost) / (most / 2.0)).clamp(0.0, 1.0).powi(2);
         // `as` saturates: a window that is over its limit has nothing to spare.
         Allowance { risk: (risk * held_back).min(0.5), spare: (most - lost) as usize }
     }

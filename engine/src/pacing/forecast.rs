@@ -45,13 +45,13 @@ impl Forecast {
         let ends = quantiles.map(|q| lag + q);
         let answers = (0..basis.lines.0.bins()).map(|b| ends.map(|e| answered.within(b, e))).collect();
         let answers_later =
-            (0..=lag).map(|l| ends.map(|e| answered.from_ring(e.saturating_sub(l)))).collect();
+            (0..=lag).map(|l| ends.map(|e| answered.since_ringing(e.saturating_sub(l)))).collect();
         let at_s = ends.map(|e| e as f64 * STEP_S);
         let (talking, wrapping) = supply(basis, &at_s);
         Forecast {
             answers,
             answers_later,
-            new_line: quantiles.map(|q| answered.from_ring(q)),
+            new_line: quantiles.map(|q| answered.since_ringing(q)),
             talking,
             wrapping,
             at_s,
@@ -94,7 +94,7 @@ impl Incidence {
         Incidence { by, alive }
     }
 
-    fn from_ring(&self, steps: usize) -> f64 {
+    fn since_ringing(&self, steps: usize) -> f64 {
         self.by[steps.min(self.by.len() - 1)]
     }
 
@@ -188,7 +188,7 @@ enum How {
 /// Agents times events up to which the exact distribution is worked out (about 20 µs).
 const EXACT_WORK: usize = 2500;
 /// The chance that may be taken of losing more calls at once than the window has left.
-const OVERRUN: f64 = 0.0003;
+const OVERRUN: f64 = 0.0001;
 
 impl Shortfall {
     /// `events`: each with its chance at each horizon and how many there are of it.
@@ -346,7 +346,7 @@ mod tests {
     fn incidence_is_a_distribution() {
         let rates: Rates = (0..50).map(|_| [0.05, 0.05]).collect();
         let ring = Incidence::of(&rates);
-        assert!((ring.from_ring(50) - 0.5 * (1.0 - f64::exp(-2.5))).abs() < 1e-9);
+        assert!((ring.since_ringing(50) - 0.5 * (1.0 - f64::exp(-2.5))).abs() < 1e-9);
         assert!((ring.within(0, 10) - ring.within(20, 10)).abs() < 1e-3, "no memory at constant rates");
     }
 

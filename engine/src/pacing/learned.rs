@@ -113,13 +113,16 @@ impl Lifetimes {
         let mut rates = vec![[0.0; 2]; self.grid.bins];
         let mut older = 0.0; // samples that outlived the bin
         for b in (0..self.grid.bins).rev() {
-            let [one, two] = self.ends[b];
-            let here = (one + two) / self.weight + f64::from(lasting[b]);
-            let exposure_s = (older + here / 2.0) * (self.grid.edge(b + 1) - self.grid.edge(b));
-            if exposure_s > 0.0 {
-                rates[b] = [one / self.weight / exposure_s, two / self.weight / exposure_s];
+            let [one, two] = self.ends[b].map(|ends| ends / self.weight);
+            let (ended, lasting) = (one + two, f64::from(lasting[b]));
+            // What still lasts was there for half of the bin.
+            let share = ended / (older + ended + lasting / 2.0).max(1e-9);
+            if share > 0.0 {
+                // The rate that ends this share within the bin; a time-out ends nearly all.
+                let rate = -(-share.min(0.9999)).ln_1p() / (self.grid.edge(b + 1) - self.grid.edge(b));
+                rates[b] = [rate * one / ended, rate * two / ended];
             }
-            older += here;
+            older += ended + lasting;
         }
         rates
     }
@@ -220,8 +223,8 @@ mod tests {
         let alone = calls.rates(&lasting)[2][0];
         lasting[8] = 150;
         let beside_long_ones = calls.rates(&lasting)[2][0];
-        assert!((alone - 2.0).abs() < 0.01, "{alone}");
-        assert!((beside_long_ones - 50.0 / 175.0).abs() < 0.01, "{beside_long_ones}");
+        assert!(alone > 9.0, "a time-out ends all: {alone}");
+        assert!((beside_long_ones - (200.0f64 / 150.0).ln()).abs() < 0.01, "{beside_long_ones}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rand::{Rng, RngExt};
 use rand_distr::{Distribution, LogNormal};
 use serde::{Deserialize, Serialize};
 
-/// A floor. In a TOML file every key is needed and an unknown one is an error; see `configs/floors/`.
+/// A floor. In a TOML file every key is needed and an unknown one is an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Floor {
