@@ -65,6 +65,16 @@ fn no_file_is_dead() {
         } else {
             (name, parents_of(dir))
         };
+        // Or by a `#[path = "…"]` of a file beside it or one folder up.
+        let as_path = format!("{}\"]", path.file_name().unwrap().to_str().unwrap());
+        let mut neighbours = Vec::new();
+        files(dir.parent().unwrap(), "rs", &mut neighbours);
+        let by_path = neighbours.iter().filter_map(|p| std::fs::read_to_string(p).ok()).any(|text| {
+            text.lines().any(|l| l.trim().starts_with("#[path = ") && l.trim().ends_with(&as_path))
+        });
+        if by_path {
+            continue;
+        }
         let reached = parents.iter().filter_map(|p| std::fs::read_to_string(p).ok()).any(|text| {
             text.lines().any(|l| {
                 let l = l.trim().trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ");
@@ -97,7 +107,8 @@ fn arrows_run_one_way() {
     for (package, names) in forbidden {
         let mut found = Vec::new();
         files(&Path::new(ROOT).join(package).join("src"), "rs", &mut found);
-        for path in found {
+        // A package's tests may stand in for the outside.
+        for path in found.into_iter().filter(|p| !p.components().any(|c| c.as_os_str() == "tests")) {
             let text = std::fs::read_to_string(&path).unwrap();
             for name in names {
                 assert!(!text.contains(name), "{} mentions {name}", path.display());
