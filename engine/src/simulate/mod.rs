@@ -169,7 +169,8 @@ mod tests {
         let report = run(&config);
         assert_eq!(report.minutes.len(), 180);
         assert_eq!(report.bursts, 0, "{report:?}");
-        let mean = |from: usize| report.minutes[from..from + 40].iter().map(|m| m.occupancy).sum::<f64>() / 40.0;
+        let mean =
+            |from: usize| report.minutes[from..from + 40].iter().map(|m| m.occupancy).sum::<f64>() / 40.0;
         assert!(mean(75) > 0.65 && mean(140) > 0.75, "{} {}", mean(75), mean(140));
     }
 }
