@@ -324,12 +324,15 @@ fn a_browser_and_a_call_hear_each_other() {
 
     assert_eq!(rig.media.restart_browser_leg(leg, b"a=end-of-candidates\r\n").unwrap(), None);
     assert!(rig.media.restart_browser_leg(leg, b"").is_err());
+    let strangers = || rig.media.stats().shards.iter().map(|shard| shard.strangers).sum::<u64>();
+    let before = strangers();
     UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&[0x80; 40], to).unwrap();
     // Each reply is a wake-up of the shard: by the third it has read its sockets and shown its counters.
     for _ in 0..3 {
         rig.media.restart_browser_leg(leg, b"a=end-of-candidates\r\n").unwrap();
     }
-    assert_eq!(rig.media.stats().shards.iter().map(|shard| shard.strangers).sum::<u64>(), 1);
+    // More may come from other programs of this machine.
+    assert!(strangers() > before);
     rig.media.close(leg).unwrap();
     rig.wait(|event| matches!(event, MediaEvent::LegEnded { leg: of, .. } if *of == leg).then_some(()));
 }
