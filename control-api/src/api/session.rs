@@ -3,6 +3,7 @@
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use kraliki_engine::runtime::SessionError;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -64,10 +65,16 @@ async fn close(
     user: Require<Agent>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    api.engine().close_session(user.agent(), &id).await?;
+    let closed = api.engine().close_session(user.agent(), &id).await;
     let mut legs = api.legs();
-    if legs.get(&user.agent()) == Some(&id) {
+    let known = legs.get(&user.agent()) == Some(&id);
+    if known {
         legs.remove(&user.agent());
+    }
+    match closed {
+        // The browser's goodbye over DTLS may have been there before this request.
+        Err(SessionError::NotFound) if known => {}
+        other => other?,
     }
     Ok(StatusCode::NO_CONTENT)
 }
