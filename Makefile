@@ -35,8 +35,9 @@ test: setup console ## every test, the ones with SIPp and Chromium included
 soak: setup console ## the long versions of the fault tests
 	KRALIKI_SOAK=1 cargo test --package kraliki --locked --tests -- --test-threads=1 soak crash
 
-bench: setup ## benchmarks beside their peers (ONLY=name for one); results in target/bench/results.json
-	cargo build --release --locked --package kraliki --package kraliki-benches
+bench: setup console ## benchmarks beside their peers (ONLY=name for one); results in target/bench/results.json
+	@scripts/setup --bench
+	cargo build --release --locked --package kraliki --package kraliki-benches --features kraliki-benches/peers
 	target/release/kraliki-benches $(if $(ONLY),--only $(ONLY))
 
 fmt: ## format everything

@@ -1,2 +1,99 @@
-//! Benchmarks.
-fn main() {}
+//! Benchmarks, each beside a peer or a stated limit. `make bench` runs them all, `make bench ONLY=name` one.
+//!
+//! Costs are the CPU time that the system charges a process, user and system together: on a machine that does other
+//! things too, they stay comparable where wall times do not. What is measured of ours runs in a process of its own:
+//! this program started again as one of its [`Part`]s.
+#![allow(clippy::print_stdout)] // a table on standard output is what it is for
+
+mod cpu;
+mod dialer;
+mod media_relay;
+mod pacing;
+mod process;
+mod results;
+mod sip_calls;
+mod sip_parse;
+mod table;
+
+use anyhow::{Context, ensure};
+use clap::{Parser, Subcommand};
+
+use crate::results::Row;
+
+#[derive(Parser)]
+#[command(name = "kraliki-benches", version, about = "Benchmarks of Kraliki Voice, beside their peers")]
+struct Cli {
+    /// Run this bench alone
+    #[arg(long)]
+    only: Option<String>,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What this program does as a process of its own, started by a bench. Each ends when its standard input does.
+#[derive(Subcommand)]
+enum Part {
+    /// Places calls
+    #[command(hide = true)]
+    Uac(sip_calls::ours::Uac),
+    /// Answers calls
+    #[command(hide = true)]
+    Uas(sip_calls::ours::Uas),
+    /// Relays audio
+    #[command(hide = true)]
+    Relay(media_relay::ours::Relay),
+    /// Dials a list
+    #[command(hide = true)]
+    Dialer(dialer::ours::Dialer),
+}
+
+/// A bench: its name, and what runs it.
+type Bench = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
+
+const BENCHES: [Bench; 5] = [
+    ("sip_parse", sip_parse::run),
+    ("sip_calls", sip_calls::run),
+    ("media_relay", media_relay::run),
+    ("dialer", dialer::run),
+    ("pacing", pacing::run),
+];
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    match cli.part {
+        Some(Part::Uac(part)) => part.run(),
+        Some(Part::Uas(part)) => part.run(),
+        Some(Part::Relay(part)) => part.run(),
+        Some(Part::Dialer(part)) => part.run(),
+        None => run(cli.only.as_deref()),
+    }
+}
+
+fn run(only: Option<&str>) -> anyhow::Result<()> {
+    let chosen: Vec<Bench> =
+        BENCHES.into_iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect();
+    let names = BENCHES.map(|(name, _)| name).join(", ");
+    ensure!(!chosen.is_empty(), "no bench is named {:?}; there are {names}", only.unwrap_or_default());
+    let mut failed = Vec::new();
+    let mut rows = Vec::new();
+    let machine = table::machine();
+    for (name, bench) in chosen {
+        eprintln!("{name} …");
+        match bench().with_context(|| format!("bench {name}")) {
+            Ok(new) => {
+                // Kept at once: a later bench that fails takes nothing with it.
+                results::keep(name, &new)?;
+                rows.extend(new);
+            }
+            Err(error) => {
+                eprintln!("{error:#}");
+                failed.push(name);
+            }
+        }
+    }
+    println!("{machine}");
+    table::print(&rows);
+    println!("\n{} has these rows", results::PATH);
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}

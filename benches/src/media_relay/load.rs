@@ -1,0 +1,90 @@
+//! The far ends of relayed calls: two sockets that send and hear what all callers and all agents would.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+/// A packet of a leg every 20 ms; the legs are spread over that time.
+const PACKET: Duration = Duration::from_millis(20);
+const SLOTS: usize = 20;
+/// RTP header, and 20 ms of G.711.
+const PACKET_BYTES: usize = 12 + 160;
+
+/// One side.
+pub(super) struct FarEnds {
+    socket: UdpSocket,
+    /// Where the relay hears each leg.
+    legs: Vec<SocketAddr>,
+}
+
+/// Both sides of some calls.
+pub(super) struct Load {
+    callers: FarEnds,
+    agents: FarEnds,
+    sequence: u16,
+    /// Packets sent and heard so far.
+    pub(super) sent: u64,
+    pub(super) heard: u64,
+}
+
+impl FarEnds {
+    pub(super) fn new() -> anyhow::Result<FarEnds> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.set_nonblocking(true)?;
+        // What comes in while the other side is served.
+        SockRef::from(&socket).set_recv_buffer_size(8 << 20)?;
+        Ok(FarEnds { socket, legs: Vec::new() })
+    }
+
+    pub(super) fn address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.socket.local_addr()?)
+    }
+
+    pub(super) fn add(&mut self, leg: SocketAddr) {
+        self.legs.push(leg);
+    }
+
+    fn say(&self, slot: usize, packet: &[u8]) -> u64 {
+        let legs = self.legs.iter().skip(slot).step_by(SLOTS);
+        legs.map(|leg| u64::from(self.socket.send_to(packet, leg).is_ok())).sum()
+    }
+
+    fn hear(&self) -> u64 {
+        let mut packet = [0; 2_000];
+        let mut heard = 0;
+        while let Ok(bytes) = self.socket.recv(&mut packet) {
+            // RTCP comes to the same socket and is no relayed packet.
+            heard += u64::from(bytes == PACKET_BYTES);
+        }
+        heard
+    }
+}
+
+impl Load {
+    pub(super) fn new(callers: FarEnds, agents: FarEnds) -> Load {
+        Load { callers, agents, sequence: 0, sent: 0, heard: 0 }
+    }
+
+    /// Both sides talk for so long.
+    pub(super) fn run(&mut self, time: Duration) {
+        let began = Instant::now();
+        let mut next = began;
+        while began.elapsed() < time {
+            self.sequence = self.sequence.wrapping_add(1);
+            let [s0, s1] = self.sequence.to_be_bytes();
+            let [t0, t1, t2, t3] = (u32::from(self.sequence) * 160).to_be_bytes();
+            let mut packet = vec![0x80, 0, s0, s1, t0, t1, t2, t3, 0, 0, 0, 7];
+            packet.resize(PACKET_BYTES, 0x55);
+            for slot in 0..SLOTS {
+                self.sent += self.callers.say(slot, &packet) + self.agents.say(slot, &packet);
+                self.heard += self.callers.hear() + self.agents.hear();
+                next += PACKET / SLOTS as u32;
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            }
+        }
+        // What is still under way.
+        std::thread::sleep(PACKET);
+        self.heard += self.callers.hear() + self.agents.hear();
+    }
+}
