@@ -1,6 +1,10 @@
 //! Tests of the whole system, in one binary: real processes, real SIPp, a real browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod api;
 mod cli;
+mod crash;
+mod demo;
+mod peers;
 mod support;
 mod tree;

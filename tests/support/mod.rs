@@ -1,11 +1,21 @@
-//! What the system tests share: processes that are ended by pid, waiting for a condition, an HTTP client.
+//! What the system tests share: processes that are ended by pid, waiting for a condition, an HTTP client, a dialer
+//! with its configuration, an agent with a phone.
 
-use std::io::{BufRead, BufReader};
+mod desk;
+mod dialer;
+mod http;
+
+use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
+
+pub(crate) use desk::{Desk, FarEnd};
+pub(crate) use dialer::{Dialer, PASSWORD, Site, campaign, carrier};
+pub(crate) use http::Client;
 
 /// What a finished command left.
 #[derive(Debug)]
@@ -17,7 +27,21 @@ pub(crate) struct Run {
 
 /// Runs our program to its end.
 pub(crate) fn kraliki(args: &[&str]) -> Run {
-    let output = Command::new(env!("CARGO_BIN_EXE_kraliki")).args(args).stdin(Stdio::null()).output().unwrap();
+    kraliki_reads(args, "")
+}
+
+/// As `kraliki`, with something to read.
+pub(crate) fn kraliki_reads(args: &[&str], stdin: &str) -> Run {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kraliki"))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that does not read what it is given is no fault.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let output = child.wait_with_output().unwrap();
     Run {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -89,6 +113,11 @@ impl Process {
         (status.code(), lines)
     }
 
+    /// Whether it still runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
@@ -124,4 +153,20 @@ pub(crate) fn wait_for<T>(what: &str, most: Duration, mut probe: impl FnMut() ->
 /// A UDP port of 127.0.0.1 that was free a moment ago.
 pub(crate) fn free_udp_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The first of so many UDP ports of 127.0.0.1 that were free a moment ago, even, and given to nobody else in this process.
+pub(crate) fn free_udp_block(ports: u16) -> u16 {
+    // Below the system's own choices (32768), above those that our commands take by default.
+    const FIRST: u16 = 24_000;
+    const END: u16 = 32_700;
+    static NEXT: AtomicU16 = AtomicU16::new(FIRST);
+    let step = ports.next_multiple_of(2);
+    loop {
+        let base = NEXT.fetch_add(step, Ordering::Relaxed);
+        assert!(base < END - step, "no block of {ports} free UDP ports");
+        if (base..base + step).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
+            return base;
+        }
+    }
 }

@@ -127,9 +127,10 @@ impl Engine {
         };
         let (outcome, cause, rang) = match failure {
             Failure::Cancelled => (ours.unwrap_or(Outcome::Cancelled), Cause::default(), rang_here),
-            // RFC 3261 §9.1: the INVITE that we took back ends with 487.
-            Failure::Status { status: 487, q850, rang, .. } if ours.is_some() => {
-                let cause = Cause { status: Some(487), q850: *q850 };
+            // RFC 3261 §9.1: the INVITE that we took back ends with 487, or with a 200 that crossed the CANCEL; SIP has
+            // ended that call.
+            Failure::Status { status: status @ (200 | 487), q850, rang, .. } if ours.is_some() => {
+                let cause = Cause { status: Some(*status), q850: *q850 };
                 (ours.unwrap_or(Outcome::Cancelled), cause, *rang || rang_here)
             }
             Failure::Status { status, q850, reason, rang, .. } => {

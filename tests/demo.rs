@@ -1,0 +1,91 @@
+//! The demo's figures, and how a dialer ends.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Desk, Dialer, Process, Site, campaign, carrier, free_udp_port, kraliki, wait_for};
+
+/// A call comes within a second or two; a busy machine may take longer.
+const SOON: Duration = Duration::from_secs(20);
+
+#[test]
+fn the_demo_connects_calls_and_its_counts_add_up() {
+    let run = kraliki(&["demo", "--for", "20s", "--agents", "8", "--port", "0", "--json"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(run.stdout.lines().count(), 1, "{}", run.stdout);
+    let figures: Value = serde_json::from_str(&run.stdout).unwrap();
+    eprintln!("{figures}");
+    let count = |key: &str| figures[key].as_u64().unwrap_or_else(|| panic!("no {key} in {figures}"));
+    let eight =
+        ["connected", "abandoned", "caller_hangup", "machines", "busy", "no_answer", "cancelled", "failed"];
+    assert_eq!(eight.iter().map(|key| count(key)).sum::<u64>(), count("attempts"), "{figures}");
+    assert_eq!(count("answered"), count("connected") + count("abandoned") + count("caller_hangup"));
+    assert!(count("connected") > 0, "{figures}");
+    assert_eq!(count("failed"), 0, "{figures}");
+    let occupancy = figures["occupancy"].as_f64().unwrap();
+    assert!(occupancy > 0.0 && occupancy <= 1.0, "{figures}");
+    for key in ["bridge_ms_p50", "bridge_ms_p99", "wait_ms_p50", "wait_ms_p99"] {
+        assert!(figures[key].is_number(), "{key} in {figures}");
+    }
+}
+
+/// A dialer with a call in progress.
+struct Floor {
+    site: Site,
+    dialer: Dialer,
+    desk: Desk,
+    call: i64,
+    _carrier: Process,
+}
+
+fn in_a_call() -> Floor {
+    let port = free_udp_port();
+    let trunk = format!(
+        "[[trunk]]\nname = \"main\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n"
+    );
+    let site = Site::new(&trunk, 40);
+    let carrier = carrier(&site, port, 40, "person = 1.0\nmachine = 0.0\nbusy = 0.0");
+    site.users(&[("mia", "manager"), ("ada", "agent")]);
+    let dialer = site.serve();
+    let manager = dialer.login("mia");
+    let id = manager.post("/api/campaigns", &campaign("End", json!({}))).ok(201)["id"].as_i64().unwrap();
+    let path = format!("/api/campaigns/{id}/leads");
+    manager.post(&path, &json!({"phone": "+12125550100"})).ok(201);
+    let desk = Desk::open(dialer.login("ada")).unwrap();
+    manager.post(&format!("/api/campaigns/{id}/start"), &json!({})).ok(200);
+    let call = wait_for("a call", SOON, || {
+        let state = desk.state().unwrap();
+        (state["state"] == "talking").then(|| state["call"].as_i64().unwrap())
+    });
+    Floor { site, dialer, desk, call, _carrier: carrier }
+}
+
+#[test]
+fn the_first_sigterm_lets_calls_end() {
+    let mut floor = in_a_call();
+    floor.dialer.process.signal("TERM");
+    floor.dialer.process.wait_line(SOON, |line| line.contains("no new calls").then_some(()));
+    let before = floor.desk.packets();
+    wait_for("the call to go on", SOON, || (floor.desk.packets() > before + 50).then_some(()));
+    assert_eq!(floor.desk.state().unwrap()["state"], "talking");
+    assert!(floor.dialer.process.runs());
+    floor.desk.client().post(&format!("/api/calls/{}/hangup", floor.call), &json!({})).ok(204);
+    let (code, said) = floor.dialer.process.finish(SOON);
+    assert_eq!(code, Some(0), "{said:#?}");
+    assert_eq!(floor.site.sql("SELECT outcome, agent FROM attempts"), [["connected", "2"]]);
+}
+
+#[test]
+fn the_second_sigterm_ends_at_once() {
+    let mut floor = in_a_call();
+    floor.dialer.process.signal("TERM");
+    floor.dialer.process.wait_line(SOON, |line| line.contains("no new calls").then_some(()));
+    floor.dialer.process.signal("TERM");
+    // Far less than the 60 s that calls may go on for.
+    let (code, said) = floor.dialer.process.finish(Duration::from_secs(10));
+    assert_eq!(code, Some(0), "{said:#?}");
+    // What was cut is closed by the next start at the latest.
+    floor.dialer = floor.site.serve();
+    assert_eq!(floor.site.sql("SELECT count(*) FROM attempts WHERE outcome IS NULL"), [["0"]]);
+}
