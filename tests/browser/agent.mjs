@@ -1,0 +1,177 @@
+// An agent's shift in Chromium, done as a person would, mostly by keyboard. Prints what it saw as the line
+// `result {...}`. When something does not happen in time: the page's console, a screenshot, exit code 1.
+//
+// node agent.mjs '{"url", "username", "password", "microphone", "hears_hz", "lead", "disposition", "screenshot"}'
+import { createRequire } from 'node:module';
+
+// The driver is among the console's development packages.
+const { chromium } = createRequire(new URL('../../web/package.json', import.meta.url))('playwright-core');
+
+const options = JSON.parse(process.argv[2]);
+const STEP_MS = 20_000;
+/** Analysed windows, one after the other, and how far apart they are. */
+const WINDOWS = 25;
+const WINDOW_EVERY_MS = 100;
+const TABS = 40;
+
+const said = [];
+const browser = await chromium.launch({
+	executablePath: '/usr/bin/chromium',
+	args: [
+		'--no-sandbox',
+		'--disable-gpu',
+		'--use-fake-device-for-media-stream',
+		'--use-fake-ui-for-media-stream',
+		`--use-file-for-fake-audio-capture=${options.microphone}`,
+		'--allow-loopback-in-peer-connection',
+		'--autoplay-policy=no-user-gesture-required',
+		'--disable-background-networking',
+		'--disable-component-update',
+		'--disable-sync',
+		'--no-first-run',
+	],
+});
+const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en-US' });
+context.setDefaultTimeout(STEP_MS);
+const page = await context.newPage();
+page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
+page.on('pageerror', (error) => said.push(`uncaught: ${error.message}`));
+
+try {
+	console.log(`result ${JSON.stringify(await shift())}`);
+} catch (error) {
+	console.error(error.message);
+	for (const line of said) console.error(`the page's console: ${line}`);
+	await page.screenshot({ path: options.screenshot, fullPage: true }).catch(() => {});
+	console.error(`screenshot: ${options.screenshot}`);
+	process.exitCode = 1;
+} finally {
+	await browser.close();
+}
+
+async function shift() {
+	await page.addInitScript(keepConnections);
+	const wrong = await signIn();
+
+	// Everything is reached by keyboard.
+	await reach('ready');
+	await page.keyboard.press('Enter');
+	const called = Date.now();
+	await page.locator('[data-call-state=talking]').waitFor();
+	const waited_ms = Date.now() - called;
+	const arrival = await page.getByTestId('arrival').textContent();
+	const heading = await page.locator('[data-call-state] h1').textContent();
+	const heard = await listen();
+
+	// A reload loses neither the call nor its audio.
+	await page.reload();
+	await page.locator('[data-call-state=talking]').waitFor();
+	await page.locator('[data-leg-state=up]').waitFor();
+	const heard_after_reload = await listen();
+
+	await reach('hangup');
+	await page.keyboard.press('Enter');
+	await page.locator('[data-agent-state=wrap_up]').waitFor();
+	await page.getByRole('radio', { name: options.disposition }).focus();
+	await page.keyboard.press('Space');
+	await reach('save-finish');
+	await page.keyboard.press('Enter');
+	await page.locator('[data-agent-state=ready]').waitFor();
+
+	const closed = page.waitForResponse(
+		(r) => r.request().method() === 'DELETE' && r.url().includes('/api/agent/session/'),
+	);
+	await page.getByRole('button', { name: 'Sign out' }).focus();
+	await page.keyboard.press('Enter');
+	const closed_status = (await closed).status();
+	await page.locator('input[name=password]').waitFor();
+	const states = await page.evaluate(() => window.connections.map((c) => c.connectionState));
+	return { wrong, waited_ms, arrival, heading, heard, heard_after_reload, closed_status, states, said };
+}
+
+/** First with a wrong password, then with the right one; gives what the page said to the wrong one. */
+async function signIn() {
+	await page.goto(options.url);
+	await page.locator('input[name=username]').fill(options.username);
+	await page.locator('input[name=password]').fill(`not ${options.password}`);
+	await page.keyboard.press('Enter');
+	const wrong = await page.getByRole('alert').first().textContent();
+	await page.locator('input[name=password]').fill(options.password);
+	await page.keyboard.press('Enter');
+	await page.getByTestId('ready').waitFor();
+	return wrong;
+}
+
+/** Tabs to an element, as a person without a mouse. */
+async function reach(testId) {
+	await page.getByTestId(testId).waitFor();
+	for (let pressed = 0; pressed < TABS; pressed++) {
+		if (await page.evaluate((id) => document.activeElement?.getAttribute('data-testid') === id, testId)) return;
+		await page.keyboard.press('Tab');
+	}
+	throw new Error(`${testId} is not reached by the Tab key`);
+}
+
+/** What the agent hears now: the tone's share in what the page plays, and the connection's counters. */
+async function listen() {
+	const before = await page.evaluate(counters);
+	const shares = await page.evaluate(toneShares, [options.hears_hz, WINDOWS, WINDOW_EVERY_MS]);
+	const after = await page.evaluate(counters);
+	return { shares, before, after };
+}
+
+/** Runs in the page before its own scripts: keeps its connections, so that they can be asked for statistics. */
+function keepConnections() {
+	const Connection = window.RTCPeerConnection;
+	window.connections = [];
+	window.RTCPeerConnection = class extends Connection {
+		constructor(...given) {
+			super(...given);
+			window.connections.push(this);
+		}
+	};
+}
+
+/** Runs in the page. */
+async function counters() {
+	const found = {};
+	const stats = await window.connections.at(-1).getStats();
+	for (const s of stats.values()) {
+		if (s.type === 'inbound-rtp') {
+			found.received = s.packetsReceived;
+			found.lost = s.packetsLost;
+			found.level = s.audioLevel;
+			found.jitter_buffer_ms = (1000 * s.jitterBufferDelay) / s.jitterBufferEmittedCount;
+		}
+		if (s.type === 'outbound-rtp') found.sent = s.packetsSent;
+		if (s.type === 'media-source') found.microphone_level = s.audioLevel;
+		if (s.type === 'candidate-pair' && s.nominated) found.round_trip_ms = 1000 * s.currentRoundTripTime;
+		if (s.type === 'codec') found.codec = s.mimeType;
+	}
+	return found;
+}
+
+/** Runs in the page: of windows of what it plays, the share of the energy that lies at one frequency (Goertzel). */
+async function toneShares([hz, windows, everyMs]) {
+	const audio = new AudioContext();
+	const analyser = new AnalyserNode(audio, { fftSize: 8192 });
+	audio.createMediaStreamSource(document.querySelector('#caller-audio').srcObject).connect(analyser);
+	const samples = new Float32Array(analyser.fftSize);
+	// A whole number of periods of 10 Hz, so that the tone falls on one bin.
+	const n = audio.sampleRate / 10;
+	const coefficient = 2 * Math.cos((2 * Math.PI * hz) / audio.sampleRate);
+	const shares = [];
+	for (let window = 0; window < windows; window++) {
+		await new Promise((resolve) => setTimeout(resolve, everyMs));
+		analyser.getFloatTimeDomainData(samples);
+		let [energy, s1, s2] = [0, 0, 0];
+		for (const x of samples.subarray(samples.length - n)) {
+			energy += x * x;
+			[s1, s2] = [x + coefficient * s1 - s2, s1];
+		}
+		const power = s1 * s1 + s2 * s2 - coefficient * s1 * s2;
+		shares.push(energy / n < 1e-6 ? 0 : (2 * power) / (n * energy));
+	}
+	await audio.close();
+	return shares;
+}
