@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kraliki_engine::runtime::VERDICT_ATTRIBUTE;
 use kraliki_engine::simulate::{Callee, Floor};
-use kraliki_media::sdp::{AudioCodec, TrunkSession};
+use kraliki_media::sdp::{AudioCodec, Negotiated, TrunkSession};
 use kraliki_media::{Audio, LegId, MediaHandle, Tone, Voice};
 use kraliki_sip::net::{EventReceiver, SipHandle};
 use kraliki_sip::{Body, CallKey, Event, ModifyAnswer, Reason};
@@ -39,6 +39,8 @@ enum Step {
 struct Call {
     session: TrunkSession,
     leg: Option<LegId>,
+    /// What the leg is told when the answer goes out: before it, the line is silent.
+    agreed: Option<Negotiated>,
     answer: Body,
     early_media: bool,
     verdict_ms: Option<u128>,
@@ -182,10 +184,8 @@ impl Carrier {
             self.close(leg);
             return None;
         };
-        if let (Some(media), Some(leg)) = (&self.media, leg) {
-            let _ = media.set_remote(leg, agreed);
-        }
-        Some(Call { session, leg, answer: Body::sdp(answer), early_media: false, verdict_ms: None })
+        let agreed = Some(agreed);
+        Some(Call { session, leg, agreed, answer: Body::sdp(answer), early_media: false, verdict_ms: None })
     }
 
     fn on_step(&mut self, now: Time, key: CallKey, step: Step) {
@@ -193,6 +193,7 @@ impl Carrier {
         match step {
             Step::Ring => {
                 if call.early_media {
+                    open(&self.media, call);
                     play(&self.media, call.leg, &self.ringback, true);
                     let _ = self.sip.ring(key, 183, Some(call.answer.clone()));
                 } else {
@@ -207,6 +208,7 @@ impl Carrier {
                 }
                 let voice = usize::try_from(self.rng.random::<u32>()).unwrap_or(0) % self.voices.len().max(1);
                 let sound = if machine { Some(&self.greeting) } else { self.voices.get(voice) };
+                open(&self.media, call);
                 if let Some(sound) = sound {
                     play(&self.media, call.leg, sound, !machine);
                 }
@@ -247,6 +249,13 @@ impl Carrier {
         if let (Some(media), Some(leg)) = (&self.media, leg) {
             let _ = media.close(leg);
         }
+    }
+}
+
+/// From now on audio flows.
+fn open(media: &Option<MediaHandle>, call: &mut Call) {
+    if let (Some(media), Some(leg), Some(agreed)) = (media, call.leg, call.agreed.take()) {
+        let _ = media.set_remote(leg, agreed);
     }
 }
 
