@@ -17,6 +17,8 @@ const AGENTS: usize = 5;
 /// Leads dialed between two kills are fewer.
 const LEADS_PER_KILL: usize = 20;
 const TALK: Duration = Duration::from_millis(300);
+/// The longest that agents work between two kills, or until the last call is served.
+const SHIFT: Duration = Duration::from_secs(30);
 /// Longer than the calls in progress at the end, shorter than the test may take.
 const DRAINED: Duration = Duration::from_secs(40);
 /// No retry falls into the test.
@@ -148,23 +150,28 @@ fn shift(
 ) -> Result<(), ureq::Error> {
     settle(&client, owed, acknowledged)?;
     let desk = Desk::open(client.clone())?;
-    while !stop.load(Ordering::Relaxed) {
+    let mut leaving = false;
+    let until = Instant::now() + SHIFT;
+    while Instant::now() < until {
+        if stop.load(Ordering::Relaxed) && !leaving {
+            leaving = true;
+            client.try_post("/api/agent/state", &json!({"state": "offline"}))?;
+        }
         let state = desk.state()?;
-        let call = state["call"].as_i64();
-        match (state["state"].as_str(), call) {
+        match (state["state"].as_str(), state["call"].as_i64()) {
             (Some("talking"), Some(call)) => {
                 std::thread::sleep(TALK);
                 client.try_post(&format!("/api/calls/{call}/hangup"), &json!({}))?;
                 let code = if call % 2 == 0 { "sale" } else { "not_interested" };
                 owed.push(Said { call, code, note: format!("said of {call}") });
                 settle(&client, owed, acknowledged)?;
-                desk.ready()?;
             }
-            (Some("wrap_up"), _) | (Some("paused"), _) => desk.ready()?,
+            (Some("offline"), _) if leaving => return Ok(()),
+            (Some("wrap_up" | "paused"), _) if !leaving => desk.ready()?,
             _ => std::thread::sleep(Duration::from_millis(20)),
         }
     }
-    Ok(())
+    panic!("the shift does not end")
 }
 
 /// Says what is still to be said.

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -158,15 +158,19 @@ pub(crate) fn free_udp_port() -> u16 {
 /// The first of so many UDP ports of 127.0.0.1 that were free a moment ago, even, and given to nobody else in this process.
 pub(crate) fn free_udp_block(ports: u16) -> u16 {
     // Below the system's own choices (32768), above those that our commands take by default.
-    const FIRST: u16 = 24_000;
-    const END: u16 = 32_700;
-    static NEXT: AtomicU16 = AtomicU16::new(FIRST);
-    let step = ports.next_multiple_of(2);
-    loop {
-        let base = NEXT.fetch_add(step, Ordering::Relaxed);
-        assert!(base < END - step, "no block of {ports} free UDP ports");
-        if (base..base + step).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
-            return base;
+    const FIRST: u32 = 24_000;
+    const END: u32 = 32_700;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let step = u32::from(ports.next_multiple_of(2));
+    // Two runs at once begin at different places.
+    let begin = std::process::id() % 40 * 200;
+    for _ in 0..(END - FIRST) / step {
+        let base = FIRST + (begin + NEXT.fetch_add(step, Ordering::Relaxed)) % (END - FIRST);
+        let base = if base + step > END { FIRST } else { base };
+        let free = |port: u32| UdpSocket::bind(("127.0.0.1", u16::try_from(port).unwrap())).is_ok();
+        if (base..base + step).all(free) {
+            return u16::try_from(base).unwrap();
         }
     }
+    panic!("no block of {ports} free UDP ports")
 }
