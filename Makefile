@@ -1,6 +1,8 @@
 # Kraliki Voice. `make demo` shows the product, `make test` runs every test. See README.md.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+# One selection of packages for all test runs, so that nothing is built twice.
+TESTED := --workspace --exclude kraliki-benches --locked
 .PHONY: help setup console build demo test soak bench fmt lint clean
 
 help: ## what can be made
@@ -28,12 +30,12 @@ demo: setup console ## the whole product with a simulated carrier and simulated 
 test: setup console ## every test, the ones with SIPp and Chromium included
 	npm --prefix web run check
 	npm --prefix web test
-	cargo build --workspace --locked --tests --exclude kraliki-benches
-	cargo test --workspace --locked --quiet --exclude kraliki --exclude kraliki-benches --lib --bins --tests
-	cargo test --package kraliki --locked --bins --tests -- --test-threads=1
+	cargo test $(TESTED) --no-run
+	cargo test $(TESTED) --quiet --lib --bins
+	cargo test $(TESTED) --test system -- --test-threads=1
 
 soak: setup console ## the long versions of the fault tests
-	KRALIKI_SOAK=1 cargo test --package kraliki --locked --tests -- --test-threads=1 soak crash
+	KRALIKI_SOAK=1 cargo test $(TESTED) --test system -- --test-threads=1 crash
 
 bench: setup console ## benchmarks beside their peers (ONLY=name for one); results in target/bench/results.json
 	@scripts/setup --bench
