@@ -16,7 +16,7 @@ use kraliki_engine::runtime::{EngineHandle, RuntimeConfig, TrunkConfig};
 use kraliki_engine::simulate::Floor;
 use kraliki_engine::store::Store;
 use kraliki_engine::{
-    CallingWindow, CampaignId, CampaignSettings, Command, FollowUp, Outcome, Reply, RetryRule, Trunk, TrunkId,
+    CallingWindow, CampaignId, CampaignSettings, Command, Outcome, Reply, RetryRule, Trunk, TrunkId,
 };
 use kraliki_media::{BrowserPorts, Media, MediaConfig, TrunkOptions};
 use kraliki_sip::net::{Listen, NetConfig};
@@ -232,7 +232,7 @@ fn password(rng: &mut impl Rng) -> String {
 
 fn campaign_settings(options: &Options, floor: &Floor) -> anyhow::Result<CampaignSettings> {
     let soon = RetryRule { delay_s: 60, most: 100 };
-    let mut settings = CampaignSettings {
+    Ok(CampaignSettings {
         name: "Demo".into(),
         description: "Calls people who do not exist, over a carrier that is simulated.".into(),
         mode: mode(&options.pacer)?,
@@ -249,14 +249,7 @@ fn campaign_settings(options: &Options, floor: &Floor) -> anyhow::Result<Campaig
             .map(|outcome| (outcome, soon))
             .collect(),
         ..CampaignSettings::default()
-    };
-    for disposition in &mut settings.dispositions {
-        // Everybody is called again, so that a demo does not run out of people.
-        if disposition.follow_up == FollowUp::Done {
-            disposition.follow_up = FollowUp::Retry;
-        }
-    }
-    Ok(settings)
+    })
 }
 
 fn runtime_config(

@@ -272,7 +272,7 @@ impl Pacer for Predictive {
         let dial = room.max(safe);
         let verb = if dial == 0 { "holding".into() } else { format!("dialing {dial}") };
         let reason = format!(
-            "{verb}: {} idle, {:.1} due in {:.0} s, {} lines open, next risks {:.1}% of {:.1}%",
+            "{verb}: {} idle, {:.1} due in {:.0} s, {} lines open; one more would risk {:.1}%, {:.1}% is allowed",
             self.ages.idle,
             due,
             forecast.at_s[HORIZONS / 2],
