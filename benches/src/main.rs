@@ -15,6 +15,8 @@ mod sip_calls;
 mod sip_parse;
 mod table;
 
+use std::process::ExitCode;
+
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 
@@ -58,14 +60,21 @@ const BENCHES: [Bench; 5] = [
     ("pacing", pacing::run),
 ];
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.part {
+    let done = match cli.part {
         Some(Part::Uac(part)) => part.run(),
         Some(Part::Uas(part)) => part.run(),
         Some(Part::Relay(part)) => part.run(),
         Some(Part::Dialer(part)) => part.run(),
         None => run(cli.only.as_deref()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kraliki-benches: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

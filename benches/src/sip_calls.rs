@@ -22,6 +22,8 @@ const ROUND_S: u64 = 5;
 /// Rates that are tried for the most calls a second, and for how long each.
 const LADDER: [u64; 6] = [2_000, 4_000, 6_000, 8_000, 10_000, 12_000];
 const LADDER_S: u64 = 3;
+/// A step that fails is tried again: something else may have been busy.
+const TRIES: usize = 2;
 /// What we should reach on two cores.
 const MOST_TARGET: f64 = 8_000.0;
 
@@ -89,7 +91,13 @@ fn most(side: Side) -> anyhow::Result<(f64, String)> {
     let mut best = 0.0;
     for rate in LADDER {
         let mut sum = Sum::default();
-        sum.add(side, side, rate, LADDER_S)?;
+        for _ in 0..TRIES {
+            sum = Sum::default();
+            sum.add(side, side, rate, LADDER_S)?;
+            if sum.clean(rate) {
+                break;
+            }
+        }
         if !sum.clean(rate) {
             return Ok((best, format!("not {rate} ({sum})")));
         }

@@ -18,12 +18,12 @@ const HEADERS: [(&str, &str); 13] = [
     ("Call-ID", "7d0c3b0e52f94a1f8a3c6e2b9d417f05@192.0.2.17"),
     ("CSeq", "1 INVITE"),
     ("Contact", "<sip:dialer@192.0.2.17:5060;transport=udp>"),
-    ("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO"),
-    ("Supported", "timer, 100rel"),
+    ("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, PRACK, REFER, NOTIFY"),
+    ("Supported", "timer, 100rel, replaces, norefersub"),
     ("User-Agent", "Example dialer/1.0"),
     ("P-Asserted-Identity", "<sip:+12015550100@dialer.example.com>"),
     ("Session-Expires", "1800;refresher=uac"),
-    ("Subject", "bench"),
+    ("Subject", "An offer of the spring campaign"),
 ];
 const URI: &str = "sip:+13025550142@carrier.example.net:5060;transport=udp";
 const SDP: &str = "v=0\r\no=- 3915872301 3915872301 IN IP4 192.0.2.17\r\ns=-\r\nc=IN IP4 192.0.2.17\r\n\

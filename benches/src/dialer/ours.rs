@@ -206,9 +206,9 @@ impl Dialer {
     }
 }
 
-/// Numbers that nobody has: 555-0100 to 555-0199 of each area.
+/// Numbers that nobody has: 555-0100 to 555-0199 of each area. 900 is for premium rates, which are never dialed.
 fn list(leads: u32) -> String {
-    let areas = (201..=989).filter(|area| area % 100 != 11);
+    let areas = (201..=989).filter(|area| area % 100 != 11 && *area != 900);
     let numbers = (0..100).flat_map(|line| areas.clone().map(move |area| (area, line)));
     let lines = numbers.take(leads as usize);
     lines.fold("phone,time_zone\n".into(), |text, (area, line)| {

@@ -19,6 +19,8 @@ const ANSWERER_SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 1
                             a=rtpmap:101 telephone-event/8000\r\n";
 /// A caller gives up on calls that are not over so long after the last INVITE: longer than Timer B and F (32 s).
 const GIVE_UP: Duration = Duration::from_secs(40);
+/// How often a caller looks which calls are due: SIPp's timer has the same resolution.
+const TICK: Duration = Duration::from_millis(10);
 
 /// Places calls at a rate and hangs up at once; reports [`Placed`] at the end.
 #[derive(Args)]
@@ -83,7 +85,7 @@ impl Uac {
         let mut begun = 0;
         let began = clock.now();
         let lasts = Duration::from_secs_f64(self.calls as f64 / self.rate as f64) + GIVE_UP;
-        let mut tick = tokio::time::interval(Duration::from_millis(1));
+        let mut tick = tokio::time::interval(TICK);
         while placed.complete + placed.failed < self.calls && clock.now().since(began) < lasts {
             tokio::select! {
                 _ = tick.tick() => {
