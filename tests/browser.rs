@@ -102,7 +102,7 @@ fn assert_far_end_heard(heard: &Heard) {
         heard.seconds(),
         shares.len()
     );
-    println!("{summary}");
+    eprintln!("{summary}");
     assert!(tones >= 10, "the agent's tone is not in what the far end received; {summary}");
     assert_eq!(heard.not_pcmu, 0, "{summary}");
     // An echo would send the person's own tone back.
