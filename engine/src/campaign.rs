@@ -97,6 +97,13 @@ pub struct CampaignSettings {
     pub mode: Mode,
     /// Lines for each idle agent in power mode (1 to 10).
     pub lines_per_agent: f64,
+    /// The most lines at once for each agent who is there, in every mode that dials ahead of them (1 to 50).
+    pub max_lines_per_agent: f64,
+    /// INVITEs in any one second, beside the trunk's own limit; 0: the trunk's alone.
+    pub max_cps: u32,
+    /// Whether a line that rings may be taken back when no agent is in sight for it; not before it has rung as long
+    /// as the law demands.
+    pub cancel_ringing: bool,
     /// Abandoned calls allowed among the calls that a person answered (0 to 0.1).
     pub abandonment_cap: f64,
     /// The trunk's name in the configuration; empty: the first one.
@@ -145,6 +152,9 @@ impl Default for CampaignSettings {
             description: String::new(),
             mode: Mode::Predictive,
             lines_per_agent: 1.0,
+            max_lines_per_agent: 10.0,
+            max_cps: 0,
+            cancel_ringing: false,
             abandonment_cap: 0.03,
             trunk: String::new(),
             caller_id: String::new(),

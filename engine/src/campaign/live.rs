@@ -8,7 +8,7 @@ use crate::event::{CallState, CampaignView};
 use crate::lead::hopper::Hopper;
 use crate::lead::hours::Hours;
 use crate::ledger::Ledger;
-use crate::pacing::{LineView, Observation, Pacer, pacer_for, pacer_named};
+use crate::pacing::{LineView, Observation, Pacer, Policy};
 use crate::{AgentId, AttemptId, Campaign, CampaignSettings, CampaignStatus, Outcome};
 
 /// A campaign with its leads, lines and numbers.
@@ -20,7 +20,7 @@ pub(crate) struct CampaignLive {
     pub(crate) hopper: Hopper,
     /// When the store said that the next lead is due; none: no lead is left.
     pub(crate) next_due_unix_ms: Option<i64>,
-    pacer: Box<dyn Pacer>,
+    policy: Policy,
     /// A policy by name that holds instead of the mode's.
     forced: bool,
     pub(crate) ledger: Ledger,
@@ -43,10 +43,10 @@ pub(crate) struct CampaignLive {
 
 impl CampaignLive {
     pub(crate) fn new(campaign: Campaign, pacer: &str) -> Self {
-        let named = pacer_named(pacer);
+        let named = Policy::named(pacer);
         let forced = named.is_some();
         let mut live = CampaignLive {
-            pacer: named.unwrap_or_else(|| pacer_for(campaign.settings.mode)),
+            policy: named.unwrap_or_else(|| Policy::of(campaign.settings.mode)),
             forced,
             hours: Hours::default(),
             agents: None,
@@ -71,7 +71,7 @@ impl CampaignLive {
     /// New settings; another mode gets a pacer of its own.
     pub(crate) fn change(&mut self, settings: CampaignSettings) {
         if settings.mode != self.campaign.settings.mode && !self.forced {
-            self.pacer = pacer_for(settings.mode);
+            self.policy = Policy::of(settings.mode);
         }
         self.campaign.settings = settings;
         self.derive();
@@ -100,11 +100,11 @@ impl CampaignLive {
     }
 
     pub(crate) fn observe(&mut self, now: Time, seen: Observation) {
-        self.pacer.observe(now, seen);
+        self.policy.pacer().observe(now, seen);
     }
 
     pub(crate) fn pacer(&mut self) -> &mut dyn Pacer {
-        &mut *self.pacer
+        self.policy.pacer()
     }
 
     /// A call moved from one state to another; none: it was or is not there.

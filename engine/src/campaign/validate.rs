@@ -18,6 +18,9 @@ impl CampaignSettings {
         let in_range = |field, ok: bool, message: &str| if ok { Ok(()) } else { invalid(field, message) };
         let lines = (1.0..=10.0).contains(&self.lines_per_agent);
         in_range("lines_per_agent", lines, "must be from 1 to 10")?;
+        let most = (1.0..=50.0).contains(&self.max_lines_per_agent);
+        in_range("max_lines_per_agent", most, "must be from 1 to 50")?;
+        in_range("max_cps", self.max_cps <= 10_000, "must be from 0 (the trunk's limit alone) to 10000")?;
         let cap = (0.0..=0.1).contains(&self.abandonment_cap);
         in_range("abandonment_cap", cap, "must be from 0 to 0.1 (a share: 0.03 is 3 %)")?;
         in_range(

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 /// The share of the cap that the long run aims at.
 const AIM: f64 = 0.95;
@@ -22,6 +23,7 @@ const WINDOW_CALLS: f64 = 3.0;
 const WINDOW_CAPS: f64 = 3.0;
 
 /// Turns what was abandoned into the risk that one more line may carry.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Budget {
     /// Calls that may still be abandoned, since start: what corrects the forecast's own errors.
     balance: f64,

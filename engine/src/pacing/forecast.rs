@@ -1,6 +1,8 @@
 //! Supply and demand of the next half minute: who will be free, who will answer, and what one more line risks.
 #![allow(clippy::indexing_slicing)] // Indices are bins of a `Grid` and the fixed horizons, both clamped where they arise.
 
+use serde::{Deserialize, Serialize};
+
 use super::learned::{Grid, Rates, normal_below, normal_density};
 
 /// Moments at which a line dialed now may be answered, equally likely.
@@ -22,6 +24,7 @@ pub(super) struct Basis<'a> {
 }
 
 /// Tables by age: look-ups instead of integrals, so that thousands of lines cost microseconds.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Forecast {
     /// By bin of the ring: a person answers by each horizon.
     pub(super) answers: Vec<Chances>,

@@ -5,8 +5,10 @@
 //! ended. Old samples fade. A [`Drift`] notices within a minute that the floor changed, long before the table does.
 #![allow(clippy::indexing_slicing)] // Bins come from `Grid::bin`, which clamps them to the table's length.
 
+use serde::{Deserialize, Serialize};
+
 /// Ages cut into bins: of one width, or growing by a ratio.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Grid {
     first_s: f64,
     ratio: f64,
@@ -57,6 +59,7 @@ impl Grid {
 pub(super) type Rates = Vec<[f64; 2]>;
 
 /// A hazard table with a memory.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Lifetimes {
     pub(super) grid: Grid,
     /// Ends by bin and way, in units of `weight`.
@@ -129,6 +132,7 @@ impl Lifetimes {
 }
 
 /// Whether ends come more or less often than the table says.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Drift {
     seen: f64,
     expected: f64,

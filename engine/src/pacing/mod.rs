@@ -14,6 +14,7 @@ mod progressive;
 use std::time::Duration;
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::Mode;
 
@@ -134,22 +135,40 @@ pub struct Decision {
     pub reason: String,
 }
 
-/// A new pacer for a campaign's mode.
-pub fn pacer_for(mode: Mode) -> Box<dyn Pacer> {
-    match mode {
-        Mode::Progressive => Box::new(progressive::Progressive),
-        Mode::Power => Box::new(power::Power),
-        Mode::Predictive => Box::new(predictive::Predictive::new()),
-    }
+/// Every policy there is, as a campaign holds it: plain data, so that a dialer can be written down and go on elsewhere.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Policy {
+    Progressive(progressive::Progressive),
+    Power(power::Power),
+    Predictive(Box<predictive::Predictive>),
 }
 
-/// A new pacer by its name; none when there is no such policy.
-pub fn pacer_named(name: &str) -> Option<Box<dyn Pacer>> {
-    match name {
-        "progressive" => Some(pacer_for(Mode::Progressive)),
-        "power" => Some(pacer_for(Mode::Power)),
-        "predictive" => Some(pacer_for(Mode::Predictive)),
-        _ => None,
+impl Policy {
+    /// A new one for a campaign's mode.
+    pub(crate) fn of(mode: Mode) -> Policy {
+        match mode {
+            Mode::Progressive => Policy::Progressive(progressive::Progressive),
+            Mode::Power => Policy::Power(power::Power),
+            Mode::Predictive => Policy::Predictive(Box::new(predictive::Predictive::new())),
+        }
+    }
+
+    /// A new one by its name; none when there is no such policy.
+    pub(crate) fn named(name: &str) -> Option<Policy> {
+        match name {
+            "progressive" => Some(Policy::of(Mode::Progressive)),
+            "power" => Some(Policy::of(Mode::Power)),
+            "predictive" => Some(Policy::of(Mode::Predictive)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn pacer(&mut self) -> &mut dyn Pacer {
+        match self {
+            Policy::Progressive(pacer) => pacer,
+            Policy::Power(pacer) => pacer,
+            Policy::Predictive(pacer) => &mut **pacer,
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! A fixed number of lines for each idle agent, as the manager set it.
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use super::{Decision, Observation, Pacer, View};
 
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Power;
 
 impl Pacer for Power {

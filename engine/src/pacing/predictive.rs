@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use super::budget::{Allowance, Budget};
 use super::forecast::{Basis, Chances, Forecast, HORIZONS, Shortfall};
@@ -27,6 +28,7 @@ const REFRESH: Duration = Duration::from_secs(5);
 const REFRESH_SOONEST: Duration = Duration::from_millis(500);
 
 /// The look-ahead policy.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Predictive {
     budget: Budget,
     cap: f64,
@@ -45,6 +47,7 @@ pub(super) struct Predictive {
     ages: Ages,
 }
 
+#[derive(Debug, Serialize, Deserialize)]
 struct Tables {
     made: Time,
     /// How many samples they were made from.
@@ -55,7 +58,7 @@ struct Tables {
     forecast: Forecast,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Ages {
     ringing: Vec<u32>,
     talking: Vec<u32>,
@@ -66,6 +69,7 @@ struct Ages {
 }
 
 /// When a dialed line begins to ring.
+#[derive(Debug, Serialize, Deserialize)]
 struct PostDial {
     mean_s: f64,
     seen: f64,

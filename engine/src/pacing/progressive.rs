@@ -1,9 +1,11 @@
 //! One line for each idle agent: nobody is abandoned, and agents wait a whole ring for each call.
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use super::{Decision, Observation, Pacer, View};
 
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Progressive;
 
 impl Pacer for Progressive {
