@@ -4,11 +4,10 @@ use std::time::Duration;
 
 /// Leads that a campaign holds ready at most: half a second at 4,000 dials a second, about 2 MB.
 pub(crate) const HOPPER_MOST: u32 = 2_000;
-/// Leads that a campaign holds ready at least: a small floor dials that many in a minute, and a due callback is not
-/// kept waiting behind more.
-pub(crate) const HOPPER_LEAST: u32 = 50;
+/// Leads that a campaign holds ready at least: enough to choose from.
+pub(crate) const HOPPER_LEAST: u32 = 200;
 /// The hopper holds what is dialed in this time.
-pub(crate) const HOPPER_HOLDS: Duration = Duration::from_secs(15);
+pub(crate) const HOPPER_HOLDS: Duration = Duration::from_secs(60);
 /// A hopper older than this is read again, so that due callbacks and new priorities get in.
 pub(crate) const HOPPER_STALE: Duration = Duration::from_secs(10);
 /// The store is asked again for a campaign's leads not sooner than this.

@@ -51,7 +51,8 @@ impl Engine {
     /// A person is there, from now on: an agent, or a place in the queue.
     pub(crate) fn person(&mut self, now: Time, mut call: Call, answered: Time) -> Call {
         let after = answered.since(call.dialed);
-        self.observe(now, call.campaign, Observation::Answered { after, person: true });
+        let (known_after, lead) = (now.since(answered), call.traits);
+        self.observe(now, call.campaign, Observation::Answered { after, person: true, known_after, lead });
         if let Some(agent) = self.free_agent(call.campaign) {
             return self.bridge(now, call, agent, answered, Duration::ZERO);
         }

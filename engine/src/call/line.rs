@@ -46,8 +46,11 @@ impl Engine {
                     Some(self.person(now, call, answered))
                 }
                 (Stage::Detecting { answered }, Verdict::Machine) => {
+                    let answered = *answered;
                     let after = answered.since(call.dialed);
-                    self.observe(now, call.campaign, Observation::Answered { after, person: false });
+                    let (known_after, lead) = (now.since(answered), call.traits);
+                    let seen = Observation::Answered { after, person: false, known_after, lead };
+                    self.observe(now, call.campaign, seen);
                     Some(self.hang_up(now, call, Outcome::Machine))
                 }
                 // Later than the time it had, and still of use: no agent is given a machine.
@@ -147,12 +150,12 @@ impl Engine {
         // A line that we took back for our own reasons says nothing of how it would have ended.
         if !matches!(outcome, Outcome::Cancelled | Outcome::NotSent) {
             let after = now.since(call.dialed);
-            self.observe(now, call.campaign, Observation::Failed { after, rang });
+            self.observe(now, call.campaign, Observation::Failed { after, rang, lead: call.traits });
         }
         self.end(now, &mut call, outcome, cause);
         self.forget(now, &mut call);
         if outcome == Outcome::NotSent {
-            self.give_back(&call);
+            self.give_back(now, &call);
         }
         None
     }

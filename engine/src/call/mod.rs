@@ -12,7 +12,7 @@ use kraliki_time::Time;
 
 use crate::event::{CallState, CallView, Event, LeadView};
 use crate::ledger::Entry;
-use crate::pacing::LineView;
+use crate::pacing::{LineView, Traits};
 use crate::timer::Timer;
 use crate::{AttemptId, CampaignId, Engine, Lead, Outcome, Output, TrunkId, TryId};
 
@@ -29,6 +29,9 @@ pub(crate) struct Call {
     pub(crate) trunk: TrunkId,
     pub(crate) lead: Lead,
     pub(crate) caller_id: String,
+    /// What was known of the lead when it was dialed, and the chance that a person answers that followed from it.
+    pub(crate) traits: Traits,
+    pub(crate) answers: f64,
     /// When the pacer wanted it.
     pub(crate) decided: Time,
     /// When the INVITE went out; until then the decision.
@@ -70,10 +73,17 @@ impl Engine {
         }
         if let Some(live) = self.campaigns.get_mut(&call.campaign) {
             live.moved(from, to);
+            let unsent = |stage: &Stage| u32::from(matches!(stage, Stage::Committing | Stage::Queued));
+            live.unsent = live.unsent.saturating_sub(unsent(&call.stage)) + unsent(&stage);
             if stage.is_line() {
-                live.lines.insert(id, LineView { dialed: call.dialed, ringing: stage.ringing() });
+                let (dialed, ringing, answers) = (call.dialed, stage.ringing(), call.answers);
+                live.lines.insert(id, LineView { dialed, ringing, answers });
             } else {
                 live.lines.remove(&id);
+            }
+            match stage {
+                Stage::Detecting { answered } => drop(live.detecting.insert(id, answered)),
+                _ => drop(live.detecting.remove(&id)),
             }
         }
         self.timers.clear(Timer::Stage(id));

@@ -8,7 +8,8 @@ use crate::event::{CallState, CampaignView};
 use crate::lead::hopper::Hopper;
 use crate::lead::hours::Hours;
 use crate::ledger::Ledger;
-use crate::pacing::{LineView, Observation, Pacer, Policy};
+use crate::pacing::{Budget, Learned, LineView, Observation, Policy};
+use crate::trunk::Cps;
 use crate::{AgentId, AttemptId, Campaign, CampaignSettings, CampaignStatus, Outcome};
 
 /// A campaign with its leads, lines and numbers.
@@ -20,12 +21,23 @@ pub(crate) struct CampaignLive {
     pub(crate) hopper: Hopper,
     /// When the store said that the next lead is due; none: no lead is left.
     pub(crate) next_due_unix_ms: Option<i64>,
-    policy: Policy,
+    pub(crate) policy: Policy,
+    /// What its floor taught, whatever its mode.
+    pub(crate) learned: Learned,
+    pub(crate) budget: Budget,
+    /// Its own INVITEs per second.
+    pub(crate) cps: Option<Cps>,
+    /// Tries that were begun and not sent yet.
+    pub(crate) unsent: u32,
+    /// When it was last granted lines; of campaigns with one priority, who waited longest goes first.
+    pub(crate) granted: Time,
     /// A policy by name that holds instead of the mode's.
     forced: bool,
     pub(crate) ledger: Ledger,
     /// Tries in flight that nobody answered yet, those that wait for their commit included.
     pub(crate) lines: BTreeMap<AttemptId, LineView>,
+    /// Answered calls of which it is not known yet who is there, and since when.
+    pub(crate) detecting: BTreeMap<AttemptId, Time>,
     /// Calls by state, those that are being cleared left out.
     states: [u32; 8],
     /// Calls that still hold something, those that are being cleared included.
@@ -48,12 +60,18 @@ impl CampaignLive {
         let mut live = CampaignLive {
             policy: named.unwrap_or_else(|| Policy::of(campaign.settings.mode)),
             forced,
+            learned: Learned::new(),
+            budget: Budget::new(),
+            cps: None,
+            unsent: 0,
+            granted: Time::ZERO,
             hours: Hours::default(),
             agents: None,
             hopper: Hopper::default(),
             next_due_unix_ms: None,
             ledger: Ledger::default(),
             lines: BTreeMap::new(),
+            detecting: BTreeMap::new(),
             states: [0; 8],
             calls: 0,
             no_agent_since: None,
@@ -68,7 +86,7 @@ impl CampaignLive {
         live
     }
 
-    /// New settings; another mode gets a pacer of its own.
+    /// New settings; another mode gets a policy of its own, and what was learned stays.
     pub(crate) fn change(&mut self, settings: CampaignSettings) {
         if settings.mode != self.campaign.settings.mode && !self.forced {
             self.policy = Policy::of(settings.mode);
@@ -82,6 +100,8 @@ impl CampaignLive {
         let mut agents = self.campaign.settings.agents.clone();
         agents.sort_unstable();
         self.agents = (!agents.is_empty()).then_some(agents);
+        let max_cps = self.campaign.settings.max_cps;
+        self.cps = (max_cps > 0).then(|| Cps::relimited(self.cps.take(), max_cps));
         self.dirty = true;
     }
 
@@ -100,11 +120,19 @@ impl CampaignLive {
     }
 
     pub(crate) fn observe(&mut self, now: Time, seen: Observation) {
+        self.learned.observe(seen);
+        self.budget.observe(now, &seen, self.campaign.settings.abandonment_cap);
         self.policy.pacer().observe(now, seen);
     }
 
-    pub(crate) fn pacer(&mut self) -> &mut dyn Pacer {
-        self.policy.pacer()
+    /// How many tries its own limits let begin now, with so many agents there.
+    pub(crate) fn room(&self, agents: usize) -> u32 {
+        let settings = &self.campaign.settings;
+        // At most 10,000 agents and 50 lines each: far inside u32, and `as` saturates.
+        let lines = (settings.max_lines_per_agent * agents as f64) as u32;
+        let open = u32::try_from(self.lines.len()).unwrap_or(u32::MAX);
+        let by_lines = lines.saturating_sub(open);
+        self.cps.as_ref().map_or(by_lines, |cps| by_lines.min(cps.ahead().saturating_sub(self.unsent)))
     }
 
     /// A call moved from one state to another; none: it was or is not there.

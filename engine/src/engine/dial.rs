@@ -5,6 +5,7 @@ use kraliki_time::Time;
 use super::Then;
 use crate::call::{Call, Stage};
 use crate::campaign::is_e164;
+use crate::lead::hopper::Ready;
 use crate::lead::hours::Door;
 use crate::lead::retry::{Tally, crash_retry_unix_ms};
 use crate::limits::DECISION_HOLDS;
@@ -53,19 +54,24 @@ impl Engine {
         }
     }
 
-    /// Begins one attempt with the next lead that may be dialed; false when there is none.
-    pub(crate) fn begin(&mut self, now: Time, id: CampaignId, trunk: TrunkId, caller_id: &str) -> bool {
-        let lead = loop {
-            let Some(lead) = self.campaigns.get_mut(&id).and_then(|live| live.hopper.take()) else {
-                return false;
-            };
-            match self.gate(now, id, &lead) {
-                Ok(()) => break lead,
-                Err(refusal) => self.refuse(now, &lead, &refusal),
+    /// Begins one attempt with the next lead that may be dialed, and gives the chance that a person answers it; none when
+    /// there is no such lead.
+    pub(crate) fn begin(
+        &mut self,
+        now: Time,
+        id: CampaignId,
+        trunk: TrunkId,
+        caller_id: &str,
+    ) -> Option<f64> {
+        let Ready { lead, traits, answers } = loop {
+            let ready = self.campaigns.get_mut(&id).and_then(|live| live.hopper.take())?;
+            match self.gate(now, id, &ready.lead) {
+                Ok(()) => break ready,
+                Err(refusal) => self.refuse(now, &ready.lead, &refusal),
             }
         };
         let (Some(live), Some(line)) = (self.campaigns.get_mut(&id), self.trunks.get_mut(&trunk)) else {
-            return false;
+            return None;
         };
         let attempt = AttemptId(self.next_attempt);
         self.next_attempt += 1;
@@ -93,6 +99,8 @@ impl Engine {
             trunk,
             lead,
             caller_id: caller_id.to_owned(),
+            traits,
+            answers,
             decided: now,
             dialed: now,
             stage: Stage::Clearing, // not on the books yet
@@ -106,7 +114,7 @@ impl Engine {
         self.shift(now, &mut call, Stage::Committing);
         self.calls.insert(attempt, call);
         self.store(now, write, Then::Try(attempt));
-        true
+        Some(answers)
     }
 
     /// A lead is not dialed, and the store is told why it does not come back at once.
@@ -151,34 +159,47 @@ impl Engine {
             line.committing = line.committing.saturating_sub(1);
         }
         self.forget(now, &mut call);
-        self.give_back(&call);
+        self.give_back(now, &call);
         // The lead as it was: true, changes nothing, and shows when the store takes writes again.
         let unix_ms = self.clock.unix_ms(now);
         self.spare_write(Write::Lead(Tally::of(&call.lead).again(unix_ms)));
     }
 
-    /// Sends what waits for its turn on a trunk.
+    /// Sends what waits for its turn on a trunk. A call whose campaign must wait lets others pass.
     pub(crate) fn pump(&mut self, now: Time, id: TrunkId) {
-        while let Some(attempt) = self.trunks.get(&id).and_then(|line| line.queue.front().copied()) {
+        let (mut place, mut wake) = (0, None);
+        while let Some(attempt) = self.trunks.get(&id).and_then(|line| line.queue.get(place).copied()) {
             let Some(mut call) = self.calls.remove(&attempt) else {
-                self.pop(id);
+                self.unqueue(id, place);
                 continue;
             };
             if !self.still_right(now, &call) {
-                self.pop(id);
+                self.unqueue(id, place);
                 self.not_sent(now, call);
                 continue;
             }
-            let Some(line) = self.trunks.get_mut(&id) else { return };
-            let next = line.cps.next(now);
+            let (Some(line), Some(live)) = (self.trunks.get_mut(&id), self.campaigns.get_mut(&call.campaign))
+            else {
+                return;
+            };
+            let of_trunk = line.cps.next(now);
+            let of_campaign = live.cps.as_mut().map_or(now, |cps| cps.next(now));
+            let next = of_trunk.max(of_campaign);
             if next > now {
                 self.calls.insert(attempt, call);
-                self.timers.set(Timer::Send(id), next);
-                return;
+                wake = Some(wake.map_or(next, |wake: Time| wake.min(next)));
+                if of_trunk > now {
+                    break;
+                }
+                place += 1;
+                continue;
             }
             line.cps.send(now);
+            if let Some(cps) = &mut live.cps {
+                cps.send(now);
+            }
             line.dirty = true;
-            self.pop(id);
+            self.unqueue(id, place);
             self.counters.dials += 1;
             self.observe(now, call.campaign, Observation::Dialed);
             call.dialed = now;
@@ -192,12 +213,15 @@ impl Engine {
             self.set_ring_timeout(&call);
             self.calls.insert(attempt, call);
         }
-        self.timers.clear(Timer::Send(id));
+        match wake {
+            Some(at) => self.timers.set(Timer::Send(id), at),
+            None => self.timers.clear(Timer::Send(id)),
+        }
     }
 
-    fn pop(&mut self, id: TrunkId) {
+    fn unqueue(&mut self, id: TrunkId, place: usize) {
         if let Some(line) = self.trunks.get_mut(&id) {
-            line.queue.pop_front();
+            line.queue.remove(place);
         }
     }
 
@@ -229,18 +253,19 @@ impl Engine {
     pub(crate) fn not_sent(&mut self, now: Time, mut call: Call) {
         self.end(now, &mut call, Outcome::NotSent, crate::call::Cause::default());
         self.forget(now, &mut call);
-        self.give_back(&call);
+        self.give_back(now, &call);
     }
 
     /// A lead that was taken and not dialed is next again.
-    pub(crate) fn give_back(&mut self, call: &Call) {
+    pub(crate) fn give_back(&mut self, now: Time, call: &Call) {
         if self.suppressed.contains(&call.lead.phone.0) {
             return;
         }
         if let Some(live) = self.campaigns.get_mut(&call.campaign)
             && live.is_running()
         {
-            live.hopper.put_back(call.lead.clone());
+            let ready = Ready { lead: call.lead.clone(), traits: call.traits, answers: call.answers };
+            live.hopper.put_back(now, ready);
         }
     }
 }

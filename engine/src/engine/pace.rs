@@ -1,15 +1,24 @@
-//! Pacing decisions: for every running campaign in one pass, so that no agent is counted twice.
+//! Pacing decisions: for every running campaign in one pass. Campaigns that share agents make one group: each sees the
+//! lines of the others in its outlook, those begun a moment ago included, so that no agent is counted twice.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use kraliki_time::Time;
 
 use crate::agent::Activity;
-use crate::event::CallState;
 use crate::limits::{COMMITTING_MOST, NO_AGENT_FOR, RING_LEAST};
-use crate::pacing::{AgentPhase, LineView, View};
+use crate::pacing::{AgentPhase, LineView, Outlook, View};
 use crate::trunk::TrunkLive;
 use crate::{AgentId, AttemptId, CampaignId, CancelReason, Engine, TrunkId};
+
+/// An agent who takes calls, or will after the present one.
+struct Seat {
+    agent: AgentId,
+    phase: AgentPhase,
+    /// Whose call it is that the agent is in or wraps up.
+    campaign: Option<CampaignId>,
+}
 
 /// What a campaign asks of its agents at this moment.
 struct Demand {
@@ -17,79 +26,92 @@ struct Demand {
     running: bool,
     lines: Vec<LineView>,
     waiting: Vec<Time>,
-    detecting: usize,
+    /// Since when they are answered.
+    detecting: Vec<Time>,
+    /// Whether an agent is kept for each of its lines.
+    certain: bool,
     /// Its agents, by place among those who are there.
-    agents: Vec<usize>,
+    seats: Vec<usize>,
 }
 
 impl Engine {
-    /// Decides for each campaign, those with the higher priority first.
+    /// Decides for each campaign: those with the higher priority first, of equal ones who was granted lines longest ago.
     pub(crate) fn pace(&mut self, now: Time) {
         let running = self.campaigns.values().any(|live| live.is_running()) && !self.is_draining();
         self.paced(now, running);
         if !running || !self.clock.known() {
             return;
         }
-        let supply = self.supply();
-        let mut demands = self.demands(&supply);
+        let seats = self.seats();
+        let mut demands = self.demands(&seats);
+        for demand in &demands {
+            self.learn(now, demand, &seats);
+        }
         for turn in 0..demands.len() {
-            let Some(demand) = demands.get(turn) else { break };
-            if !demand.running {
-                continue;
+            let Some(demand) = demands.get(turn).filter(|demand| demand.running) else { continue };
+            let (id, nobody) = (demand.id, demand.seats.is_empty());
+            let chances = self.decide(now, turn, &demands, &seats);
+            if nobody {
+                self.take_back(now, id);
             }
-            let id = demand.id;
-            let begun = self.decide(now, turn, &demands, &supply);
+            let Some(live) = self.campaigns.get_mut(&id) else { continue };
+            if !nobody {
+                live.no_agent_since = None;
+            }
+            if !chances.is_empty() {
+                live.granted = now;
+            }
             if let Some(demand) = demands.get_mut(turn) {
-                demand.lines.extend((0..begun).map(|_| LineView { dialed: now, ringing: None }));
-                if demand.agents.is_empty() {
-                    self.take_back(now, id);
-                } else if let Some(live) = self.campaigns.get_mut(&id) {
-                    live.no_agent_since = None;
-                }
+                let line = |answers| LineView { dialed: now, ringing: None, answers };
+                demand.lines.extend(chances.into_iter().map(line));
             }
             self.keep_filled(now, id);
         }
     }
 
     /// Everybody who takes calls, or will after the present one.
-    fn supply(&self) -> Vec<(AgentId, AgentPhase)> {
+    fn seats(&self) -> Vec<Seat> {
         let there = self.agents.iter().filter(|(_, agent)| agent.is_supply());
         there
             .map(|(id, agent)| {
                 let since = agent.since;
-                let phase = match &agent.activity {
-                    Activity::Ready => AgentPhase::Idle,
-                    Activity::WrapUp(_) => AgentPhase::WrapUp { since },
-                    _ => AgentPhase::Talking { since: self.bridged_at(agent.in_call()).unwrap_or(since) },
+                let call = agent.in_call().and_then(|call| self.calls.get(&call));
+                let (phase, campaign) = match &agent.activity {
+                    Activity::Ready => (AgentPhase::Idle, None),
+                    Activity::WrapUp(wrap) => (AgentPhase::WrapUp { since }, Some(wrap.campaign)),
+                    _ => {
+                        let talk = call.and_then(|call| call.stage.talk());
+                        let since = talk.map_or(since, |talk| talk.bridged);
+                        (AgentPhase::Talking { since }, call.map(|call| call.campaign))
+                    }
                 };
-                (*id, phase)
+                Seat { agent: *id, phase, campaign }
             })
             .collect()
     }
 
-    fn bridged_at(&self, call: Option<AttemptId>) -> Option<Time> {
-        self.calls.get(&call?)?.stage.talk().map(|talk| talk.bridged)
-    }
-
-    fn demands(&self, supply: &[(AgentId, AgentPhase)]) -> Vec<Demand> {
+    /// In the order in which they are decided.
+    fn demands(&mut self, seats: &[Seat]) -> Vec<Demand> {
         let mut demands: Vec<Demand> = Vec::new();
-        for (id, live) in &self.campaigns {
+        for (id, live) in &mut self.campaigns {
             if !live.is_running() && live.calls == 0 {
                 continue;
             }
-            let serving = supply.iter().enumerate().filter(|(_, (agent, _))| live.serves(*agent));
+            let serving = seats.iter().enumerate().filter(|(_, seat)| live.serves(seat.agent));
             demands.push(Demand {
                 id: *id,
                 running: live.is_running(),
+                seats: serving.map(|(place, _)| place).collect(),
                 lines: live.lines.values().copied().collect(),
                 waiting: Vec::new(),
-                detecting: live.count(CallState::Detecting) as usize,
-                agents: serving.map(|(place, _)| place).collect(),
+                detecting: live.detecting.values().copied().collect(),
+                certain: live.policy.pacer().keeps_an_agent(),
             });
         }
-        let priority =
-            |id: &CampaignId| self.campaigns.get(id).map_or(0, |live| live.campaign.settings.priority);
-        demands.sort_by_key(|demand| (std::cmp::Reverse(priority(&demand.id)), demand.id));
+        let turn = |id: &CampaignId| {
+            self.campaigns.get(id).map(|live| (Reverse(live.campaign.settings.priority), live.granted))
+        };
+        demands.sort_by_key(|demand| (turn(&demand.id), demand.id));
         for (since, call) in &self.waiting {
             let campaign = self.calls.get(call).map(|call| call.campaign);
             if let Some(demand) = demands.iter_mut().find(|demand| Some(demand.id) == campaign) {
@@ -99,50 +121,54 @@ impl Engine {
         demands
     }
 
-    /// One campaign's decision. Gives how many attempts were begun.
-    fn decide(
-        &mut self,
-        now: Time,
-        turn: usize,
-        demands: &[Demand],
-        supply: &[(AgentId, AgentPhase)],
-    ) -> u32 {
-        let Some(mine) = demands.get(turn) else { return 0 };
-        let (mut lines, mut waiting, mut detecting) =
-            (mine.lines.clone(), mine.waiting.clone(), mine.detecting);
-        for (place, other) in demands.iter().enumerate() {
-            if place == turn || (other.lines.is_empty() && other.waiting.is_empty() && other.detecting == 0) {
-                continue;
-            }
-            let share = share(mine, other);
-            // Lines of campaigns that come later count when nobody else could take them; those of earlier ones
-            // by the share of their agents who are also ours.
-            if place < turn || share >= 1.0 {
-                lines.extend(sample(&other.lines, share));
-                waiting.extend(sample(&other.waiting, share));
-                detecting += (other.detecting as f64 * share).ceil() as usize;
-            }
-        }
+    /// A campaign looks at how long its lines ring and its calls last.
+    fn learn(&mut self, now: Time, demand: &Demand, seats: &[Seat]) {
+        let Some(live) = self.campaigns.get_mut(&demand.id) else { return };
+        let own = seats.iter().filter(|seat| seat.campaign == Some(demand.id));
+        let phases: Vec<AgentPhase> = own.map(|seat| seat.phase).collect();
+        live.learned.refresh(now, &demand.lines, &phases);
+    }
+
+    /// One campaign's decision. Gives the answer chances of the attempts that were begun.
+    fn decide(&mut self, now: Time, turn: usize, demands: &[Demand], seats: &[Seat]) -> Vec<f64> {
+        let Some(mine) = demands.get(turn) else { return Vec::new() };
         let agents: Vec<AgentPhase> =
-            mine.agents.iter().filter_map(|place| supply.get(*place)).map(|(_, phase)| *phase).collect();
-        let (way, most) = self.way(now, mine.id);
-        let Some(live) = self.campaigns.get_mut(&mine.id) else { return 0 };
+            mine.seats.iter().filter_map(|place| seats.get(*place)).map(|seat| seat.phase).collect();
+        let (lines, waiting, detecting) = seen(mine, demands);
+        let (way, most) = self.way(now, mine);
+        let Some(live) = self.campaigns.get_mut(&mine.id) else { return Vec::new() };
         let settings = &live.campaign.settings;
+        let (cap, grace) = (settings.abandonment_cap, Duration::from_millis(u64::from(settings.grace_ms)));
+        let (ring_timeout, lines_per_agent) =
+            (Duration::from_secs(u64::from(settings.ring_timeout_s)), settings.lines_per_agent);
+        let leads: Vec<f64> = live.hopper.answers().take(most as usize).collect();
+        let allowance = live.budget.allowance(now, cap, live.ledger.answered(), live.ledger.abandoned());
+        let (answered, abandoned) = (live.ledger.answered(), live.ledger.abandoned());
+        let looks_ahead = live.policy.pacer().looks_ahead();
+        // The policy steps out while the others' tables are read.
+        let mut policy = std::mem::take(&mut live.policy);
+        let outlook = if looks_ahead { self.outlook(now, turn, demands, seats, grace) } else { None };
         let view = View {
             agents: &agents,
             lines: &lines,
             waiting: &waiting,
             detecting,
-            cap: settings.abandonment_cap,
-            grace: Duration::from_millis(u64::from(settings.grace_ms)),
-            ring_timeout: Duration::from_secs(u64::from(settings.ring_timeout_s)),
-            lines_per_agent: settings.lines_per_agent,
-            answered: live.ledger.answered(),
-            abandoned: live.ledger.abandoned(),
+            leads: &leads,
+            outlook: outlook.as_ref(),
+            risk: allowance.risk,
+            spare: allowance.spare,
+            cap,
+            grace,
+            ring_timeout,
+            lines_per_agent,
+            answered,
+            abandoned,
             most,
         };
+        let decision = policy.pacer().decide(now, &view);
         self.counters.decisions += 1;
-        let decision = live.pacer().decide(now, &view);
+        let Some(live) = self.campaigns.get_mut(&mine.id) else { return Vec::new() };
+        live.policy = policy;
         let (reason, way) = match way {
             Ok(way) => (decision.reason, Some(way)),
             Err(reason) => (reason, None),
@@ -151,18 +177,54 @@ impl Engine {
             live.decision = reason;
             live.dirty = true;
         }
-        let Some((trunk, caller_id)) = way else { return 0 };
-        let mut begun = 0;
-        while begun < decision.dial.min(most) && self.begin(now, mine.id, trunk, &caller_id) {
-            begun += 1;
+        let Some((trunk, caller_id)) = way else { return Vec::new() };
+        let mut begun = Vec::new();
+        while (begun.len() as u32) < decision.dial.min(most) {
+            let Some(answers) = self.begin(now, mine.id, trunk, &caller_id) else { break };
+            begun.push(answers);
         }
         begun
     }
 
+    /// What a campaign may expect: its agents as they come free, the group's lines as they are answered.
+    fn outlook<'a>(
+        &'a self,
+        now: Time,
+        turn: usize,
+        demands: &[Demand],
+        seats: &[Seat],
+        grace: Duration,
+    ) -> Option<Outlook<'a>> {
+        let mine = demands.get(turn)?;
+        let own = &self.campaigns.get(&mine.id)?.learned;
+        let mut outlook = Outlook::new(own, mine.seats.len(), grace)?;
+        for seat in mine.seats.iter().filter_map(|place| seats.get(*place)) {
+            let learned =
+                seat.campaign.and_then(|id| self.campaigns.get(&id)).map_or(own, |live| &live.learned);
+            outlook.agent(learned, now, &seat.phase);
+        }
+        for demand in demands {
+            let (share, Some(live)) = (share(mine, demand), self.campaigns.get(&demand.id)) else { continue };
+            if share == 0.0 {
+                continue;
+            }
+            for line in &demand.lines {
+                outlook.line(&live.learned, now, line, share, demand.certain && demand.id != mine.id);
+            }
+            for answered in &demand.detecting {
+                outlook.detecting(&live.learned, now.since(*answered), share);
+            }
+            for _ in &demand.waiting {
+                outlook.person(share);
+            }
+        }
+        Some(outlook)
+    }
+
     /// Over which trunk and with which number a campaign dials, and how many now; or why it does not, in words.
-    fn way(&self, now: Time, id: CampaignId) -> (Result<(TrunkId, String), String>, u32) {
+    fn way(&self, now: Time, demand: &Demand) -> (Result<(TrunkId, String), String>, u32) {
         let no = |reason: &str| (Err(reason.to_owned()), 0);
-        let Some(live) = self.campaigns.get(&id) else { return no("no campaign") };
+        let Some(live) = self.campaigns.get(&demand.id) else { return no("no campaign") };
         let settings = &live.campaign.settings;
         let Some(line) = self.trunk_named(&settings.trunk) else { return no("holding: no such trunk") };
         let caller_id =
@@ -186,7 +248,8 @@ impl Engine {
             });
         }
         let committing = self.trunks.values().map(|line| line.committing).sum::<u32>();
-        let most = line.room().min(live.hopper.len()).min(COMMITTING_MOST.saturating_sub(committing));
+        let own = live.room(demand.seats.len()).min(live.hopper.len());
+        let most = line.room().min(own).min(COMMITTING_MOST.saturating_sub(committing));
         (Ok((line.trunk.id, caller_id.clone())), most)
     }
 
@@ -217,13 +280,27 @@ impl Engine {
     }
 }
 
+/// What a campaign sees of the group: the others' lines, the people who wait and the calls being detected, by the share
+/// of their agents who are its own.
+fn seen(mine: &Demand, demands: &[Demand]) -> (Vec<LineView>, Vec<Time>, usize) {
+    let (mut lines, mut waiting, mut detecting) =
+        (mine.lines.clone(), mine.waiting.clone(), mine.detecting.len());
+    for other in demands.iter().filter(|other| other.id != mine.id) {
+        let share = share(mine, other);
+        lines.extend(sample(&other.lines, share));
+        waiting.extend(sample(&other.waiting, share));
+        detecting += sample(&other.detecting, share).count();
+    }
+    (lines, waiting, detecting)
+}
+
 /// Which part of the other campaign's agents are also mine.
 fn share(mine: &Demand, other: &Demand) -> f64 {
-    if other.agents.is_empty() {
-        return 0.0;
+    if mine.id == other.id {
+        return 1.0;
     }
-    let both = other.agents.iter().filter(|agent| mine.agents.binary_search(agent).is_ok()).count();
-    both as f64 / other.agents.len() as f64
+    let both = other.seats.iter().filter(|seat| mine.seats.binary_search(seat).is_ok()).count();
+    both as f64 / other.seats.len().max(1) as f64
 }
 
 /// That part of the items, evenly spread.

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use kraliki_time::Time;
 
+use crate::campaign::CampaignLive;
+use crate::lead::hopper::Ready;
+use crate::lead::hours::Zones;
 use crate::limits::{HOPPER_STALE, REFILL_LATEST, REFILL_PAUSE};
+use crate::pacing::Traits;
 use crate::timer::Timer;
 use crate::{CampaignId, CampaignStatus, CommandError, Engine, Lead, Output};
 
@@ -95,9 +99,11 @@ impl Engine {
         let read = leads.len();
         let mine = self.let_in(now, id, leads);
         let refused = mine.len() < read;
+        let unix_ms = self.clock.unix_ms(now);
         let Some(live) = self.campaigns.get_mut(&id) else { return };
         let in_flight = &self.in_flight;
-        let skipped = live.hopper.fill(now, mine, |lead| in_flight.contains_key(&lead));
+        let ready = mine.into_iter().map(|lead| ready(live, &mut self.zones, unix_ms, lead)).collect();
+        let skipped = live.hopper.fill(now, ready, |lead| in_flight.contains_key(&lead));
         live.next_due_unix_ms = next_due_unix_ms;
         live.dirty = true;
         self.pace_wanted = true;
@@ -158,4 +164,10 @@ impl Engine {
             }
         }
     }
+}
+
+/// A lead with the chance that a person answers it at this hour.
+pub(super) fn ready(live: &CampaignLive, zones: &mut Zones, unix_ms: i64, lead: Lead) -> Ready {
+    let traits = Traits::of(&lead, zones.hour(&lead.time_zone, unix_ms));
+    Ready { answers: live.learned.chance(&traits), traits, lead }
 }

@@ -1,18 +1,45 @@
-//! Leads that a campaign holds ready to be dialed, in the store's order.
+//! The hopper: leads that may be dialed now, in memory, in the order in which they are to be dialed.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kraliki_time::Time;
 
 use crate::limits::{HOPPER_HOLDS, HOPPER_LEAST, HOPPER_MOST};
-use crate::{Lead, LeadId};
+use crate::pacing::Traits;
+use crate::{Lead, LeadId, Outcome};
 
-/// The hopper of one campaign. Every answer of the store replaces what it holds: the store knows the order, and what
-/// was deleted or suppressed meanwhile.
+/// A lead that may be dialed now.
+#[derive(Clone, Debug)]
+pub(crate) struct Ready {
+    pub(crate) lead: Lead,
+    /// What is known of it before it is dialed.
+    pub(crate) traits: Traits,
+    /// The chance that a person answers (0 to 1).
+    pub(crate) answers: f64,
+}
+
+impl Ready {
+    /// Whether a person who was talked to is to be called again: an agent said so, perhaps for a time.
+    fn is_callback(&self) -> bool {
+        self.lead.last_outcome == Some(Outcome::Connected)
+    }
+
+    /// The higher, the earlier: whoever is likely to answer, and nobody waits without end. Ten minutes in the hopper
+    /// weigh as much as odds of e to 1.
+    fn rank(&self, waited_s: f64) -> f64 {
+        let chance = self.answers.clamp(0.001, 0.999);
+        (chance / (1.0 - chance)).ln() + waited_s / 600.0
+    }
+}
+
+/// The hopper of one campaign. Every answer of the store replaces what it holds: the store knows what is due, and what
+/// was deleted or suppressed meanwhile. Which of these is dialed first is decided here: callbacks, then priority, then
+/// the chance of an answer and the time waited.
 #[derive(Debug, Default)]
 pub(crate) struct Hopper {
-    leads: VecDeque<Lead>,
-    held: BTreeSet<LeadId>,
+    leads: VecDeque<Ready>,
+    /// Since when each is held.
+    held: BTreeMap<LeadId, Time>,
     /// A refill is on its way; the leads whose state changed since it was asked are skipped in its answer.
     asked: Option<BTreeSet<LeadId>>,
     /// Ask again when the answer is there.
@@ -47,6 +74,11 @@ impl Hopper {
         self.len() < self.want.max(HOPPER_LEAST) / 2
     }
 
+    /// The chance that a person answers, of the next leads in their order.
+    pub(crate) fn answers(&self) -> impl Iterator<Item = f64> + '_ {
+        self.leads.iter().map(|ready| ready.answers)
+    }
+
     /// A refill goes out: how many leads to ask for, those held included.
     pub(crate) fn ask(&mut self, now: Time) -> u32 {
         let seconds = now.since(self.read).as_secs_f64().max(1.0);
@@ -60,36 +92,47 @@ impl Hopper {
     }
 
     /// The store answered: these are the leads now. Gives those that were read before their state changed, as a count.
-    pub(crate) fn fill(&mut self, now: Time, leads: Vec<Lead>, in_flight: impl Fn(LeadId) -> bool) -> u32 {
+    pub(crate) fn fill(&mut self, now: Time, leads: Vec<Ready>, in_flight: impl Fn(LeadId) -> bool) -> u32 {
         let touched = self.asked.take().unwrap_or_default();
+        let before = std::mem::take(&mut self.held);
         self.leads.clear();
-        self.held.clear();
         self.read = now;
         self.taken = 0;
-        let mut skipped = 0;
-        for lead in leads.into_iter().take(HOPPER_MOST as usize) {
-            if touched.contains(&lead.id) || in_flight(lead.id) {
+        let (mut skipped, mut ranked) = (0, Vec::with_capacity(leads.len()));
+        for ready in leads.into_iter().take(HOPPER_MOST as usize) {
+            let id = ready.lead.id;
+            if touched.contains(&id) || in_flight(id) {
                 skipped += 1;
-            } else if self.held.insert(lead.id) {
-                self.leads.push_back(lead);
+                continue;
+            }
+            let since = before.get(&id).copied().unwrap_or(now);
+            if self.held.insert(id, since).is_none() {
+                let rank = ready.rank(now.since(since).as_secs_f64());
+                ranked.push((ready, rank));
             }
         }
+        // Stable: alike leads stay in the store's order.
+        ranked.sort_by(|(a, rank_a), (b, rank_b)| {
+            let first = |ready: &Ready| (ready.is_callback(), ready.lead.priority);
+            first(b).cmp(&first(a)).then(rank_b.total_cmp(rank_a))
+        });
+        self.leads.extend(ranked.into_iter().map(|(ready, _)| ready));
         skipped
     }
 
     /// The next lead to dial.
-    pub(crate) fn take(&mut self) -> Option<Lead> {
-        let lead = self.leads.pop_front()?;
-        self.held.remove(&lead.id);
+    pub(crate) fn take(&mut self) -> Option<Ready> {
+        let ready = self.leads.pop_front()?;
+        self.held.remove(&ready.lead.id);
         self.taken = self.taken.saturating_add(1);
-        self.touch(lead.id);
-        Some(lead)
+        self.touch(ready.lead.id);
+        Some(ready)
     }
 
     /// A lead that was taken but not dialed is next again.
-    pub(crate) fn put_back(&mut self, lead: Lead) {
-        if self.held.insert(lead.id) {
-            self.leads.push_front(lead);
+    pub(crate) fn put_back(&mut self, now: Time, ready: Ready) {
+        if self.held.insert(ready.lead.id, now).is_none() {
+            self.leads.push_front(ready);
         }
     }
 
@@ -107,8 +150,8 @@ impl Hopper {
 
     /// The lead is not due any more.
     pub(crate) fn remove(&mut self, lead: LeadId) {
-        if self.held.remove(&lead) {
-            self.leads.retain(|held| held.id != lead);
+        if self.held.remove(&lead).is_some() {
+            self.leads.retain(|ready| ready.lead.id != lead);
         }
         self.touch(lead);
     }
@@ -117,10 +160,10 @@ impl Hopper {
     pub(crate) fn remove_phone(&mut self, phone: &str) -> u32 {
         let before = self.leads.len();
         let held = &mut self.held;
-        self.leads.retain(|lead| {
-            let stays = lead.phone.0 != phone;
+        self.leads.retain(|ready| {
+            let stays = ready.lead.phone.0 != phone;
             if !stays {
-                held.remove(&lead.id);
+                held.remove(&ready.lead.id);
             }
             stays
         });
@@ -139,23 +182,50 @@ mod tests {
     use super::*;
     use crate::testing::lead;
 
+    fn ready(id: i64, answers: f64) -> Ready {
+        let lead = lead(id);
+        Ready { traits: Traits::of(&lead, 12), lead, answers }
+    }
+
+    fn alike(ids: impl IntoIterator<Item = i64>) -> Vec<Ready> {
+        ids.into_iter().map(|id| ready(id, 0.2)).collect()
+    }
+
+    fn order(hopper: &mut Hopper) -> Vec<i64> {
+        std::iter::from_fn(|| hopper.take()).map(|ready| ready.lead.id.0).collect()
+    }
+
     #[test]
     fn an_answer_replaces_but_skips_what_changed_since_it_was_asked() {
         let mut hopper = Hopper::default();
         assert_eq!(hopper.ask(Time::ZERO), HOPPER_LEAST);
-        assert_eq!(hopper.fill(Time::ZERO, vec![lead(1), lead(2), lead(3)], |_| false), 0);
-        assert_eq!(hopper.take().unwrap().id, LeadId(1));
+        assert_eq!(hopper.fill(Time::ZERO, alike([1, 2, 3]), |_| false), 0);
+        assert_eq!(hopper.take().unwrap().lead.id, LeadId(1));
         hopper.ask(Time::from_millis(100));
         let second = hopper.take().unwrap();
-        hopper.put_back(second); // a commit failed: back in front
+        hopper.put_back(Time::from_millis(110), second); // a commit failed: back in front
         assert_eq!(hopper.len(), 2);
         // The store read 2, 3 and 4 before it knew of 2's change, and 1 is on the line.
-        let skipped =
-            hopper.fill(Time::ZERO, vec![lead(1), lead(2), lead(3), lead(4), lead(4)], |id| id == LeadId(1));
+        let skipped = hopper.fill(Time::ZERO, alike([1, 2, 3, 4, 4]), |id| id == LeadId(1));
         assert_eq!(skipped, 2);
-        assert_eq!(hopper.take().unwrap().id, LeadId(3));
-        assert_eq!(hopper.take().unwrap().id, LeadId(4));
-        assert!(hopper.take().is_none());
+        assert_eq!(order(&mut hopper), [3, 4]);
+    }
+
+    #[test]
+    fn callbacks_then_priority_then_the_likeliest_and_nobody_waits_without_end() {
+        let mut hopper = Hopper::default();
+        let (mut callback, mut urgent) = (ready(4, 0.1), ready(5, 0.1));
+        callback.lead.last_outcome = Some(Outcome::Connected);
+        urgent.lead.priority = 1;
+        let leads = vec![ready(1, 0.2), ready(2, 0.05), ready(3, 0.5), callback, urgent];
+        hopper.ask(Time::ZERO);
+        hopper.fill(Time::ZERO, leads.clone(), |_| false);
+        assert_eq!(hopper.answers().collect::<Vec<_>>(), [0.1, 0.1, 0.5, 0.2, 0.05]);
+        // Half an hour later a fresh lead that is likelier does not pass one that waited all the time.
+        let later = Time::from_millis(1_800_000);
+        hopper.ask(later);
+        hopper.fill(later, vec![ready(2, 0.05), ready(6, 0.4)], |_| false);
+        assert_eq!(order(&mut hopper), [2, 6]);
     }
 
     #[test]
@@ -164,7 +234,7 @@ mod tests {
         let mut now = Time::ZERO;
         for _ in 0..20 {
             let want = hopper.ask(now);
-            hopper.fill(now, (0..i64::from(want)).map(lead).collect(), |_| false);
+            hopper.fill(now, alike(0..i64::from(want)), |_| false);
             while !hopper.is_low() {
                 hopper.take();
             }
@@ -177,8 +247,8 @@ mod tests {
     fn a_suppressed_number_goes_at_once() {
         let mut hopper = Hopper::default();
         hopper.ask(Time::ZERO);
-        hopper.fill(Time::ZERO, vec![lead(1), lead(2)], |_| false);
+        hopper.fill(Time::ZERO, alike([1, 2]), |_| false);
         assert_eq!(hopper.remove_phone(&lead(1).phone.0), 1);
-        assert_eq!(hopper.take().unwrap().id, LeadId(2));
+        assert_eq!(order(&mut hopper), [2]);
     }
 }

@@ -106,18 +106,25 @@ impl Zones {
         if hours.never() {
             return Door::NeverOpens;
         }
-        if !self.known.contains_key(zone) {
-            match TimeZone::get(zone) {
-                Ok(found) => drop(self.known.insert(zone.to_owned(), found)),
-                Err(_) => return Door::UnknownZone,
-            }
-        }
-        let Some(zone) = self.known.get(zone) else { return Door::UnknownZone };
+        let Some(zone) = self.zone(zone) else { return Door::UnknownZone };
         let Ok(now) = Timestamp::from_millisecond(unix_ms) else { return Door::UnknownZone };
         if hours.holds(zone, now) {
             return Door::Open;
         }
         hours.opening(zone, now).map_or(Door::NeverOpens, |at| Door::OpensAt(at.as_millisecond()))
+    }
+
+    /// The hour of the day in that zone, 0 to 23; 0 when the zone or the time is none.
+    pub(crate) fn hour(&mut self, zone: &str, unix_ms: i64) -> u8 {
+        let (Some(zone), Ok(at)) = (self.zone(zone), Timestamp::from_millisecond(unix_ms)) else { return 0 };
+        u8::try_from(zone.to_datetime(at).hour()).unwrap_or(0)
+    }
+
+    fn zone(&mut self, name: &str) -> Option<&TimeZone> {
+        if !self.known.contains_key(name) {
+            self.known.insert(name.to_owned(), TimeZone::get(name).ok()?);
+        }
+        self.known.get(name)
     }
 }
 
@@ -145,6 +152,7 @@ mod tests {
         assert_eq!(zones.door(&weekdays, "Mars/Olympus", now), Door::UnknownZone);
         assert_eq!(zones.door(&weekdays, "", now), Door::UnknownZone);
         assert_eq!(zones.door(&Hours::default(), "Europe/Prague", now), Door::NeverOpens);
+        assert_eq!((zones.hour("America/New_York", now), zones.hour("America/Los_Angeles", now)), (19, 16));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::time::Duration;
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
+use super::Observation;
+
 /// The share of the cap that the long run aims at.
 const AIM: f64 = 0.95;
 /// Abandoned calls kept in hand, so that the next one does not break the cap: decides the first hours, until
@@ -24,7 +26,7 @@ const WINDOW_CAPS: f64 = 3.0;
 
 /// Turns what was abandoned into the risk that one more line may carry.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     /// Calls that may still be abandoned, since start: what corrects the forecast's own errors.
     balance: f64,
     /// Answered and abandoned in each minute of the window, newest last.
@@ -32,12 +34,17 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Budget { balance: 0.0, parts: VecDeque::new() }
     }
 
-    /// A person answered and was given an agent, or was not.
-    pub(super) fn answered(&mut self, now: Time, abandoned: bool, cap: f64) {
+    /// Counts people who were given an agent, or were not.
+    pub(crate) fn observe(&mut self, now: Time, seen: &Observation, cap: f64) {
+        let abandoned = match seen {
+            Observation::Abandoned => true,
+            Observation::Served { .. } => false,
+            _ => return,
+        };
         let lost = f64::from(u8::from(abandoned));
         self.balance = (self.balance + AIM * cap - lost).clamp(-3.0 * SCALE, 1.5 * SCALE);
         match self.parts.back_mut() {
@@ -50,7 +57,7 @@ impl Budget {
     }
 
     /// What may be risked now.
-    pub(super) fn allowance(&mut self, now: Time, cap: f64, answered: u64, abandoned: u64) -> Allowance {
+    pub(crate) fn allowance(&mut self, now: Time, cap: f64, answered: u64, abandoned: u64) -> Allowance {
         let (answered, abandoned) = (answered as f64, abandoned as f64);
         let in_hand = (AIM * cap * answered).min(cap * answered - RESERVE) - abandoned;
         let risk = cap * (self.balance / SCALE + (in_hand / SHORT_SCALE).clamp(-4.0, 0.0)).exp();
@@ -73,9 +80,9 @@ impl Budget {
 
 /// What may be risked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     /// The chance that the next line loses its call; 0: only what is certain.
-    pub(super) risk: f64,
+    pub(crate) risk: f64,
     /// Calls that may be lost before the half hour's limit is reached.
-    pub(super) spare: usize,
+    pub(crate) spare: usize,
 }

@@ -1,257 +1,331 @@
-//! What the floor teaches: how long things last, measured while they happen.
-//!
-//! A [`Lifetimes`] is a hazard table: for each age, how often a thing of that age ends, and in which of two ways.
-//! Things that still last count too (they have survived so far), so a long call is not forgotten because it has not
-//! ended. Old samples fade. A [`Drift`] notices within a minute that the floor changed, long before the table does.
-#![allow(clippy::indexing_slicing)] // Bins come from `Grid::bin`, which clamps them to the table's length.
+//! What a campaign's floor teaches, whatever the campaign's mode: how long lines ring and calls last, who answers. A
+//! change of mode, of cap or of agents loses nothing of it.
 
+use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
-/// Ages cut into bins: of one width, or growing by a ratio.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Grid {
-    first_s: f64,
-    ratio: f64,
-    bins: usize,
-}
+use super::drift::Drift;
+use super::forecast::{Basis, Tables};
+use super::lifetimes::{Grid, Lifetimes};
+use super::normal::lognormal_below;
+use super::odds::{Odds, Traits};
+use super::{AgentPhase, LineView, Observation};
+use std::time::Duration;
 
-impl Grid {
-    /// Bins of one width.
-    pub(super) const fn even(width_s: f64, bins: usize) -> Self {
-        Grid { first_s: width_s, ratio: 1.0, bins }
-    }
+/// Rings last up to 120 s (the longest ring time-out) in the forecast's steps.
+pub(super) const RING: Grid = Grid::even(0.5, 242);
+/// One second to two hours.
+pub(super) const TALK: Grid = Grid::growing(1.0, 1.25, 42);
+pub(super) const WRAP: Grid = Grid::growing(1.0, 1.2, 40);
+/// From the answer to the verdict who it is.
+pub(super) const VERDICT: Grid = Grid::even(0.25, 40);
+/// Samples remembered: lines come ten times as often as calls.
+const LINES_REMEMBERED: f64 = 4000.0;
+const CALLS_REMEMBERED: f64 = 1500.0;
+/// The tables are worked out anew this often: short against the minute in which a floor may change.
+const REFRESH: Duration = Duration::from_secs(5);
+const REFRESH_SOONEST: Duration = Duration::from_millis(500);
 
-    /// Bins that grow: a call of ten minutes need not be known to the second.
-    pub(super) const fn growing(first_s: f64, ratio: f64, bins: usize) -> Self {
-        Grid { first_s, ratio, bins }
-    }
-
-    pub(super) const fn bins(&self) -> usize {
-        self.bins
-    }
-
-    /// The bin of an age; the last one holds all that is older.
-    pub(super) fn bin(&self, age_s: f64) -> usize {
-        let bin = if self.ratio == 1.0 {
-            age_s / self.first_s
-        } else if age_s < self.first_s {
-            0.0
-        } else {
-            1.0 + (age_s / self.first_s).ln() / self.ratio.ln()
-        };
-        // `as` saturates: a negative age is bin 0.
-        (bin as usize).min(self.bins - 1)
-    }
-
-    /// Where a bin begins, in seconds.
-    pub(super) fn edge(&self, bin: usize) -> f64 {
-        if self.ratio == 1.0 {
-            self.first_s * bin as f64
-        } else if bin == 0 {
-            0.0
-        } else {
-            self.first_s * self.ratio.powi(bin as i32 - 1)
-        }
-    }
-}
-
-/// How often things end at each age, per second, in either of two ways.
-pub(super) type Rates = Vec<[f64; 2]>;
-
-/// A hazard table with a memory.
+/// What was learned, and the tables made of it.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Lifetimes {
-    pub(super) grid: Grid,
-    /// Ends by bin and way, in units of `weight`.
-    ends: Vec<[f64; 2]>,
-    /// What one new sample weighs; it grows, which is the same as letting the old ones fade.
-    weight: f64,
-    /// Samples after which an old one weighs 1/e.
-    memory: f64,
-    /// Ends since start: all, and those of the first way.
+pub(crate) struct Learned {
+    rings: Lifetimes,
+    talks: Lifetimes,
+    wraps: Lifetimes,
+    verdicts: Lifetimes,
+    post_dial: PostDial,
+    odds: Odds,
+    answer_drift: Drift,
+    talk_drift: Drift,
+    wrap_drift: Drift,
+    /// When the drifts last counted what was to be expected.
+    watched: Time,
+    tables: Option<Tables>,
+    made: Time,
+    /// How many samples the tables were made from.
     samples: u64,
-    seen: u32,
 }
 
-impl Lifetimes {
-    /// A table that starts from a guess: `ends[bin][way]` in samples.
-    pub(super) fn new(grid: Grid, memory: f64, prior: impl Fn(f64, f64) -> [f64; 2]) -> Self {
-        let ends = (0..grid.bins).map(|b| prior(grid.edge(b), grid.edge(b + 1))).collect();
-        Lifetimes { grid, ends, weight: 1.0, memory, samples: 0, seen: 0 }
-    }
-
-    /// Something ended at this age. `haste` above 1 lets the past fade faster.
-    pub(super) fn ended(&mut self, age_s: f64, way: usize, haste: f64) {
-        self.weight *= 1.0 + haste / self.memory;
-        self.samples += 1;
-        self.seen = self.seen.saturating_add(u32::from(way == 0));
-        let bin = self.grid.bin(age_s);
-        self.ends[bin][way] += self.weight;
-        if self.weight > 1e9 {
-            for bin in &mut self.ends {
-                bin[0] /= self.weight;
-                bin[1] /= self.weight;
-            }
-            self.weight = 1.0;
-        }
-    }
-
-    /// Whether the floor has taught more than the guess: before that there is nothing that could drift.
-    pub(super) fn knows(&self) -> bool {
-        self.seen >= 100
-    }
-
-    /// One standard deviation of what it says of the first way, as a share: what caution adds.
-    pub(super) fn doubt(&self) -> f64 {
-        1.0 / (f64::from(self.seen) + 4.0).sqrt()
-    }
-
-    /// How many samples it has seen.
-    pub(super) fn samples(&self) -> u64 {
-        self.samples
-    }
-
-    /// The rates, counting those that still last (`lasting[bin]`).
-    pub(super) fn rates(&self, lasting: &[u32]) -> Rates {
-        let mut rates = vec![[0.0; 2]; self.grid.bins];
-        let mut older = 0.0; // samples that outlived the bin
-        for b in (0..self.grid.bins).rev() {
-            let [one, two] = self.ends[b].map(|ends| ends / self.weight);
-            let (ended, lasting) = (one + two, f64::from(lasting[b]));
-            // What still lasts was there for half of the bin.
-            let share = ended / (older + ended + lasting / 2.0).max(1e-9);
-            if share > 0.0 {
-                // The rate that ends this share within the bin; a time-out ends nearly all.
-                let rate = -(-share.min(0.9999)).ln_1p() / (self.grid.edge(b + 1) - self.grid.edge(b));
-                rates[b] = [rate * one / ended, rate * two / ended];
-            }
-            older += ended + lasting;
-        }
-        rates
-    }
-}
-
-/// Whether ends come more or less often than the table says.
+/// When a dialed line begins to ring.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Drift {
+struct PostDial {
+    mean_s: f64,
     seen: f64,
-    expected: f64,
+    /// Lines that rang and lines that were answered: a carrier may never say that it rings.
+    rang: f64,
+    answered: f64,
 }
 
-impl Drift {
-    /// Expected ends after which old evidence is halved.
-    const HALF_LIFE: f64 = 12.0;
-    /// At this many standard deviations half of the difference is believed (in logarithms): chance alone stays
-    /// below it, a floor that halves or doubles exceeds it within half a minute.
-    const HALF_BELIEVED: f64 = 2.5;
-
-    pub(super) const fn new() -> Self {
-        Drift { seen: 0.0, expected: 0.0 }
-    }
-
-    pub(super) fn saw(&mut self) {
+impl PostDial {
+    fn rang(&mut self, after_s: f64) {
         self.seen += 1.0;
+        self.rang += 1.0;
+        // Of the last ten or so: a carrier that slows down is followed in seconds.
+        self.mean_s += (after_s - self.mean_s) / self.seen.min(10.0);
     }
 
-    /// So many ends were to be expected since the last call.
-    pub(super) fn expected(&mut self, ends: f64) {
-        self.expected += ends;
-        let keep = 0.5f64.powf(ends / Self::HALF_LIFE);
-        self.seen *= keep;
-        self.expected *= keep;
-    }
-
-    fn belief(&self) -> f64 {
-        let z = (self.seen - self.expected) / (self.expected.max(self.seen) / 2.0).max(1.0).sqrt();
-        z * z / (z * z + Self::HALF_BELIEVED * Self::HALF_BELIEVED)
-    }
-
-    /// What to multiply the table's rates by.
-    pub(super) fn factor(&self) -> f64 {
-        ((self.seen + 1.0) / (self.expected + 1.0)).powf(self.belief()).clamp(0.2, 5.0)
-    }
-
-    /// How fast the table should forget: 1 as long as it holds.
-    pub(super) fn haste(&self) -> f64 {
-        if self.belief() > 0.6 { 10.0 } else { 1.0 }
+    fn seconds(&self) -> f64 {
+        if self.answered > 2.0 * self.rang { 0.0 } else { self.mean_s }
     }
 }
 
-/// The share of a lognormal distribution below `x`.
-pub(super) fn lognormal_below(x: f64, mean: f64, cv: f64) -> f64 {
-    if x <= 0.0 {
-        return 0.0;
+impl Learned {
+    pub(crate) fn new() -> Self {
+        Learned {
+            // Half of the answers within 8 s.
+            rings: Lifetimes::new(RING, LINES_REMEMBERED, |from, to| {
+                let share = lognormal_below(to, 9.0, 0.6) - lognormal_below(from, 9.0, 0.6);
+                let out = if (20.0..30.0).contains(&from) { 2.0 / 20.0 } else { 0.0 };
+                [8.0 * share, out]
+            }),
+            talks: Lifetimes::new(TALK, CALLS_REMEMBERED, |from, to| {
+                [5.0 * (lognormal_below(to, 150.0, 1.0) - lognormal_below(from, 150.0, 1.0)), 0.0]
+            }),
+            wraps: Lifetimes::new(WRAP, CALLS_REMEMBERED, |from, to| {
+                [5.0 * (lognormal_below(to, 20.0, 0.8) - lognormal_below(from, 20.0, 0.8)), 0.0]
+            }),
+            // Whoever has not spoken for two seconds may still be a person.
+            verdicts: Lifetimes::new(VERDICT, CALLS_REMEMBERED, |from, _| {
+                if from < 3.0 { [0.4, 0.4] } else { [0.0, 0.1] }
+            }),
+            post_dial: PostDial { mean_s: 2.0, seen: 0.0, rang: 0.0, answered: 0.0 },
+            odds: Odds::new(),
+            answer_drift: Drift::new(),
+            talk_drift: Drift::new(),
+            wrap_drift: Drift::new(),
+            watched: Time::ZERO,
+            tables: None,
+            made: Time::ZERO,
+            samples: 0,
+        }
     }
-    let s2 = (1.0 + cv * cv).ln();
-    normal_below((x.ln() - (mean.ln() - s2 / 2.0)) / s2.sqrt())
+
+    /// Something happened on the campaign's lines or to an agent who served one of its calls.
+    pub(crate) fn observe(&mut self, seen: Observation) {
+        match seen {
+            Observation::Dialed | Observation::Abandoned | Observation::Served { .. } => {}
+            Observation::Ringing { after } => self.post_dial.rang(after.as_secs_f64()),
+            Observation::Answered { after, person, known_after, lead } => {
+                self.post_dial.answered += 1.0;
+                let haste = self.answer_drift.haste();
+                let age_s = after.as_secs_f64() - self.post_dial.seconds();
+                self.rings.ended(age_s, usize::from(!person), haste);
+                self.verdicts.ended(known_after.as_secs_f64(), usize::from(!person), 1.0);
+                self.odds.ended(&lead, person, haste);
+                if person && self.rings.knows() {
+                    self.answer_drift.saw();
+                }
+            }
+            Observation::Failed { after, rang, lead } => {
+                let haste = self.answer_drift.haste();
+                let age_s = if rang { after.as_secs_f64() - self.post_dial.seconds() } else { 0.0 };
+                self.rings.ended(age_s, 1, haste);
+                self.odds.ended(&lead, false, haste);
+            }
+            Observation::TalkEnded { lasted } => {
+                self.talks.ended(lasted.as_secs_f64(), 0, self.talk_drift.haste());
+                if self.talks.knows() {
+                    self.talk_drift.saw();
+                }
+            }
+            Observation::WrapEnded { lasted } => {
+                self.wraps.ended(lasted.as_secs_f64(), 0, self.wrap_drift.haste());
+                if self.wraps.knows() {
+                    self.wrap_drift.saw();
+                }
+            }
+        }
+    }
+
+    /// The chance that a person answers such a lead, as it was before the last minute's drift.
+    pub(crate) fn chance(&self, lead: &Traits) -> f64 {
+        self.odds.chance(lead)
+    }
+
+    /// Seconds until a line rings; below zero: since when it does.
+    pub(super) fn rings_in_s(&self, now: Time, line: &LineView) -> f64 {
+        let lag_s = self.post_dial.seconds();
+        let dialed_s = now.since(line.dialed).as_secs_f64();
+        match line.ringing {
+            // It rings: whatever ends before the first ring did not end this one.
+            Some(since) => -now.since(since).as_secs_f64().max(0.5),
+            None if lag_s == 0.0 => -dialed_s,
+            None => (lag_s - dialed_s).max(0.0),
+        }
+    }
+
+    /// The tables, none before the first [`Learned::refresh`].
+    pub(super) fn tables(&self) -> Option<&Tables> {
+        self.tables.as_ref()
+    }
+
+    /// Counts what the tables expected since the last call, and works the tables out anew when they are old. `lines` are
+    /// the campaign's tries in flight, `agents` those who are in its calls.
+    pub(crate) fn refresh(&mut self, now: Time, lines: &[LineView], agents: &[AgentPhase]) {
+        let ages = Ages::of(self, now, lines, agents);
+        self.watch(now, lines, &ages);
+        let samples = self.rings.samples() + self.talks.samples() + self.wraps.samples();
+        let age = now.since(self.made);
+        // Young tables change with each sample.
+        let holds =
+            age < REFRESH_SOONEST || (age < REFRESH && samples < self.samples + self.samples / 16 + 8);
+        if self.tables.is_some() && holds {
+            return;
+        }
+        self.tables = Some(Tables::new(&Basis {
+            rings: &self.rings.rates(&ages.ringing),
+            talks: self.talks.rates(&ages.talking),
+            wraps: self.wraps.rates(&ages.wrapping),
+            verdicts: &self.verdicts.rates(&ages.none),
+            post_dial_s: self.post_dial.seconds(),
+            // Too many answers cost a person's patience, too few an agent's: while there is doubt, more are expected.
+            answers: self.answer_drift.factor() * (1.0 + self.rings.doubt()),
+            talk_ends: self.talk_drift.factor(),
+            wrap_ends: self.wrap_drift.factor(),
+        }));
+        (self.made, self.samples) = (now, samples);
+    }
+
+    /// Counts what was to be expected since the last call, for the drifts.
+    fn watch(&mut self, now: Time, lines: &[LineView], ages: &Ages) {
+        let dt_s = now.since(self.watched).as_secs_f64().min(1.0);
+        self.watched = now;
+        let Some(tables) = &self.tables else { return };
+        if self.rings.knows() {
+            let answers = lines
+                .iter()
+                .map(|line| tables.answered_as_learned(line.answers, self.rings_in_s(now, line), dt_s));
+            self.answer_drift.expected(answers.sum());
+        }
+        if self.talks.knows() {
+            self.talk_drift.expected(tables.talks_ending(&ages.talking, dt_s));
+        }
+        if self.wraps.knows() {
+            self.wrap_drift.expected(tables.wraps_ending(&ages.wrapping, dt_s));
+        }
+    }
 }
 
-/// The share of the normal distribution below `x`, to 1e-7 (Abramowitz and Stegun 26.2.17).
-pub(super) fn normal_below(x: f64) -> f64 {
-    let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
-    let poly = t
-        * (0.319_381_530
-            + t * (-0.356_563_782 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
-    let tail = normal_density(x) * poly;
-    if x > 0.0 { 1.0 - tail } else { tail }
+/// How many lines and calls there are of each age.
+struct Ages {
+    ringing: Vec<u32>,
+    talking: Vec<u32>,
+    wrapping: Vec<u32>,
+    none: Vec<u32>,
 }
 
-/// The density of the normal distribution.
-pub(super) fn normal_density(x: f64) -> f64 {
-    0.398_942_280_4 * (-x * x / 2.0).exp()
+impl Ages {
+    fn of(learned: &Learned, now: Time, lines: &[LineView], agents: &[AgentPhase]) -> Ages {
+        let bins = |grid: Grid| vec![0; grid.bins()];
+        let mut ages =
+            Ages { ringing: bins(RING), talking: bins(TALK), wrapping: bins(WRAP), none: bins(VERDICT) };
+        let count = |bins: &mut Vec<u32>, grid: Grid, age_s: f64| {
+            if let Some(bin) = bins.get_mut(grid.bin(age_s)) {
+                *bin += 1;
+            }
+        };
+        for line in lines {
+            let rings_in_s = learned.rings_in_s(now, line);
+            if rings_in_s < 0.0 {
+                count(&mut ages.ringing, RING, -rings_in_s);
+            }
+        }
+        for agent in agents {
+            match *agent {
+                AgentPhase::Idle => {}
+                AgentPhase::Talking { since } => {
+                    count(&mut ages.talking, TALK, now.since(since).as_secs_f64());
+                }
+                AgentPhase::WrapUp { since } => {
+                    count(&mut ages.wrapping, WRAP, now.since(since).as_secs_f64());
+                }
+            }
+        }
+        ages
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::{LeadId, ListId, Outcome};
+
+    pub(in crate::pacing) const LEAD: Traits =
+        Traits { hour: 12, list: ListId(1), area: 1202, last: None, attempts: 0 };
+
+    /// What a floor taught on which every fifth of `dials` lines was answered after 10 s, and calls lasted 50 to 150 s.
+    pub(in crate::pacing) fn taught(dials: u32) -> Learned {
+        let mut learned = Learned::new();
+        for n in 0..dials {
+            learned.observe(Observation::Ringing { after: Duration::from_secs(2) });
+            let after = Duration::from_secs(if n % 5 == 0 { 10 } else { 25 });
+            learned.observe(if n % 5 == 0 {
+                Observation::Answered { after, person: true, known_after: Duration::ZERO, lead: LEAD }
+            } else {
+                Observation::Failed { after, rang: true, lead: LEAD }
+            });
+            learned.observe(Observation::TalkEnded { lasted: Duration::from_secs(u64::from(50 + n % 100)) });
+            learned.observe(Observation::WrapEnded { lasted: Duration::from_secs(10) });
+        }
+        // All in one moment looks like a floor gone wild.
+        (learned.answer_drift, learned.talk_drift, learned.wrap_drift) =
+            (Drift::new(), Drift::new(), Drift::new());
+        learned
+    }
 
     #[test]
-    fn bins_hold_their_edges() {
-        for grid in [Grid::even(0.5, 100), Grid::growing(1.0, 1.25, 40)] {
-            for b in 0..grid.bins() {
-                let middle = (grid.edge(b) + grid.edge(b + 1)) / 2.0;
-                assert_eq!(grid.bin(middle), b);
+    fn a_floor_that_answers_twice_as_often_is_noticed_within_a_minute() {
+        let mut learned = taught(2_000);
+        let mut now = Time::from_millis(1_000_000);
+        let lines = |now: Time| {
+            let line = |age| {
+                let ringing = Some(now - Duration::from_secs(age));
+                LineView { dialed: now - Duration::from_secs(age + 2), ringing, answers: 0.2 }
+            };
+            (0..20).map(line).collect::<Vec<_>>()
+        };
+        let chance = |learned: &Learned, now| {
+            let tables = learned.tables().unwrap();
+            lines(now)
+                .iter()
+                .map(|l| tables.answered(l.answers, learned.rings_in_s(now, l), 5.0))
+                .sum::<f64>()
+        };
+        learned.refresh(now, &lines(now), &[]);
+        let before = chance(&learned, now);
+        for n in 0..120 {
+            now += Duration::from_millis(500);
+            // 20 lines that ring for at most 20 s and are answered by a fifth: 0.2 in a second; now four in ten.
+            if n % 5 < 1 {
+                let (after, known_after) = (Duration::from_secs(10), Duration::ZERO);
+                for _ in 0..2 {
+                    learned.observe(Observation::Answered { after, person: true, known_after, lead: LEAD });
+                }
             }
-            assert_eq!(grid.bin(-1.0), 0);
-            assert_eq!(grid.bin(1e9), grid.bins() - 1);
+            learned.refresh(now, &lines(now), &[]);
         }
+        assert!(chance(&learned, now) > 1.3 * before, "{before} {}", chance(&learned, now));
     }
 
     #[test]
-    fn rates_count_what_still_lasts() {
-        let mut calls = Lifetimes::new(Grid::even(1.0, 10), 1e6, |_, _| [0.0; 2]);
-        for _ in 0..50 {
-            calls.ended(2.5, 0, 1.0);
+    fn a_carrier_that_never_says_that_it_rings_is_followed_all_the_same() {
+        let mut learned = Learned::new();
+        let line = LineView { dialed: Time::ZERO, ringing: None, answers: 0.2 };
+        let now = Time::from_millis(10_000);
+        assert_eq!(learned.rings_in_s(now, &line), 0.0);
+        let (after, known_after) = (Duration::from_secs(12), Duration::ZERO);
+        for _ in 0..3 {
+            learned.observe(Observation::Answered { after, person: true, known_after, lead: LEAD });
         }
-        let mut lasting = vec![0; 10];
-        let alone = calls.rates(&lasting)[2][0];
-        lasting[8] = 150;
-        let beside_long_ones = calls.rates(&lasting)[2][0];
-        assert!(alone > 9.0, "a time-out ends all: {alone}");
-        assert!((beside_long_ones - (200.0f64 / 150.0).ln()).abs() < 0.01, "{beside_long_ones}");
+        assert_eq!(learned.rings_in_s(now, &line), -10.0);
     }
 
     #[test]
-    fn drift_ignores_chance_and_sees_change() {
-        let mut drift = Drift::new();
-        for i in 0..200 {
-            if i % 2 == 0 {
-                drift.saw();
-            }
-            drift.expected(0.5);
-        }
-        assert!((drift.factor() - 1.0).abs() < 0.1, "{}", drift.factor());
-        for _ in 0..40 {
-            drift.saw();
-            drift.expected(0.5);
-        }
-        assert!(drift.factor() > 1.3, "{}", drift.factor());
-    }
-
-    #[test]
-    fn normal_is_the_normal() {
-        assert!((normal_below(0.0) - 0.5).abs() < 1e-6);
-        assert!((normal_below(1.96) - 0.975).abs() < 1e-4);
-        assert!((lognormal_below(1.0, 1.0, 1.0) - 0.6615).abs() < 1e-3);
+    fn traits_are_what_is_known_before_the_dial() {
+        let mut lead = crate::testing::lead(7);
+        (lead.attempts, lead.last_outcome) = (9, Some(Outcome::Busy));
+        let traits = Traits::of(&lead, 18);
+        assert_eq!((traits.area, traits.attempts, traits.hour), (1202, 5, 18));
+        assert_eq!((traits.list, lead.id), (ListId(1), LeadId(7)));
     }
 }

@@ -5,11 +5,17 @@
 //! pacing (hours, suppression, calls per second, channels, leads in the hopper) belong to the engine, which may dial fewer.
 
 mod budget;
+mod drift;
 mod forecast;
 mod learned;
+mod lifetimes;
+mod normal;
+mod odds;
+mod outlook;
 mod power;
 mod predictive;
 mod progressive;
+mod shortfall;
 
 use std::time::Duration;
 
@@ -18,13 +24,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::Mode;
 
+pub(crate) use budget::Budget;
+pub(crate) use learned::Learned;
+pub use odds::Traits;
+pub use outlook::Outlook;
+
 /// A dialing policy.
 pub trait Pacer: Send {
     /// Its name in the configuration, the API and the benchmark.
     fn name(&self) -> &'static str;
 
-    /// Something happened on the campaign's lines or to an agent who served one of its calls.
-    fn observe(&mut self, now: Time, seen: Observation);
+    /// Something happened on the campaign's lines or to an agent who served one of its calls. What the floor teaches is
+    /// learned beside the policy and comes with the [`View`]; this is for policies with a memory of their own.
+    fn observe(&mut self, _now: Time, _seen: Observation) {}
+
+    /// Whether it needs an [`Outlook`].
+    fn looks_ahead(&self) -> bool {
+        false
+    }
+
+    /// Whether each of its lines has an agent kept for it.
+    fn keeps_an_agent(&self) -> bool {
+        false
+    }
 
     /// How many lines to dial now, and why. Asked after events (at most 10 times a second) and at least twice a second.
     fn decide(&mut self, now: Time, view: &View<'_>) -> Decision;
@@ -48,25 +70,36 @@ pub enum AgentPhase {
 }
 
 /// A try in flight: decided (it may still wait for its commit) and not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LineView {
     /// When it was decided.
     pub dialed: Time,
     /// When it began to ring.
     pub ringing: Option<Time>,
+    /// The chance that a person answers it, as it was when it was decided (0 to 1).
+    pub answers: f64,
 }
 
-/// What the pacer sees at one moment.
+/// What the pacer sees at one moment. Where campaigns share agents, the others' lines are in it by the share of their
+/// agents who are this campaign's too.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     /// The agents who may serve this campaign.
     pub agents: &'a [AgentPhase],
-    /// Its tries in flight.
+    /// Tries in flight that may need one of them.
     pub lines: &'a [LineView],
     /// People who answered and have no agent yet: since when they wait.
     pub waiting: &'a [Time],
     /// Answered calls of which it is not known yet whether a person is there.
     pub detecting: usize,
+    /// The chance that a person answers, of the leads that would be dialed next, in their order.
+    pub leads: &'a [f64],
+    /// Supply and demand of the next half minute; for a policy that looks ahead.
+    pub outlook: Option<&'a Outlook<'a>>,
+    /// The chance that may be taken that the person of one more line finds nobody, from the ledger.
+    pub risk: f64,
+    /// Calls that may be abandoned before the last half hour holds as many as it may.
+    pub spare: usize,
     /// Abandoned calls allowed among the calls that a person answered, e.g. 0.03.
     pub cap: f64,
     /// How long a person may wait for an agent before the call counts as abandoned.
@@ -99,6 +132,10 @@ pub enum Observation {
         after: Duration,
         /// A person; else a machine.
         person: bool,
+        /// From the answer to knowing that.
+        known_after: Duration,
+        /// What was known of the lead.
+        lead: Traits,
     },
     /// A line ended unanswered.
     Failed {
@@ -106,6 +143,8 @@ pub enum Observation {
         after: Duration,
         /// Whether it had rung.
         rang: bool,
+        /// What was known of the lead.
+        lead: Traits,
     },
     /// A person who answered got no agent within the grace.
     Abandoned,
@@ -140,7 +179,14 @@ pub struct Decision {
 pub(crate) enum Policy {
     Progressive(progressive::Progressive),
     Power(power::Power),
-    Predictive(Box<predictive::Predictive>),
+    Predictive(predictive::Predictive),
+}
+
+/// What stands in while a policy decides.
+impl Default for Policy {
+    fn default() -> Self {
+        Policy::Progressive(progressive::Progressive)
+    }
 }
 
 impl Policy {
@@ -149,7 +195,7 @@ impl Policy {
         match mode {
             Mode::Progressive => Policy::Progressive(progressive::Progressive),
             Mode::Power => Policy::Power(power::Power),
-            Mode::Predictive => Policy::Predictive(Box::new(predictive::Predictive::new())),
+            Mode::Predictive => Policy::Predictive(predictive::Predictive),
         }
     }
 
@@ -167,7 +213,7 @@ impl Policy {
         match self {
             Policy::Progressive(pacer) => pacer,
             Policy::Power(pacer) => pacer,
-            Policy::Predictive(pacer) => &mut **pacer,
+            Policy::Predictive(pacer) => pacer,
         }
     }
 }

@@ -3,17 +3,15 @@
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, Observation, Pacer, View};
+use super::{Decision, Pacer, View};
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Power;
+pub(crate) struct Power;
 
 impl Pacer for Power {
     fn name(&self) -> &'static str {
         "power"
     }
-
-    fn observe(&mut self, _now: Time, _seen: Observation) {}
 
     fn decide(&mut self, _now: Time, view: &View<'_>) -> Decision {
         let (idle, open) = (view.idle(), view.open());

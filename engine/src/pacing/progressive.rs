@@ -3,17 +3,19 @@
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, Observation, Pacer, View};
+use super::{Decision, Pacer, View};
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Progressive;
+pub(crate) struct Progressive;
 
 impl Pacer for Progressive {
     fn name(&self) -> &'static str {
         "progressive"
     }
 
-    fn observe(&mut self, _now: Time, _seen: Observation) {}
+    fn keeps_an_agent(&self) -> bool {
+        true
+    }
 
     fn decide(&mut self, _now: Time, view: &View<'_>) -> Decision {
         let (idle, open) = (view.idle(), view.open());

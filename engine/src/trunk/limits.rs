@@ -70,7 +70,8 @@ pub(crate) struct Cps {
 }
 
 impl Cps {
-    fn new(max: u32) -> Self {
+    /// At most `max` a second.
+    pub(crate) fn new(max: u32) -> Self {
         let gap = CPS_WINDOW / max.max(1);
         // Below 512 a second, rounding would not leave room for a burst of two.
         let burst = if max < 512 {
@@ -81,8 +82,17 @@ impl Cps {
         Cps { max, gap, burst: burst.max(1), due: Time::ZERO, sent: VecDeque::new() }
     }
 
+    /// Another limit from now on; what was sent in the last second still counts.
+    pub(crate) fn relimited(old: Option<Cps>, max: u32) -> Self {
+        let new = Cps::new(max);
+        match old {
+            Some(old) => Cps { due: old.due, sent: old.sent, ..new },
+            None => new,
+        }
+    }
+
     /// How many may be on their way to the wire.
-    fn ahead(&self) -> u32 {
+    pub(crate) fn ahead(&self) -> u32 {
         if self.max == 0 {
             return 0;
         }

@@ -2,7 +2,7 @@
 
 mod limits;
 
-pub(crate) use limits::TrunkLive;
+pub(crate) use limits::{Cps, TrunkLive};
 
 use serde::{Deserialize, Serialize};
 
