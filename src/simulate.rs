@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Args;
 use kraliki_engine::Mode;
-use kraliki_engine::simulate::{SimConfig, run as simulate};
+use kraliki_engine::simulate::{SimConfig, check_pacer, run as simulate};
 
 use crate::Failed;
 use crate::carrier::floor;
@@ -13,7 +13,7 @@ use crate::manage::print;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// demo, f1, f2, f3, or the path of a floor's TOML file
+    /// demo, f1, f2, f3, f1mixed, or the path of a floor's TOML file
     #[arg(long, default_value = "f1")]
     floor: String,
     /// Agents at work
@@ -25,7 +25,8 @@ pub(crate) struct Options {
     /// Abandoned calls allowed among those that a person answered
     #[arg(long, default_value_t = 0.03)]
     cap: f64,
-    /// progressive, power or predictive
+    /// progressive, power or predictive; or one that stands beside them: power:LINES, per_agent:LINES,
+    /// vicidial_hard:LEVEL, vicidial_average:LEVEL, vicidial_tapered:LEVEL, look_ahead
     #[arg(long, default_value = "predictive")]
     pacer: String,
     /// Seed of everything that happens by chance
@@ -50,8 +51,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
             "--hours {}: give up to 10000",
             options.hours
         );
-        ensure!((0.0..=0.5).contains(&options.cap), "--cap {}: give 0 to 0.5", options.cap);
-        Ok(())
+        ensure!((0.0..=0.1).contains(&options.cap), "--cap {}: give 0 to 0.1", options.cap);
+        check_pacer(&options.pacer).context("--pacer")
     };
     check()?;
     let lasts = Duration::from_secs_f64(options.hours * 3600.0);
@@ -60,7 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
         options.agents,
         lasts,
         options.cap,
-        mode(&options.pacer)?,
+        &options.pacer,
         options.seed,
     );
     let report = simulate(&config);
@@ -68,13 +69,15 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
         print(&serde_json::to_string(&report)?);
     } else {
         print(&format!(
-            "occupancy {:.1}%, talk {:.1} min/h, abandonment {:.2}% ({} of {}), worst 30 min {} abandoned, {:.1} dials per connect",
+            "occupancy {:.1}%, talk {:.1} min/h, abandonment {:.2}% ({} of {}), {:.1}% waited, worst 30 min {} of {} abandoned, {:.1} dials per connect",
             report.occupancy * 100.0,
             report.talk_min_per_hour,
             report.abandonment * 100.0,
             report.abandoned,
             report.answered,
+            report.waited * 100.0,
             report.worst_30min_abandoned,
+            report.worst_30min_answered,
             report.dials_per_connect
         ));
     }

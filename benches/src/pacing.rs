@@ -5,7 +5,6 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use kraliki_engine::Mode;
 use kraliki_engine::simulate::{Floor, SimConfig, SimReport, run as simulate};
 
 use crate::results::{Better, Row};
@@ -21,8 +20,8 @@ const SEEDS: std::ops::RangeInclusive<u64> = 1..=2;
 pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (agents, hours, look_ahead) in SIZES {
-        let ours = floor(agents, hours, Mode::Predictive)?;
-        let progressive = floor(agents, hours, Mode::Progressive)?;
+        let ours = floor(agents, hours, "predictive")?;
+        let progressive = floor(agents, hours, "progressive")?;
         let case = format!("{FLOOR}_{agents}");
         let row = |case: &str, value, better| Row::new("pacing", case, "share", value, better);
         let detail = format!("{hours} h x {} seeds, cap {CAP}", ours.len());
@@ -51,14 +50,14 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
 }
 
 /// The same floor with each seed, on as many threads.
-fn floor(agents: u32, hours: u64, mode: Mode) -> anyhow::Result<Vec<SimReport>> {
+fn floor(agents: u32, hours: u64, pacer: &str) -> anyhow::Result<Vec<SimReport>> {
     let floor = Floor::named(FLOOR).with_context(|| format!("no floor {FLOOR}"))?;
     let lasts = Duration::from_secs(hours * 3600);
     let runs: Vec<_> = SEEDS
         .map(|seed| {
             let config = SimConfig {
                 warm_up: WARM_UP,
-                ..SimConfig::new(floor.clone(), agents, lasts, CAP, mode, seed)
+                ..SimConfig::new(floor.clone(), agents, lasts, CAP, pacer, seed)
             };
             thread::spawn(move || simulate(&config))
         })

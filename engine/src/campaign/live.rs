@@ -8,7 +8,7 @@ use crate::event::{CallState, CampaignView};
 use crate::lead::hopper::Hopper;
 use crate::lead::hours::Hours;
 use crate::ledger::Ledger;
-use crate::pacing::{LineView, Observation, Pacer, Policy};
+use crate::pacing::{Forced, LineView, Observation, Pacer, Policy};
 use crate::{AgentId, AttemptId, Campaign, CampaignSettings, CampaignStatus, Outcome};
 
 /// A campaign with its leads, lines and numbers.
@@ -42,7 +42,7 @@ pub(crate) struct CampaignLive {
 }
 
 impl CampaignLive {
-    pub(crate) fn new(campaign: Campaign, pacer: &str) -> Self {
+    pub(crate) fn new(campaign: Campaign, pacer: &Forced) -> Self {
         let named = Policy::named(pacer);
         let forced = named.is_some();
         let mut live = CampaignLive {

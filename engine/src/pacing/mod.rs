@@ -7,9 +7,14 @@
 mod budget;
 mod forecast;
 mod learned;
+mod look_ahead;
+mod per_agent;
 mod power;
 mod predictive;
 mod progressive;
+mod vicidial;
+
+pub use look_ahead::Truth;
 
 use std::time::Duration;
 
@@ -135,12 +140,24 @@ pub struct Decision {
     pub reason: String,
 }
 
+/// A policy by name that every campaign uses instead of its mode's, with what it is given to know.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Forced {
+    /// Empty: none.
+    pub(crate) name: String,
+    /// For the policy that needs it.
+    pub(crate) truth: Option<Truth>,
+}
+
 /// Every policy there is, as a campaign holds it: plain data, so that a dialer can be written down and go on elsewhere.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Policy {
     Progressive(progressive::Progressive),
     Power(power::Power),
     Predictive(Box<predictive::Predictive>),
+    PerAgent(per_agent::PerAgent),
+    Vicidial(vicidial::Vicidial),
+    LookAhead(Box<look_ahead::LookAhead>),
 }
 
 impl Policy {
@@ -148,17 +165,48 @@ impl Policy {
     pub(crate) fn of(mode: Mode) -> Policy {
         match mode {
             Mode::Progressive => Policy::Progressive(progressive::Progressive),
-            Mode::Power => Policy::Power(power::Power),
+            Mode::Power => Policy::Power(power::Power { lines: None }),
             Mode::Predictive => Policy::Predictive(Box::new(predictive::Predictive::new())),
         }
     }
 
-    /// A new one by its name; none when there is no such policy.
-    pub(crate) fn named(name: &str) -> Option<Policy> {
+    /// The names of all policies: those of modes, then those that stand beside them in simulations. A number after
+    /// the colon is lines for each idle agent, lines for each agent, or the highest dial level.
+    pub(crate) const NAMES: [&'static str; 9] = [
+        "progressive",
+        "power",
+        "predictive",
+        "power:3",
+        "per_agent:1.5",
+        "vicidial_hard:3",
+        "vicidial_average:3",
+        "vicidial_tapered:3",
+        "look_ahead",
+    ];
+
+    /// A new one by its name; none when there is no such policy, or no truth for the one that is given it.
+    pub(crate) fn named(forced: &Forced) -> Option<Policy> {
+        let name = forced.name.as_str();
+        let Some((name, number)) = name.split_once(':') else {
+            return match name {
+                "progressive" => Some(Policy::of(Mode::Progressive)),
+                "power" => Some(Policy::of(Mode::Power)),
+                "predictive" => Some(Policy::of(Mode::Predictive)),
+                "look_ahead" => {
+                    let truth = forced.truth.clone()?;
+                    Some(Policy::LookAhead(Box::new(look_ahead::LookAhead::new(truth))))
+                }
+                _ => None,
+            };
+        };
+        let number = number.parse().ok().filter(|n| (1.0..=50.0).contains(n))?;
+        let vicidial = |limiter| Some(Policy::Vicidial(vicidial::Vicidial::new(limiter, number)));
         match name {
-            "progressive" => Some(Policy::of(Mode::Progressive)),
-            "power" => Some(Policy::of(Mode::Power)),
-            "predictive" => Some(Policy::of(Mode::Predictive)),
+            "power" => Some(Policy::Power(power::Power { lines: Some(number) })),
+            "per_agent" => Some(Policy::PerAgent(per_agent::PerAgent { lines: number })),
+            "vicidial_hard" => vicidial(vicidial::Limiter::Hard),
+            "vicidial_average" => vicidial(vicidial::Limiter::Average),
+            "vicidial_tapered" => vicidial(vicidial::Limiter::Tapered),
             _ => None,
         }
     }
@@ -168,6 +216,9 @@ impl Policy {
             Policy::Progressive(pacer) => pacer,
             Policy::Power(pacer) => pacer,
             Policy::Predictive(pacer) => &mut **pacer,
+            Policy::PerAgent(pacer) => pacer,
+            Policy::Vicidial(pacer) => pacer,
+            Policy::LookAhead(pacer) => &mut **pacer,
         }
     }
 }
@@ -181,5 +232,27 @@ impl View<'_> {
     /// Lines that may still need an agent: in flight, being detected, or with a person who waits.
     pub(crate) fn open(&self) -> usize {
         self.lines.len() + self.detecting + self.waiting.len()
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    use super::*;
+
+    /// These agents, nothing in flight, as on a new campaign.
+    pub(super) fn view(agents: &[AgentPhase]) -> View<'_> {
+        View {
+            agents,
+            lines: &[],
+            waiting: &[],
+            detecting: 0,
+            cap: 0.03,
+            grace: Duration::from_secs(2),
+            ring_timeout: Duration::from_secs(25),
+            lines_per_agent: 1.0,
+            answered: 0,
+            abandoned: 0,
+            most: 10_000,
+        }
     }
 }
