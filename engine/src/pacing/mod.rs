@@ -211,6 +211,18 @@ impl Policy {
         }
     }
 
+    /// By itself.
+    pub(crate) fn boxed(self) -> Box<dyn Pacer> {
+        match self {
+            Policy::Progressive(pacer) => Box::new(pacer),
+            Policy::Power(pacer) => Box::new(pacer),
+            Policy::Predictive(pacer) => pacer,
+            Policy::PerAgent(pacer) => Box::new(pacer),
+            Policy::Vicidial(pacer) => Box::new(pacer),
+            Policy::LookAhead(pacer) => pacer,
+        }
+    }
+
     pub(crate) fn pacer(&mut self) -> &mut dyn Pacer {
         match self {
             Policy::Progressive(pacer) => pacer,

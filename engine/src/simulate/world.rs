@@ -12,6 +12,7 @@ use super::lead::Leads;
 use super::line::Lines;
 use super::tally::Tally;
 use super::{Change, SimConfig, SimReport};
+use crate::journal::Record;
 use crate::{
     AgentId, CallingWindow, CampaignId, CampaignSettings, Command, Engine, Input, LineEvent, Output, Restore,
     Trunk, TrunkId, TryId, Write,
@@ -77,6 +78,7 @@ pub(super) struct World<'a> {
     tally: Tally,
     leads: Leads,
     settings: CampaignSettings,
+    tape: Option<&'a mut Vec<(Time, Record)>>,
 }
 
 impl<'a> World<'a> {
@@ -93,7 +95,14 @@ impl<'a> World<'a> {
             tally: Tally::new(config),
             leads: Leads::new(config.seed),
             settings: settings(config),
+            tape: None,
         }
+    }
+
+    /// The same, and all that goes into the engine goes onto the tape.
+    pub(super) fn onto(mut self, tape: &'a mut Vec<(Time, Record)>) -> Self {
+        self.tape = Some(tape);
+        self
     }
 
     pub(super) fn run(mut self) -> SimReport {
@@ -114,6 +123,9 @@ impl<'a> World<'a> {
             self.now = next;
             self.tally.at(next);
             if self.wake.is_some_and(|w| w <= next) {
+                if let Some(tape) = &mut self.tape {
+                    tape.push((next, Record::Timeout));
+                }
                 self.engine.handle_timeout(next);
                 self.drain();
             } else if let Some(what) = self.agenda.take() {
@@ -161,6 +173,9 @@ impl<'a> World<'a> {
     }
 
     fn tell(&mut self, input: Input) {
+        if let Some(tape) = &mut self.tape {
+            tape.push((self.now, Record::Input(Box::new(input.clone()))));
+        }
         self.engine.handle_input(self.now, input);
         self.drain();
     }
@@ -222,6 +237,13 @@ impl<'a> World<'a> {
         }
     }
 
+    /// A person has an agent: a talk begins, unless an agent comes back into one.
+    fn bridged(&mut self, id: TryId, agent: AgentId) {
+        if self.desks.bridged(id, agent, &mut self.tally) {
+            self.lines.bridged(self.now, id, &mut self.rng, &mut self.agenda);
+        }
+    }
+
     fn drain(&mut self) {
         loop {
             match self.engine.poll_output() {
@@ -245,11 +267,7 @@ impl<'a> World<'a> {
             }
             Output::Cancel { id, .. } => self.lines.cancel(now, id, &mut self.agenda),
             Output::Hangup { id } => self.lines.hang_up(now, id, &mut self.agenda),
-            Output::Bridge { id, agent } => {
-                if self.desks.bridged(id, agent, &mut self.tally) {
-                    self.lines.bridged(now, id, &mut self.rng, &mut self.agenda);
-                }
-            }
+            Output::Bridge { id, agent } => self.bridged(id, agent),
             Output::PlayAbandonMessage { id, .. } => self.lines.message(now, id, &mut self.agenda),
             Output::Store { token, write } => {
                 self.tally.wrote(now, &write);
