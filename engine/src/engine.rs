@@ -24,6 +24,7 @@ use crate::counters::Counters;
 use crate::lead::hours::Zones;
 use crate::lead::suppressed::Suppressed;
 use crate::limits::{PACE_LATEST, PACE_SOONEST, PUBLISH_EVERY};
+use crate::pacing::Forced;
 use crate::timer::{Timer, Timers};
 use crate::trunk::TrunkLive;
 use crate::{AgentId, AttemptId, CampaignId, Input, LeadId, Output, TrunkId};
@@ -59,7 +60,7 @@ pub struct Engine {
     pub(crate) zones: Zones,
     drain: Option<Drain>,
     /// A pacing policy by name for every campaign; empty: by mode.
-    pacer: String,
+    pacer: Forced,
     next_campaign: i64,
     next_attempt: i64,
     restored: bool,
@@ -97,7 +98,7 @@ impl Engine {
             disposables: Disposables::default(),
             zones: Zones::default(),
             drain: None,
-            pacer: String::new(),
+            pacer: Forced::default(),
             next_campaign: 1,
             next_attempt: 1,
             restored: false,

@@ -6,7 +6,8 @@ use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, Lead, LeadId, Pii, Trunk, TrunkId, TryId,
+    AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, Lead, LeadId, Pii, Trunk, TrunkId, Truth,
+    TryId,
 };
 
 /// One thing that happened.
@@ -258,6 +259,8 @@ pub struct Restore {
     pub seed: u64,
     /// A pacing policy by name that every campaign uses instead of its mode's; empty: none. For demo and simulation.
     pub pacer: String,
+    /// What a policy that is given the truth of the floor knows; for simulation.
+    pub truth: Option<Truth>,
     /// From the configuration.
     pub trunks: Vec<Trunk>,
     /// From the store.

@@ -45,6 +45,6 @@ pub use lead::import::{ImportError, ImportReport};
 pub use lead::{Lead, LeadStatus};
 pub use outcome::Outcome;
 pub use output::{CancelReason, CommandError, Dial, LeadChange, NewTry, Output, Reply, Write};
-pub use pacing::{AgentPhase, Decision, LineView, Observation, Outlook, Pacer, Traits, View};
+pub use pacing::{AgentPhase, Alone, Decision, LineView, Observation, Outlook, Pacer, Traits, Truth, View};
 pub use pii::Pii;
 pub use trunk::Trunk;

@@ -48,7 +48,7 @@ pub(crate) struct Options {
     /// Leads on the campaign's list
     #[arg(long, default_value_t = 5000)]
     leads: u32,
-    /// demo, f1, f2, f3, or the path of a floor's TOML file
+    /// demo, f1, f2, f3, f1mixed, or the path of a floor's TOML file
     #[arg(long, default_value = "demo")]
     floor: String,
     /// progressive, power or predictive

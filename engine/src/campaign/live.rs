@@ -8,7 +8,7 @@ use crate::event::{CallState, CampaignView};
 use crate::lead::hopper::Hopper;
 use crate::lead::hours::Hours;
 use crate::ledger::Ledger;
-use crate::pacing::{Budget, Learned, LineView, Observation, Policy};
+use crate::pacing::{Budget, Forced, Learned, LineView, Observation, Policy};
 use crate::trunk::Cps;
 use crate::{AgentId, AttemptId, Campaign, CampaignSettings, CampaignStatus, Outcome};
 
@@ -54,7 +54,7 @@ pub(crate) struct CampaignLive {
 }
 
 impl CampaignLive {
-    pub(crate) fn new(campaign: Campaign, pacer: &str) -> Self {
+    pub(crate) fn new(campaign: Campaign, pacer: &Forced) -> Self {
         let named = Policy::named(pacer);
         let forced = named.is_some();
         let mut live = CampaignLive {

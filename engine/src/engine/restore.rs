@@ -5,6 +5,7 @@ use kraliki_time::Time;
 use crate::campaign::CampaignLive;
 use crate::ledger::Ledger;
 use crate::limits::ORPHAN_HOLDS;
+use crate::pacing::Forced;
 use crate::timer::Timer;
 use crate::trunk::TrunkLive;
 use crate::{Engine, Restore};
@@ -14,7 +15,7 @@ impl Engine {
         if std::mem::replace(&mut self.restored, true) {
             return; // once only
         }
-        self.pacer = restore.pacer;
+        self.pacer = Forced { name: restore.pacer, truth: restore.truth };
         self.next_campaign = self.next_campaign.max(restore.next_campaign);
         self.next_attempt = self.next_attempt.max(restore.next_attempt);
         for trunk in restore.trunks {

@@ -4,30 +4,36 @@
 //! many lines to dial ([`Pacer::decide`]). It knows one campaign and the agents who may serve it. Limits that are not
 //! pacing (hours, suppression, calls per second, channels, leads in the hopper) belong to the engine, which may dial fewer.
 
+mod alone;
 mod budget;
 mod drift;
 mod forecast;
 mod learned;
 mod lifetimes;
+mod look_ahead;
 mod normal;
 mod odds;
 mod outlook;
+mod per_agent;
+mod policy;
 mod power;
 mod predictive;
 mod progressive;
 mod shortfall;
+mod vicidial;
 
 use std::time::Duration;
 
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
-use crate::Mode;
-
+pub use alone::Alone;
 pub(crate) use budget::Budget;
 pub(crate) use learned::Learned;
+pub use look_ahead::Truth;
 pub use odds::Traits;
 pub use outlook::Outlook;
+pub(crate) use policy::{Forced, Policy};
 
 /// A dialing policy.
 pub trait Pacer: Send {
@@ -174,50 +180,6 @@ pub struct Decision {
     pub reason: String,
 }
 
-/// Every policy there is, as a campaign holds it: plain data, so that a dialer can be written down and go on elsewhere.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Policy {
-    Progressive(progressive::Progressive),
-    Power(power::Power),
-    Predictive(predictive::Predictive),
-}
-
-/// What stands in while a policy decides.
-impl Default for Policy {
-    fn default() -> Self {
-        Policy::Progressive(progressive::Progressive)
-    }
-}
-
-impl Policy {
-    /// A new one for a campaign's mode.
-    pub(crate) fn of(mode: Mode) -> Policy {
-        match mode {
-            Mode::Progressive => Policy::Progressive(progressive::Progressive),
-            Mode::Power => Policy::Power(power::Power),
-            Mode::Predictive => Policy::Predictive(predictive::Predictive),
-        }
-    }
-
-    /// A new one by its name; none when there is no such policy.
-    pub(crate) fn named(name: &str) -> Option<Policy> {
-        match name {
-            "progressive" => Some(Policy::of(Mode::Progressive)),
-            "power" => Some(Policy::of(Mode::Power)),
-            "predictive" => Some(Policy::of(Mode::Predictive)),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn pacer(&mut self) -> &mut dyn Pacer {
-        match self {
-            Policy::Progressive(pacer) => pacer,
-            Policy::Power(pacer) => pacer,
-            Policy::Predictive(pacer) => pacer,
-        }
-    }
-}
-
 impl View<'_> {
     /// Agents who are free for a call.
     pub(crate) fn idle(&self) -> usize {
@@ -227,5 +189,31 @@ impl View<'_> {
     /// Lines that may still need an agent: in flight, being detected, or with a person who waits.
     pub(crate) fn open(&self) -> usize {
         self.lines.len() + self.detecting + self.waiting.len()
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    use super::*;
+
+    /// These agents, nothing in flight, as on a new campaign.
+    pub(super) fn view(agents: &[AgentPhase]) -> View<'_> {
+        View {
+            agents,
+            lines: &[],
+            waiting: &[],
+            detecting: 0,
+            leads: &[],
+            outlook: None,
+            risk: 0.03,
+            spare: 3,
+            cap: 0.03,
+            grace: Duration::from_secs(2),
+            ring_timeout: Duration::from_secs(25),
+            lines_per_agent: 1.0,
+            answered: 0,
+            abandoned: 0,
+            most: 10_000,
+        }
     }
 }

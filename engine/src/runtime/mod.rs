@@ -242,6 +242,7 @@ fn restore(config: &RuntimeConfig, recovered: Recovered) -> Restore {
         orphans: recovered.orphans.iter().map(|o| (o.id, o.trunk)).collect(),
         undisposed: recovered.undisposed,
         pacer: config.pacer.clone(),
+        truth: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The simulated agents: ready all day, each call disposed at once, each record finished in its time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::tally::Tally;
 use crate::{AgentEvent, AgentId, Command, Input, LineEvent, TryId};
@@ -8,13 +8,15 @@ use crate::{AgentEvent, AgentId, Command, Input, LineEvent, TryId};
 pub(super) struct Desks {
     /// Who is in which call.
     calls: BTreeMap<TryId, AgentId>,
+    /// Who finishes a record.
+    wrapping: BTreeSet<AgentId>,
     at_work: u32,
     hired: u32,
 }
 
 impl Desks {
     pub(super) fn new(agents: u32) -> Self {
-        Desks { calls: BTreeMap::new(), at_work: agents, hired: 0 }
+        Desks { calls: BTreeMap::new(), wrapping: BTreeSet::new(), at_work: agents, hired: 0 }
     }
 
     /// Everybody comes to work.
@@ -54,9 +56,27 @@ impl Desks {
         .collect()
     }
 
-    pub(super) fn bridged(&mut self, id: TryId, agent: AgentId, tally: &mut Tally) {
-        self.calls.insert(id, agent);
-        tally.talk_begins();
+    /// Every agent's connection is lost, or there again. Who was thrown out of the Ready state for it goes back.
+    pub(super) fn legs(&self, up: bool) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        for agent in (1..=self.hired).map(|n| AgentId(i64::from(n))) {
+            let event = if up { AgentEvent::LegUp } else { AgentEvent::LegDown };
+            inputs.push(Input::Agent { id: agent, event });
+            let busy = self.wrapping.contains(&agent) || self.calls.values().any(|in_call| *in_call == agent);
+            if up && !busy && agent.0 <= i64::from(self.at_work) {
+                inputs.push(Input::Command { reply: 0, command: Command::Ready(agent) });
+            }
+        }
+        inputs
+    }
+
+    /// Whether a call begins with it: not when an agent comes back into one.
+    pub(super) fn bridged(&mut self, id: TryId, agent: AgentId, tally: &mut Tally) -> bool {
+        let begins = self.calls.insert(id, agent).is_none();
+        if begins {
+            tally.talk_begins();
+        }
+        begins
     }
 
     /// If the event ends the call of an agent: the agent, who wraps up now, and what was chosen for the call.
@@ -70,6 +90,7 @@ impl Desks {
             return None;
         }
         let agent = self.calls.remove(&id)?;
+        self.wrapping.insert(agent);
         tally.talk_ends();
         let disposition = Command::Dispose {
             call: id.attempt,
@@ -81,6 +102,7 @@ impl Desks {
     }
 
     pub(super) fn wrapped_up(&mut self, agent: AgentId, tally: &mut Tally) -> Command {
+        self.wrapping.remove(&agent);
         tally.wrap_up_ends();
         if agent.0 <= i64::from(self.at_work) {
             Command::Ready(agent)

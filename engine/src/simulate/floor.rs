@@ -7,7 +7,15 @@ use rand::{Rng, RngExt};
 use rand_distr::{Distribution, LogNormal};
 use serde::{Deserialize, Serialize};
 
-/// A floor. In a TOML file every key is needed and an unknown one is an error.
+use crate::Truth;
+
+/// Bounds of a floor's factors: more kinds of leads than any campaign has.
+const LISTS_MOST: usize = 100;
+const AREAS_MOST: usize = 500;
+const RETRIES_MOST: usize = 50;
+
+/// A floor. In a TOML file an unknown key is an error, and every key is needed but for those that make leads differ
+/// and machine detection err: without them leads are all alike and detection never errs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Floor {
@@ -37,6 +45,32 @@ pub struct Floor {
     pub ring_timeout_s: u32,
     /// How long a person waits for an agent before the call counts as abandoned, in milliseconds.
     pub grace_ms: u32,
+    /// Factors on a lead's share of persons by its list; leads are spread evenly over lists. Empty: one list.
+    #[serde(default)]
+    pub lists: Vec<f64>,
+    /// The same by its area code. Empty: one area.
+    #[serde(default)]
+    pub areas: Vec<f64>,
+    /// The same by the hour of the day at the lead, from 0 to 23. Empty: all alike.
+    #[serde(default)]
+    pub hours: Vec<f64>,
+    /// The same by its attempts so far; leads come with 0, 1, … of them, evenly spread. Empty: all are new.
+    #[serde(default)]
+    pub retries: Vec<f64>,
+    /// Share of the machines that are taken for persons: an agent gets them (0 to 1).
+    #[serde(default)]
+    pub machine_missed: f64,
+    /// How long an agent stays with such a machine.
+    #[serde(default = "missed_talk")]
+    pub missed_talk: Lasting,
+    /// Share of the persons who are taken for a machine and hung up on (0 to 1).
+    #[serde(default)]
+    pub person_missed: f64,
+}
+
+/// Long enough to notice what one listens to.
+fn missed_talk() -> Lasting {
+    Lasting { mean_s: 6.0, sd_s: 3.0 }
 }
 
 /// A time that varies (lognormal).
@@ -91,7 +125,7 @@ pub enum FloorError {
 
 impl Floor {
     /// The names of the floors that are built in.
-    pub const NAMES: [&'static str; 4] = ["demo", "f1", "f2", "f3"];
+    pub const NAMES: [&'static str; 5] = ["demo", "f1", "f2", "f3", "f1mixed"];
 
     /// A built-in floor.
     pub fn named(name: &str) -> Option<Floor> {
@@ -109,27 +143,56 @@ impl Floor {
             wrap_up: Lasting { mean_s: wrap.0, sd_s: wrap.0 * wrap.1 },
             ring_timeout_s: 25,
             grace_ms: 2000,
+            ..Floor::alike()
         };
         match name {
-            "demo" => Some(Floor {
-                name: name.into(),
-                post_dial_delay_s: 0.3,
-                person: 0.5,
-                machine: 0.0,
-                busy: 0.25,
-                busy_after_s: 0.2,
-                person_ring: Lasting { mean_s: 3.0, sd_s: 1.0 },
-                machine_ring: Lasting { mean_s: 5.0, sd_s: 1.0 },
-                machine_verdict_s: 2.5,
-                talk: Lasting { mean_s: 6.0, sd_s: 3.0 },
-                wrap_up: Lasting { mean_s: 2.0, sd_s: 1.0 },
-                ring_timeout_s: 15,
-                grace_ms: 2000,
-            }),
+            "demo" => Some(Floor { name: name.into(), ..Floor::alike() }),
             "f1" => Some(benchmark(0.17, 0.24, 0.09, (11.0, 5.0), (122.0, 1.2), (15.0, 0.6))),
+            "f1mixed" => Some(Floor { name: name.into(), ..Floor::named("f1")?.mixed() }),
             "f2" => Some(benchmark(0.30, 0.20, 0.05, (11.0, 5.0), (180.0, 1.2), (30.0, 0.6))),
             "f3" => Some(benchmark(0.08, 0.45, 0.12, (9.0, 5.0), (90.0, 1.3), (10.0, 0.6))),
             _ => None,
+        }
+    }
+
+    /// The demo's floor, where everything goes fast: leads alike, detection without errors.
+    fn alike() -> Floor {
+        Floor {
+            name: "demo".into(),
+            post_dial_delay_s: 0.3,
+            person: 0.5,
+            machine: 0.0,
+            busy: 0.25,
+            busy_after_s: 0.2,
+            person_ring: Lasting { mean_s: 3.0, sd_s: 1.0 },
+            machine_ring: Lasting { mean_s: 5.0, sd_s: 1.0 },
+            machine_verdict_s: 2.5,
+            talk: Lasting { mean_s: 6.0, sd_s: 3.0 },
+            wrap_up: Lasting { mean_s: 2.0, sd_s: 1.0 },
+            ring_timeout_s: 15,
+            grace_ms: 2000,
+            lists: Vec::new(),
+            areas: Vec::new(),
+            hours: Vec::new(),
+            retries: Vec::new(),
+            machine_missed: 0.0,
+            missed_talk: missed_talk(),
+            person_missed: 0.0,
+        }
+    }
+
+    /// The same with leads that differ; the factors of each kind have a mean of 1, so that the floor as a whole does
+    /// not change.
+    fn mixed(self) -> Floor {
+        Floor {
+            lists: vec![1.6, 1.2, 0.8, 0.4],
+            areas: vec![1.35, 1.25, 1.2, 1.1, 1.05, 0.95, 0.9, 0.85, 0.75, 0.6],
+            hours: vec![
+                0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 1.0, 1.1, 1.15, 1.2, 1.15, 1.2, 1.2, 1.2, 1.2, 1.25,
+                1.3, 1.3, 1.25, 1.2, 1.0, 0.7,
+            ],
+            retries: vec![1.3, 1.0, 0.7],
+            ..self
         }
     }
 
@@ -142,7 +205,13 @@ impl Floor {
 
     fn check(&self) -> Result<(), FloorError> {
         let fault = |key, message| Err(FloorError::Value { key, message });
-        for (key, share) in [("person", self.person), ("machine", self.machine), ("busy", self.busy)] {
+        for (key, share) in [
+            ("person", self.person),
+            ("machine", self.machine),
+            ("busy", self.busy),
+            ("machine_missed", self.machine_missed),
+            ("person_missed", self.person_missed),
+        ] {
             if !(0.0..=1.0).contains(&share) {
                 return fault(key, "a share is between 0 and 1");
             }
@@ -164,10 +233,27 @@ impl Floor {
             ("machine_ring", self.machine_ring),
             ("talk", self.talk),
             ("wrap_up", self.wrap_up),
+            ("missed_talk", self.missed_talk),
         ] {
             if !(t.mean_s > 0.0 && t.mean_s <= 7200.0 && (0.0..=72_000.0).contains(&t.sd_s)) {
                 return fault(key, "mean_s is above 0 and at most 7200, sd_s is between 0 and 72000");
             }
+        }
+        for (key, factors, most) in [
+            ("lists", &self.lists, LISTS_MOST),
+            ("areas", &self.areas, AREAS_MOST),
+            ("hours", &self.hours, 24),
+            ("retries", &self.retries, RETRIES_MOST),
+        ] {
+            if !factors.iter().all(|f| (0.0..=100.0).contains(f)) {
+                return fault(key, "a factor is between 0 and 100");
+            }
+            if factors.len() > most {
+                return fault(key, "there are at most 100 lists, 500 areas, 24 hours and 50 retries");
+            }
+        }
+        if !(self.hours.is_empty() || self.hours.len() == 24) {
+            return fault("hours", "give a factor for each of the 24 hours, or none");
         }
         if !(15..=120).contains(&self.ring_timeout_s) {
             return fault("ring_timeout_s", "the ring time-out is between 15 and 120 s");
@@ -183,19 +269,41 @@ impl Floor {
         Duration::from_secs_f64(self.post_dial_delay_s)
     }
 
-    /// What becomes of the next dial.
+    /// What becomes of the next dial of a lead like all others.
     pub fn callee(&self, rng: &mut impl Rng) -> Callee {
+        self.callee_of(self.person, rng)
+    }
+
+    /// What becomes of the dial of a lead with its own share of persons; the other shares make room in proportion.
+    pub(super) fn callee_of(&self, person: f64, rng: &mut impl Rng) -> Callee {
         let delay = self.post_dial_delay();
+        let rest = if self.person < 1.0 { (1.0 - person) / (1.0 - self.person) } else { 0.0 };
+        let (machine, busy) = (self.machine * rest, self.busy * rest);
         let kind: f64 = rng.random();
-        if kind < self.person {
+        if kind < person {
             Callee::Person { answers: delay + self.person_ring.draw(rng) }
-        } else if kind < self.person + self.machine {
+        } else if kind < person + machine {
             let answers = delay + self.machine_ring.draw(rng);
             Callee::Machine { answers, known: answers + Duration::from_secs_f64(self.machine_verdict_s) }
-        } else if kind < self.person + self.machine + self.busy {
+        } else if kind < person + machine + busy {
             Callee::Busy { fails: delay + Duration::from_secs_f64(self.busy_after_s) }
         } else {
             Callee::NoAnswer
+        }
+    }
+
+    /// What a policy that is given the truth knows of it: leads as they are in the mean.
+    pub fn truth(&self) -> Truth {
+        Truth {
+            person: self.person,
+            machine: self.machine,
+            busy: self.busy,
+            post_dial_s: self.post_dial_delay_s,
+            busy_after_s: self.busy_after_s,
+            person_ring: self.person_ring.mean_and_cv(),
+            machine_ring: self.machine_ring.mean_and_cv(),
+            talk: self.talk.mean_and_cv(),
+            wrap_up: self.wrap_up.mean_and_cv(),
         }
     }
 
@@ -211,6 +319,10 @@ impl Floor {
 }
 
 impl Lasting {
+    fn mean_and_cv(&self) -> (f64, f64) {
+        (self.mean_s, self.sd_s / self.mean_s)
+    }
+
     /// One of them; never longer than a day.
     pub fn draw(&self, rng: &mut impl Rng) -> Duration {
         let cv2 = (self.sd_s / self.mean_s).powi(2);

@@ -1,9 +1,10 @@
 //! The simulated carrier: what becomes of each INVITE.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kraliki_time::Time;
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::floor::{Callee, Floor};
@@ -24,6 +25,8 @@ const RINGS_OUT: Duration = Duration::from_secs(120);
 pub(super) struct Lines {
     pub(super) floor: Floor,
     open: BTreeMap<TryId, State>,
+    /// Machines that are taken for persons.
+    unnoticed: BTreeSet<TryId>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,10 +38,18 @@ enum State {
 
 impl Lines {
     pub(super) fn new(floor: Floor) -> Self {
-        Lines { floor, open: BTreeMap::new() }
+        Lines { floor, open: BTreeMap::new(), unnoticed: BTreeSet::new() }
     }
 
-    pub(super) fn dial(&mut self, now: Time, id: TryId, rng: &mut ChaCha8Rng, agenda: &mut Agenda) {
+    /// An INVITE to a lead whom a person answers with this chance.
+    pub(super) fn dial(
+        &mut self,
+        now: Time,
+        id: TryId,
+        person: f64,
+        rng: &mut ChaCha8Rng,
+        agenda: &mut Agenda,
+    ) {
         self.open.insert(id, State::Calling);
         let mut then = |after: Duration, event| {
             agenda.add(now + after, Happening::Input(Input::Line { id, event }));
@@ -53,20 +64,30 @@ impl Lines {
                 rang,
             })
         };
-        let callee = self.floor.callee(rng);
+        let callee = self.floor.callee_of(person, rng);
         if !matches!(callee, Callee::Busy { .. }) {
             then(self.floor.post_dial_delay(), LineEvent::Ringing { early_media: false });
         }
         match callee {
             Callee::Person { answers } => {
                 then(answers, answered());
-                then(answers, LineEvent::Verdict(Verdict::Person));
                 then(answers + FIRST_RTP, LineEvent::FirstRtp);
+                if rng.random::<f64>() < self.floor.person_missed {
+                    let known = answers + Duration::from_secs_f64(self.floor.machine_verdict_s);
+                    then(known, LineEvent::Verdict(Verdict::Machine));
+                } else {
+                    then(answers, LineEvent::Verdict(Verdict::Person));
+                }
             }
             Callee::Machine { answers, known } => {
                 then(answers, answered());
                 then(answers + FIRST_RTP, LineEvent::FirstRtp);
-                then(known, LineEvent::Verdict(Verdict::Machine));
+                let missed = rng.random::<f64>() < self.floor.machine_missed;
+                let verdict = if missed { Verdict::Person } else { Verdict::Machine };
+                then(known, LineEvent::Verdict(verdict));
+                if missed {
+                    self.unnoticed.insert(id);
+                }
             }
             Callee::Busy { fails } => then(fails, failed(486, false)),
             Callee::NoAnswer => then(RINGS_OUT, failed(480, true)),
@@ -80,6 +101,7 @@ impl Lines {
             LineEvent::Answered { .. } => *state = State::Answered,
             LineEvent::Failed(_) | LineEvent::Ended { .. } => {
                 self.open.remove(&id);
+                self.unnoticed.remove(&id);
             }
             _ => {}
         }
@@ -106,15 +128,17 @@ impl Lines {
 
     /// The confirmation came: whether the line was still there.
     pub(super) fn confirmed(&mut self, id: TryId) -> bool {
+        self.unnoticed.remove(&id);
         self.open.remove(&id).is_some()
     }
 
-    /// The person talks with the agent, then hangs up.
+    /// The person talks with the agent, then hangs up; or the agent notices that nobody is there.
     pub(super) fn bridged(&mut self, now: Time, id: TryId, rng: &mut ChaCha8Rng, agenda: &mut Agenda) {
         let first = now + BRIDGE;
         agenda.add(first, Happening::Input(Input::Line { id, event: LineEvent::FirstPacket { at: first } }));
         let ended = LineEvent::Ended { by: EndedBy::Far, q850: Some(16) };
-        agenda.add(now + self.floor.talk(rng), Happening::Input(Input::Line { id, event: ended }));
+        let talk = if self.unnoticed.contains(&id) { self.floor.missed_talk } else { self.floor.talk };
+        agenda.add(now + talk.draw(rng), Happening::Input(Input::Line { id, event: ended }));
     }
 
     pub(super) fn message(&mut self, now: Time, id: TryId, agenda: &mut Agenda) {

@@ -8,12 +8,14 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::desk::Desks;
+use super::lead::Leads;
 use super::line::Lines;
 use super::tally::Tally;
 use super::{Change, SimConfig, SimReport};
+use crate::journal::Record;
 use crate::{
-    AgentId, CallingWindow, CampaignId, CampaignSettings, Command, Engine, Input, Lead, LeadId, LineEvent,
-    ListId, Output, Pii, Restore, Trunk, TrunkId, TryId,
+    AgentId, CallingWindow, CampaignId, CampaignSettings, Command, Engine, Input, LineEvent, Output, Restore,
+    Trunk, TrunkId, TryId, Write,
 };
 
 /// A group commit.
@@ -74,7 +76,9 @@ pub(super) struct World<'a> {
     lines: Lines,
     desks: Desks,
     tally: Tally,
-    leads: i64,
+    leads: Leads,
+    settings: CampaignSettings,
+    tape: Option<&'a mut Vec<(Time, Record)>>,
 }
 
 impl<'a> World<'a> {
@@ -89,8 +93,16 @@ impl<'a> World<'a> {
             lines: Lines::new(config.floor.clone()),
             desks: Desks::new(config.agents),
             tally: Tally::new(config),
-            leads: 0,
+            leads: Leads::new(config.seed),
+            settings: settings(config),
+            tape: None,
         }
+    }
+
+    /// The same, and all that goes into the engine goes onto the tape.
+    pub(super) fn onto(mut self, tape: &'a mut Vec<(Time, Record)>) -> Self {
+        self.tape = Some(tape);
+        self
     }
 
     pub(super) fn run(mut self) -> SimReport {
@@ -111,6 +123,9 @@ impl<'a> World<'a> {
             self.now = next;
             self.tally.at(next);
             if self.wake.is_some_and(|w| w <= next) {
+                if let Some(tape) = &mut self.tape {
+                    tape.push((next, Record::Timeout));
+                }
                 self.engine.handle_timeout(next);
                 self.drain();
             } else if let Some(what) = self.agenda.take() {
@@ -135,26 +150,14 @@ impl<'a> World<'a> {
         };
         self.tell(Input::Restore(Box::new(Restore {
             seed: self.config.seed,
+            pacer: self.config.pacer.clone(),
+            truth: Some(self.config.floor.truth()),
             trunks: vec![trunk],
             next_campaign: CAMPAIGN.0,
             next_attempt: 1,
             ..Restore::default()
         })));
-        self.command(Command::CreateCampaign(Box::new(CampaignSettings {
-            name: "simulated".into(),
-            mode: self.config.pacer,
-            lines_per_agent: self.config.lines_per_agent,
-            abandonment_cap: self.config.cap,
-            ring_timeout_s: self.config.floor.ring_timeout_s,
-            grace_ms: self.config.floor.grace_ms,
-            wrap_up_s: 0,
-            calling_hours: vec![CallingWindow {
-                days: (1..=7).collect(),
-                from: "00:00".into(),
-                to: "24:00".into(),
-            }],
-            ..CampaignSettings::default()
-        })));
+        self.command(Command::CreateCampaign(Box::new(self.settings.clone())));
         for input in self.desks.open() {
             self.tell(input);
         }
@@ -170,6 +173,9 @@ impl<'a> World<'a> {
     }
 
     fn tell(&mut self, input: Input) {
+        if let Some(tape) = &mut self.tape {
+            tape.push((self.now, Record::Input(Box::new(input.clone()))));
+        }
         self.engine.handle_input(self.now, input);
         self.drain();
     }
@@ -200,6 +206,16 @@ impl<'a> World<'a> {
                             self.tell(input);
                         }
                     }
+                    Change::Legs(up) => {
+                        for input in self.desks.legs(*up) {
+                            self.tell(input);
+                        }
+                    }
+                    Change::Cps(max_cps) => {
+                        self.settings.max_cps = *max_cps;
+                        let settings = Box::new(self.settings.clone());
+                        self.command(Command::UpdateCampaign { id: CAMPAIGN, settings });
+                    }
                 }
             }
             Happening::Clock => {
@@ -221,6 +237,13 @@ impl<'a> World<'a> {
         }
     }
 
+    /// A person has an agent: a talk begins, unless an agent comes back into one.
+    fn bridged(&mut self, id: TryId, agent: AgentId) {
+        if self.desks.bridged(id, agent, &mut self.tally) {
+            self.lines.bridged(self.now, id, &mut self.rng, &mut self.agenda);
+        }
+    }
+
     fn drain(&mut self) {
         loop {
             match self.engine.poll_output() {
@@ -238,47 +261,53 @@ impl<'a> World<'a> {
         match output {
             Output::Dial(dial) => {
                 self.tally.dialed(now);
-                self.lines.dial(now, dial.id, &mut self.rng, &mut self.agenda);
+                let lead = self.leads.behind(&self.config.floor, &dial.phone.0);
+                let person = lead.person(&self.lines.floor, hour(now));
+                self.lines.dial(now, dial.id, person, &mut self.rng, &mut self.agenda);
             }
             Output::Cancel { id, .. } => self.lines.cancel(now, id, &mut self.agenda),
             Output::Hangup { id } => self.lines.hang_up(now, id, &mut self.agenda),
-            Output::Bridge { id, agent } => {
-                self.desks.bridged(id, agent, &mut self.tally);
-                self.lines.bridged(now, id, &mut self.rng, &mut self.agenda);
-            }
+            Output::Bridge { id, agent } => self.bridged(id, agent),
             Output::PlayAbandonMessage { id, .. } => self.lines.message(now, id, &mut self.agenda),
             Output::Store { token, write } => {
                 self.tally.wrote(now, &write);
+                match &write {
+                    Write::Try(new) => self.leads.gone(new.lead),
+                    Write::Lead(change) => self.leads.gone(change.lead),
+                    _ => {}
+                }
                 if let Some(token) = token {
                     self.agenda.add(now + COMMIT, Happening::Input(Input::Committed { token }));
                 }
             }
             Output::Refill { campaign, limit } => {
-                let leads = (0..limit).map(|_| self.lead()).collect();
+                let leads = self.leads.next(&self.config.floor, limit);
                 let input = Input::Leads { campaign, leads, next_due_unix_ms: None };
                 self.agenda.add(now + READ, Happening::Input(input));
             }
             _ => {}
         }
     }
+}
 
-    /// The next of leads without end, all alike.
-    fn lead(&mut self) -> Lead {
-        self.leads += 1;
-        Lead {
-            id: LeadId(self.leads),
-            campaign: CAMPAIGN,
-            list: ListId(1),
-            // Ten digits that nobody has: the exchange 555 in every area code, then on to any length of run.
-            phone: Pii(format!("+1{:03}555{:04}", 200 + self.leads / 10_000 % 800, self.leads % 10_000)),
-            time_zone: "UTC".into(),
-            priority: 0,
-            attempts: 0,
-            last_outcome: None,
-            repeats: 0,
-            first_name: Pii::default(),
-            last_name: Pii::default(),
-            custom: Pii::default(),
-        }
+/// One campaign that may dial around the clock.
+fn settings(config: &SimConfig) -> CampaignSettings {
+    let day = CallingWindow { days: (1..=7).collect(), from: "00:00".into(), to: "24:00".into() };
+    CampaignSettings {
+        name: "simulated".into(),
+        max_cps: config.max_cps,
+        abandonment_cap: config.cap,
+        ring_timeout_s: config.floor.ring_timeout_s,
+        grace_ms: config.floor.grace_ms,
+        wrap_up_s: 0,
+        calling_hours: vec![day],
+        max_attempts: 100,
+        ..CampaignSettings::default()
     }
+}
+
+/// The hour of the day: the simulation starts at midnight, where all leads live.
+fn hour(now: Time) -> usize {
+    // `% 24` fits any integer.
+    (now.as_millis() / 3_600_000 % 24) as usize
 }
