@@ -253,15 +253,6 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_has_a_worst_week_and_a_short_one_has_none() {
-        let report = run(&SimConfig { warm_up: Duration::ZERO, ..hours("f1", 1, 169.0, "power:3") });
-        let week = report.worst_week_abandonment.unwrap();
-        // One hour beyond the week changes little.
-        assert!((week - report.abandonment).abs() < 0.01 && week > 0.0, "{report:?}");
-        assert_eq!(run(&hours("f1", 1, 0.1, "power:3")).worst_week_abandonment, None);
-    }
-
-    #[test]
     fn agents_whose_connections_are_lost_come_back_into_their_calls() {
         let mut config = hours("f1", 20, 1.5, "predictive");
         config.warm_up = Duration::ZERO;
