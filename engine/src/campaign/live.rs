@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::event::{CallState, CampaignView};
 use crate::lead::hopper::Hopper;
@@ -12,6 +13,7 @@ use crate::pacing::{LineView, Observation, Pacer, Policy};
 use crate::{AgentId, AttemptId, Campaign, CampaignSettings, CampaignStatus, Outcome};
 
 /// A campaign with its leads, lines and numbers.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct CampaignLive {
     pub(crate) campaign: Campaign,
     pub(crate) hours: Hours,

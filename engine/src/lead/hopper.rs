@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::{HOPPER_HOLDS, HOPPER_LEAST, HOPPER_MOST};
 use crate::{Lead, LeadId};
 
 /// The hopper of one campaign. Every answer of the store replaces what it holds: the store knows the order, and what
 /// was deleted or suppressed meanwhile.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Hopper {
     leads: VecDeque<Lead>,
     held: BTreeSet<LeadId>,

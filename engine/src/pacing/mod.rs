@@ -48,7 +48,7 @@ pub enum AgentPhase {
 }
 
 /// A try in flight: decided (it may still wait for its commit) and not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineView {
     /// When it was decided.
     pub dialed: Time,
