@@ -6,12 +6,11 @@ use std::io::{BufReader, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
-use kraliki_engine::journal::{Began, Replay, Segment};
+use kraliki_engine::journal::{Began, JournalError, Place, Replay, ReplayError, Segment};
 use kraliki_engine::runtime::segments;
 use kraliki_engine::{Outcome, Output};
-use kraliki_time::Time;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -105,14 +104,19 @@ fn replay(
     for path in files {
         let name = path.display();
         let file = File::open(path).with_context(|| format!("{name} cannot be opened"))?;
-        let segment = summary.segments + 1;
-        let found = replay
-            .segment(BufReader::new(file), |record, at, output| {
-                if let Some(lines) = lines.as_deref_mut() {
-                    lines.write(segment, record, at, output);
-                }
-            })
-            .with_context(|| name.to_string())?;
+        let found = replay.segment(BufReader::new(file), |place, output| {
+            if let Some(lines) = lines.as_deref_mut() {
+                lines.write(place, output);
+            }
+        });
+        let found = match found {
+            Err(ReplayError::Journal(JournalError::Truncated)) => {
+                let text = format!("{name}: it ends before its first call; nothing of it was replayed");
+                summary.warnings.push(text);
+                continue;
+            }
+            found => found.with_context(|| name.to_string())?,
+        };
         summary.add(&found, last, &name.to_string());
         last = Some(found.start.number);
         if say {
@@ -121,6 +125,7 @@ fn replay(
             print(&format!("{name}: {calls} calls in {span:.1} s, {outputs} outputs, {checks} checks hold"));
         }
     }
+    ensure!(summary.segments > 0, "nothing could be replayed: {}", summary.warnings.join("; "));
     Ok(())
 }
 
@@ -195,12 +200,17 @@ impl Lines {
         Ok(Lines { file, path: path.to_owned(), personal_data, failed: None })
     }
 
-    fn write(&mut self, segment: u64, record: u64, at: Time, output: &Output) {
+    fn write(&mut self, place: Place, output: &Output) {
         let mut output = serde_json::to_value(output).unwrap_or_default();
         if !self.personal_data {
             blank(&mut output);
         }
-        let line = json!({"segment": segment, "record": record, "at_s": at.as_secs_f64(), "output": output});
+        let line = json!({
+            "segment": place.segment,
+            "record": place.record,
+            "at_s": place.at.as_secs_f64(),
+            "output": output,
+        });
         if self.failed.is_none() {
             self.failed = writeln!(self.file, "{line}").err();
         }
@@ -237,6 +247,7 @@ mod tests {
         AttemptId, CallState, CallView, CampaignId, Dial, Event, LeadChange, LeadId, LeadStatus, LeadView,
         NewTry, Pii, TrunkId, TryId, Write as Stored,
     };
+    use kraliki_time::Time;
 
     use super::*;
 
@@ -308,8 +319,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
         for personal_data in [false, true] {
+            let place = Place { segment: 1, record: 2, at: Time::from_millis(1_500) };
             let mut lines = Lines::create(&path, personal_data).unwrap();
-            outputs().iter().for_each(|output| lines.write(1, 2, Time::from_millis(1_500), output));
+            outputs().iter().for_each(|output| lines.write(place, output));
             lines.finish().unwrap();
             let text = std::fs::read_to_string(&path).unwrap();
             assert_eq!(text.lines().count(), outputs().len());

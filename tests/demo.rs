@@ -15,7 +15,7 @@ fn the_demo_connects_calls_and_its_counts_add_up() {
     let journal = dir.path().join("demo.journal");
     let path = journal.to_str().unwrap();
     let demo = ["demo", "--for", "20s", "--agents", "8", "--port", "0", "--json"];
-    let run = kraliki(&[&demo[..], &["--journal", path, "--journal-segment-mb", "0.1"]].concat());
+    let run = kraliki(&[&demo[..], &["--journal", path, "--journal-segment-mb", "0.005"]].concat());
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(run.stdout.lines().count(), 1, "{}", run.stdout);
     let figures: Value = serde_json::from_str(&run.stdout).unwrap();

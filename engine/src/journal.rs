@@ -15,7 +15,7 @@ mod replay;
 
 pub use record::{Began, JournalError, Reader, Record, RecordOf, Start};
 pub use recorder::{CHECK_EVERY, Recorder};
-pub use replay::{Difference, Replay, ReplayError, Segment};
+pub use replay::{Difference, Place, Replay, ReplayError, Segment};
 
 use aws_lc_rs::digest::{SHA256, digest};
 

@@ -34,6 +34,8 @@ use crate::simulate::mode;
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Ports for the legs of the dialer, and as many for the simulated carrier and the simulated agents.
 const PORTS: u16 = 2_000;
+/// The journal may have so many bytes; beyond, its oldest files are deleted.
+const JOURNAL_KEEP: u64 = 4_096_000_000;
 /// When told to end without `--for`, calls may go on for this long.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -69,7 +71,7 @@ pub(crate) struct Options {
     /// Record every input of the engine in this file, with .000001 and on after its name
     #[arg(long)]
     journal: Option<std::path::PathBuf>,
-    /// Length of one file of the journal in MB; the last 16 are kept
+    /// Length of one file of the journal, in MB
     #[arg(long, default_value_t = 256.0, requires = "journal")]
     journal_segment_mb: f64,
     /// Log level
@@ -294,7 +296,11 @@ fn runtime_config(
         journal: options.journal.clone().map(|path| {
             // `as` saturates.
             let segment_bytes = (options.journal_segment_mb * 1e6) as u64;
-            JournalConfig { path, segment_bytes, keep_bytes: segment_bytes.saturating_mul(16) }
+            JournalConfig {
+                path,
+                segment_bytes,
+                keep_bytes: segment_bytes.saturating_mul(2).max(JOURNAL_KEEP),
+            }
         }),
         plain_agents: true,
         pacer: String::new(),

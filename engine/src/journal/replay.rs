@@ -32,15 +32,22 @@ pub struct Segment {
     pub truncated: bool,
 }
 
-/// Where a replay went another way.
-#[derive(Clone, Debug)]
-pub struct Difference {
+/// A call of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
     /// The number of the segment.
     pub segment: u64,
-    /// The call whose outputs differ, as the number of its record; the start is 1.
+    /// The number of its record; the start is 1.
     pub record: u64,
     /// When it was made.
     pub at: Time,
+}
+
+/// Where a replay went another way.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// The call whose outputs differ.
+    pub place: Place,
     /// What went in; none for a time-out.
     pub input: Option<Input>,
 }
@@ -69,7 +76,7 @@ pub enum ReplayError {
 
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Difference { segment, record, at, input } = self;
+        let Difference { place: Place { segment, record, at }, input } = self;
         let at = at.as_secs_f64();
         write!(f, "the outputs of record {record} of segment {segment} (at {at:.6} s) differ; it is ")?;
         match input {
@@ -84,18 +91,18 @@ impl std::fmt::Display for Difference {
 pub struct Replay {
     engine: Engine,
     sums: Sums,
-    /// The call that was made last: its record and what went in.
-    call: Option<(u64, Time, Option<Input>)>,
-    /// The number of the segment that was replayed to its end last.
-    done: Option<u64>,
+    /// The call that was made last, and what went in.
+    call: Option<(Place, Option<Input>)>,
+    /// The number of the segment that was replayed last, and whether its end is missing.
+    done: Option<(u64, bool)>,
 }
 
 impl Replay {
-    /// Replays one segment; `see` gets each output, with the number of the record and its time.
+    /// Replays one segment; `see` gets each output, with the call that it came from.
     pub fn segment(
         &mut self,
         from: impl Read,
-        mut see: impl FnMut(u64, Time, &Output),
+        mut see: impl FnMut(Place, &Output),
     ) -> Result<Segment, ReplayError> {
         let (mut reader, start, state) = Reader::new(from)?;
         self.begin(&start, &state)?;
@@ -131,13 +138,16 @@ impl Replay {
                 found.outcomes.insert(*outcome, count);
             }
         }
-        self.done = (!found.truncated).then_some(found.start.number);
+        self.done = Some((found.start.number, found.truncated));
         Ok(found)
     }
 
     fn begin(&mut self, start: &Start, state: &[u8]) -> Result<(), ReplayError> {
-        let follows = self.done.take().is_some_and(|done| done + 1 == start.number);
-        if follows && start.began == Began::Continued && self.engine.checkpoint() != state {
+        if let Some((done, truncated)) = self.done.take()
+            && done + 1 == start.number
+            && start.began == Began::Continued
+            && (truncated || self.engine.checkpoint() != state)
+        {
             return Err(ReplayError::NotContinued(start.number));
         }
         self.engine = Engine::from_checkpoint(state)
@@ -150,12 +160,12 @@ impl Replay {
         &mut self,
         record: Record,
         found: &mut Segment,
-        see: &mut impl FnMut(u64, Time, &Output),
+        see: &mut impl FnMut(Place, &Output),
     ) -> Result<(), ReplayError> {
-        let number = found.records;
-        match record {
+        let place = |at| Place { segment: found.start.number, record: found.records, at };
+        let place = match record {
             // Refused by the reader but at the beginning.
-            Record::Start(_) => return Err(JournalError::Damaged(number).into()),
+            Record::Start(_) => return Err(JournalError::Damaged(found.records).into()),
             Record::Check { at, outputs, digest } => {
                 if outputs != self.sums.outputs || digest != self.sums.digest() {
                     return Err(self.differs(found));
@@ -167,23 +177,26 @@ impl Replay {
             }
             Record::Input { before, at, input } => {
                 self.compare(before, found)?;
-                found.last = at;
-                self.call = Some((number, at, Some((*input).clone())));
+                let place = place(at);
+                self.call = Some((place, Some((*input).clone())));
                 self.engine.handle_input(at, *input);
+                place
             }
             Record::Timeout { before, at } => {
                 self.compare(before, found)?;
-                found.last = at;
-                self.call = Some((number, at, None));
+                let place = place(at);
+                self.call = Some((place, None));
                 self.engine.handle_timeout(at);
+                place
             }
-        }
+        };
+        found.last = place.at;
         found.calls += 1;
         loop {
             let output = self.engine.poll_output();
             self.sums.add(&output);
             found.outputs += 1;
-            see(number, found.last, &output);
+            see(place, &output);
             if matches!(output, Output::Timeout(_)) {
                 return Ok(());
             }
@@ -195,7 +208,8 @@ impl Replay {
     }
 
     fn differs(&mut self, found: &Segment) -> ReplayError {
-        let (record, at, input) = self.call.take().unwrap_or((1, found.start.at, None));
-        ReplayError::Difference(Box::new(Difference { segment: found.start.number, record, at, input }))
+        let start = Place { segment: found.start.number, record: 1, at: found.start.at };
+        let (place, input) = self.call.take().unwrap_or((start, None));
+        ReplayError::Difference(Box::new(Difference { place, input }))
     }
 }

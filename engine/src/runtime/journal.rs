@@ -146,30 +146,29 @@ impl Journal {
         if self.stopped.is_none() && self.stats.writing.load(Relaxed) == 0 {
             self.stop(at);
         }
-        if self.stopped.is_some() && !self.try_again(at, engine) {
-            self.stats.dropped.fetch_add(1, Relaxed);
-            return false;
-        }
-        if self.recorder.len() >= BATCH {
+        self.try_again(at, engine);
+        let long = self.bytes + self.recorder.len() as u64 >= self.config.segment_bytes;
+        if self.stopped.is_none() && (long || self.recorder.len() >= BATCH) {
+            if long {
+                self.recorder.check(at);
+            }
             self.flush(at);
-        }
-        if self.stopped.is_none() && self.bytes + self.recorder.len() as u64 >= self.config.segment_bytes {
-            self.recorder.check(at);
-            self.flush(at);
-            if self.stopped.is_none() {
+            if long && self.stopped.is_none() {
                 self.begin(at, Began::Continued, engine);
             }
         }
-        self.stopped.is_none()
+        let goes_on = self.stopped.is_none();
+        self.stats.dropped.fetch_add(u64::from(!goes_on), Relaxed);
+        goes_on
     }
 
-    fn try_again(&mut self, at: Time, engine: &Engine) -> bool {
+    /// After a gap, when the disk has done all that it was given.
+    fn try_again(&mut self, at: Time, engine: &Engine) {
         let long = self.stopped.is_some_and(|since| at.since(since) >= RETRY);
         if long && self.stats.waiting.load(Relaxed) == 0 {
             self.stopped = None;
             self.begin(at, Began::AfterGap, engine);
         }
-        self.stopped.is_none()
     }
 
     fn begin(&mut self, at: Time, began: Began, engine: &Engine) {
@@ -178,8 +177,8 @@ impl Journal {
         self.bytes = 0;
         // Until the thread finds otherwise.
         self.stats.writing.store(1, Relaxed);
-        let bytes = self.recorder.take();
-        self.give(at, Job::Begin { number: self.number, bytes });
+        let (number, bytes) = (self.number, self.recorder.take());
+        self.give(at, Job::Begin { number, bytes, continued: began == Began::Continued });
     }
 
     fn flush(&mut self, at: Time) {

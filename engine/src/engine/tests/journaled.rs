@@ -44,7 +44,7 @@ fn call(engine: &mut Engine, record: Record, mut see: impl FnMut(&Output)) {
 }
 
 fn replay(bytes: &[u8]) -> Result<Segment, ReplayError> {
-    Replay::default().segment(bytes, |_, _, _| {})
+    Replay::default().segment(bytes, |_, _| {})
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_replay_gives_the_same_bytes() {
     let bytes = world.journal.take();
     let mut outputs = Vec::new();
     let found = Replay::default()
-        .segment(&bytes[..], |_, _, output| outputs.extend(serde_json::to_vec(output).unwrap()))
+        .segment(&bytes[..], |_, output| outputs.extend(serde_json::to_vec(output).unwrap()))
         .unwrap();
     assert!(outputs == world.outputs, "a replay went another way");
     assert!(found.calls > 1_000 && found.checks > 500, "{found:?}");
@@ -127,7 +127,7 @@ fn segments_go_on_from_each_other_and_each_stands_alone() {
     assert!(parts.len() > 3, "{}", parts.len());
     let mut replayed = Replay::default();
     let found: Vec<Segment> =
-        parts.iter().map(|part| replayed.segment(&part[..], |_, _, _| {}).unwrap()).collect();
+        parts.iter().map(|part| replayed.segment(&part[..], |_, _| {}).unwrap()).collect();
     assert_eq!(found.iter().map(|f| f.outputs).sum::<u64>(), whole.outputs);
     assert_eq!(found.iter().map(|f| f.unchecked).sum::<u64>(), 0);
     for (part, found) in parts.iter().zip(&found) {
@@ -135,11 +135,15 @@ fn segments_go_on_from_each_other_and_each_stands_alone() {
     }
     // The third one does not go on from the first one's end.
     let mut renamed = Replay::default();
-    renamed.segment(&parts[0][..], |_, _, _| {}).unwrap();
-    assert!(renamed.segment(&parts[2][..], |_, _, _| {}).is_ok(), "a segment between is not there");
+    renamed.segment(&parts[0][..], |_, _| {}).unwrap();
+    assert!(renamed.segment(&parts[2][..], |_, _| {}).is_ok(), "a segment between is not there");
     let third = segments(&bytes, 700);
-    renamed.segment(&parts[0][..], |_, _, _| {}).unwrap();
-    let error = renamed.segment(&third[1][..], |_, _, _| {}).unwrap_err();
+    renamed.segment(&parts[0][..], |_, _| {}).unwrap();
+    let error = renamed.segment(&third[1][..], |_, _| {}).unwrap_err();
+    assert!(matches!(error, ReplayError::NotContinued(2)), "{error}");
+    // Nor does the second one from a first one whose end is missing.
+    assert!(renamed.segment(&parts[0][..parts[0].len() - 1], |_, _| {}).unwrap().truncated);
+    let error = renamed.segment(&parts[1][..], |_, _| {}).unwrap_err();
     assert!(matches!(error, ReplayError::NotContinued(2)), "{error}");
 }
 
@@ -169,8 +173,8 @@ fn another_decision_is_found_at_the_very_call() {
     }
     let bytes = recorder.take();
     let Err(ReplayError::Difference(found)) = replay(&bytes) else { panic!("nothing was noticed") };
-    assert_eq!(Some(found.at), odd);
-    assert_eq!(engine_time(&bytes, found.record), found.at);
+    assert_eq!(Some(found.place.at), odd);
+    assert_eq!(engine_time(&bytes, found.place.record), found.place.at);
     assert!(!found.to_string().contains("+1202555"), "{found}");
 }
 

@@ -61,8 +61,8 @@ fn path_of(journal: &Path, number: u64) -> PathBuf {
 
 /// What the thread is to do.
 pub(super) enum Job {
-    /// A segment begins with these bytes.
-    Begin { number: u64, bytes: Vec<u8> },
+    /// A segment begins with these bytes. One that goes on from the present one does not when that one has failed.
+    Begin { number: u64, bytes: Vec<u8>, continued: bool },
     /// The present one goes on, with so many calls of the engine.
     Write { bytes: Vec<u8>, calls: u64 },
 }
@@ -97,7 +97,11 @@ impl Keeper {
         while let Ok(job) = jobs.recv() {
             let calls = job.calls();
             let done = match job {
-                Job::Begin { number, bytes } => self.begin(number, &bytes),
+                Job::Begin { continued: true, .. } if self.file.is_none() => {
+                    self.stats.writing.store(0, Relaxed);
+                    Ok(())
+                }
+                Job::Begin { number, bytes, .. } => self.begin(number, &bytes),
                 Job::Write { bytes, .. } => self.write(&bytes),
             };
             if let Err(error) = done {

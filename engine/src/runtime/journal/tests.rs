@@ -53,7 +53,7 @@ fn replayed(path: &std::path::Path) -> Vec<(u64, u64)> {
     let kept = segments(path).unwrap();
     let found = kept.iter().map(|segment| {
         let file = std::fs::File::open(&segment.path).unwrap();
-        let found = replay.segment(file, |_, _, _| {}).unwrap();
+        let found = replay.segment(file, |_, _| {}).unwrap();
         assert_eq!(found.start.number, segment.number);
         assert!(!found.truncated);
         (segment.number, found.calls)
