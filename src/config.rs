@@ -69,10 +69,14 @@ pub(crate) struct Store {
     pub(crate) path: PathBuf,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Engine {
     pub(crate) journal: Option<PathBuf>,
+    #[serde(deserialize_with = "megabytes")]
+    pub(crate) journal_segment_mb: u32,
+    #[serde(deserialize_with = "megabytes")]
+    pub(crate) journal_keep_mb: u32,
     pub(crate) drain_s: Option<u32>,
 }
 
@@ -168,6 +172,12 @@ impl Default for Media {
 impl Default for Store {
     fn default() -> Self {
         Store { path: PathBuf::from("kraliki.db") }
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Engine { journal: None, journal_segment_mb: 256, journal_keep_mb: 4096, drain_s: None }
     }
 }
 
@@ -293,6 +303,9 @@ impl Config {
                     format!("{} does not exist; give the path of a PEM file", path.get_ref().display());
                 return Err((Some(path.span().start), message));
             }
+        }
+        if self.engine.journal_keep_mb / 2 < self.engine.journal_segment_mb {
+            return none("[engine] journal_keep_mb must be at least twice journal_segment_mb");
         }
         let mut names = BTreeSet::new();
         for trunk in &self.trunk {
@@ -443,6 +456,10 @@ fn seconds_5_3600<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     in_range(d, 5..=3600)
 }
 
+fn megabytes<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    in_range(d, 1..=1_000_000)
+}
+
 fn at_least_one<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     in_range(d, 1..=100_000)
 }
@@ -471,6 +488,8 @@ mod tests {
             ("[htp]\n", "k.toml:1: unknown field `htp`"),
             ("[media]\nports = \"70-80\"", "k.toml:2: \"70-80\" is not a range of ports"),
             ("[media]\nrtp_timeout_s = 0", "k.toml:2: 0 is out of range; give 5 to 3600"),
+            ("[engine]\njournal_segment_mb = 0", "k.toml:2: 0 is out of range; give 1 to 1000000"),
+            ("[engine]\njournal_keep_mb = 300", "must be at least twice journal_segment_mb"),
             ("[log]\nformat = \"xml\"", "k.toml:2: unknown variant `xml`"),
             ("[http]\ntls_cert = \"/none.pem\"", "k.toml:2: tls_cert needs tls_key"),
             ("[[trunk]]\nname = \"a\"", "missing field `address`"),

@@ -12,6 +12,7 @@ mod control;
 mod demo;
 mod manage;
 mod node;
+mod replay;
 mod serve;
 mod simulate;
 
@@ -39,6 +40,8 @@ enum Command {
     Carrier(carrier::Options),
     /// Run the engine in virtual time on a simulated floor and print one line of figures
     Simulate(simulate::Options),
+    /// Run the engine from a journal and compare what comes out with what came out then
+    Replay(replay::Options),
     /// Manage users
     #[command(subcommand)]
     User(UserCommand),
@@ -125,6 +128,7 @@ fn run(command: Command) -> Result<(), Failed> {
         Command::Demo(options) => demo::run(options),
         Command::Carrier(options) => carrier::run(&options),
         Command::Simulate(options) => simulate::run(&options),
+        Command::Replay(options) => replay::run(&options),
         Command::User(UserCommand::Add(options)) => manage::add_user(&options, &load(&options.config)?),
         Command::List(ListCommand::Import(options)) => manage::import_list(&options, &load(&options.config)?),
         Command::Config(ConfigCommand::Check(arg)) => {

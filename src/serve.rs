@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use kraliki_control_api::{ApiConfig, TlsFiles};
-use kraliki_engine::runtime::{RuntimeConfig, TrunkConfig};
+use kraliki_engine::runtime::{JournalConfig, RuntimeConfig, TrunkConfig};
 use kraliki_engine::{Trunk, TrunkId};
 use kraliki_media::{BrowserPorts, Interface, Learn, MediaConfig, TrunkOptions};
 use kraliki_sip::Credentials;
@@ -15,7 +15,9 @@ use kraliki_time::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failed;
-use crate::config::{Config, LogFormat, NumberFormat, Trunk as TrunkKeys, host_and_port};
+use crate::config::{
+    Config, Engine as EngineKeys, LogFormat, NumberFormat, Trunk as TrunkKeys, host_and_port,
+};
 use crate::node::{Node, local_addresses, log_to_stderr, route_to, seed};
 
 /// Calls may go on for this long after SIGTERM when the configuration does not say.
@@ -136,10 +138,18 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         sip: NetConfig { listen, ..NetConfig::default() },
         media,
         trunks,
-        journal: config.engine.journal.clone(),
+        journal: journal_config(&config.engine),
         plain_agents: config.media.plain_agents,
         pacer: String::new(),
         seed: None,
+    })
+}
+
+fn journal_config(keys: &EngineKeys) -> Option<JournalConfig> {
+    Some(JournalConfig {
+        path: keys.journal.clone()?,
+        segment_bytes: u64::from(keys.journal_segment_mb) * 1_000_000,
+        keep_bytes: u64::from(keys.journal_keep_mb) * 1_000_000,
     })
 }
 

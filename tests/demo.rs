@@ -11,7 +11,11 @@ const SOON: Duration = Duration::from_secs(20);
 
 #[test]
 fn the_demo_connects_calls_and_its_counts_add_up() {
-    let run = kraliki(&["demo", "--for", "20s", "--agents", "8", "--port", "0", "--json"]);
+    let dir = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("demo.journal");
+    let path = journal.to_str().unwrap();
+    let demo = ["demo", "--for", "20s", "--agents", "8", "--port", "0", "--json"];
+    let run = kraliki(&[&demo[..], &["--journal", path, "--journal-segment-mb", "0.005"]].concat());
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(run.stdout.lines().count(), 1, "{}", run.stdout);
     let figures: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -28,6 +32,51 @@ fn the_demo_connects_calls_and_its_counts_add_up() {
     for key in ["bridge_ms_p50", "bridge_ms_p99", "wait_ms_p50", "wait_ms_p99"] {
         assert!(figures[key].is_number(), "{key} in {figures}");
     }
+    the_journal_replays(path, dir.path(), &figures);
+}
+
+/// The run that has just ended, from its inputs; and what is said of a journal that was cut or damaged.
+fn the_journal_replays(path: &str, dir: &std::path::Path, figures: &Value) {
+    let replay = |args: &[&str]| {
+        let run = kraliki(&[&["replay", "--json"], args].concat());
+        assert!(!run.stderr.contains("panicked"), "{run:?}");
+        let found: Value = serde_json::from_str(&run.stdout).unwrap();
+        (run, found)
+    };
+    let outputs = dir.join("outputs");
+    let (run, found) = replay(&[path, "--outputs", outputs.to_str().unwrap()]);
+    assert_eq!((run.code, &found["error"]), (Some(0), &Value::Null), "{run:?}");
+    assert!(found["segments"].as_u64() > Some(2) && found["checks"].as_u64() > Some(15), "{found}");
+    assert_eq!((&found["unchecked"], &found["warnings"]), (&json!(0), &json!([])), "{found}");
+    let outcomes = found["outcomes"].as_object().unwrap();
+    assert_eq!(
+        outcomes.values().filter_map(Value::as_u64).sum::<u64>(),
+        figures["attempts"].as_u64().unwrap()
+    );
+    assert_eq!(outcomes["connected"], figures["connected"]);
+    let lines = std::fs::read_to_string(outputs).unwrap();
+    assert_eq!(lines.lines().count() as u64, found["outputs"].as_u64().unwrap());
+    assert!(lines.contains("Dial") && !lines.contains("Springfield"), "personal data is left out");
+
+    let (run, later) = replay(&[path, "--from-segment", "2"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(later["calls"].as_u64() < found["calls"].as_u64(), "{later}");
+
+    let first = std::fs::read(format!("{path}.000001")).unwrap();
+    let copy = dir.join("copy");
+    let copied = |bytes: &[u8]| {
+        std::fs::write(&copy, bytes).unwrap();
+        replay(&[copy.to_str().unwrap()])
+    };
+    let (run, found) = copied(&first[..first.len() - 3]);
+    assert_eq!((run.code, &found["error"]), (Some(0), &Value::Null), "{run:?}");
+    assert!(found["warnings"].to_string().contains("ends inside a record"), "{found}");
+    let mut damaged = first.clone();
+    damaged[first.len() / 2] ^= 1;
+    let (run, found) = copied(&damaged);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(found["error"].to_string().contains("is damaged"), "{found}");
+    assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
 }
 
 /// A dialer with a call in progress.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 /// Wall time as told by `Input::Clock`; it may step, [`Time`] never does.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct WallClock {
     told: Option<(i64, Time)>,
 }

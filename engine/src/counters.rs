@@ -1,14 +1,17 @@
 //! What the engine counts since start: for metrics, the demo's summary and the simulation.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{AgentState, CallState, Outcome};
 
 /// Counts since start. Every drop, refusal and retry is among them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Counters {
     /// Attempts that were begun (written).
     pub attempts: u64,
@@ -26,7 +29,7 @@ pub struct Counters {
     /// Pacing decisions.
     pub decisions: u64,
     /// Leads refused by the gate, by rule.
-    pub refused: BTreeMap<&'static str, u64>,
+    pub refused: BTreeMap<Cow<'static, str>, u64>,
     /// Inputs handled.
     pub inputs: u64,
     /// Writes that failed.
@@ -55,6 +58,24 @@ impl Default for Spread {
     #[allow(clippy::expect_used)] // a constant number of digits in the allowed range 0 to 5
     fn default() -> Self {
         Spread(Histogram::new(2).expect("two digits are allowed"))
+    }
+}
+
+/// As pairs of a value and how often it (or one that the digits do not tell from it) was recorded.
+impl Serialize for Spread {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let recorded = self.0.iter_recorded().map(|at| (at.value_iterated_to(), at.count_at_value()));
+        serializer.collect_seq(recorded.collect::<Vec<_>>())
+    }
+}
+
+impl<'de> Deserialize<'de> for Spread {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut spread = Spread::default();
+        for (value, count) in Vec::<(u64, u64)>::deserialize(deserializer)? {
+            spread.0.record_n(value, count).map_err(D::Error::custom)?;
+        }
+        Ok(spread)
     }
 }
 
@@ -111,4 +132,23 @@ pub struct Gauges {
     pub talk: Duration,
     /// Time that agents were signed in and not paused since start.
     pub available: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_that_is_written_down_says_the_same() {
+        let mut spread = Spread::default();
+        for value in [0, 1, 3, 77, 1_234, 1_235, 98_765, 3_600_000_000, u64::MAX] {
+            spread.record(value);
+            spread.record(value / 3);
+        }
+        let bytes = postcard::to_allocvec(&spread).unwrap();
+        let read: Spread = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!(read.0, spread.0);
+        assert_eq!((read.len(), read.sum().to_bits()), (spread.len(), spread.sum().to_bits()));
+        assert_eq!(postcard::to_allocvec(&read).unwrap(), bytes);
+    }
 }

@@ -1,6 +1,7 @@
 //! The single writer: one place that owns all dialing state and changes it input by input.
 
 mod campaigns;
+mod checkpoint;
 mod command;
 mod dial;
 mod drain;
@@ -15,6 +16,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentLive;
 use crate::call::{Call, Disposables};
@@ -29,6 +31,7 @@ use crate::timer::{Timer, Timers};
 use crate::trunk::TrunkLive;
 use crate::{AgentId, AttemptId, CampaignId, Input, LeadId, Output, TrunkId};
 
+pub use checkpoint::NotACheckpoint;
 use drain::Drain;
 use storing::Storing;
 pub(crate) use storing::Then;
@@ -38,9 +41,12 @@ pub(crate) use storing::Then;
 ///
 /// What it expects of its driver: the first inputs are `Clock` and `Restore`; every `Refill` is answered by exactly one
 /// `Leads` (an empty one with a time when the read failed), every token by `Committed` or `CommitFailed`, in order.
+#[derive(Serialize, Deserialize)]
 pub struct Engine {
     pub(crate) clock: WallClock,
     pub(crate) timers: Timers,
+    /// Drained after each input: there is nothing to write down between two.
+    #[serde(skip)]
     pub(crate) out: VecDeque<Output>,
     pub(crate) storing: Storing,
     pub(crate) counters: Counters,
@@ -57,6 +63,8 @@ pub struct Engine {
     pub(crate) numbers: BTreeSet<String>,
     pub(crate) suppressed: Suppressed,
     pub(crate) disposables: Disposables,
+    /// Only saves look-ups.
+    #[serde(skip)]
     pub(crate) zones: Zones,
     drain: Option<Drain>,
     /// A pacing policy by name for every campaign; empty: by mode.

@@ -3,19 +3,21 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 /// Hours in the period: 30 days (16 CFR 310.4(b)(4)(i)).
 const PERIOD_H: i64 = 30 * 24;
 const HOUR_MS: i64 = 3_600_000;
 
 /// Counts by hour; an hour leaves the sum 30 days after it began.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Ledger {
     hours: VecDeque<Hour>,
     answered: u64,
     abandoned: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Hour {
     hour: i64,
     answered: u64,
@@ -23,7 +25,7 @@ struct Hour {
 }
 
 /// What was entered for a call, so that it can be taken out again should it turn out to be nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     hour: i64,
     pub(crate) abandoned: bool,

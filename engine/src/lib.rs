@@ -35,7 +35,7 @@ pub use campaign::{
     CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp, Mode, RetryRule,
 };
 pub use counters::{Counters, Gauges, Spread};
-pub use engine::Engine;
+pub use engine::{Engine, NotACheckpoint};
 pub use event::{AgentView, CallState, CallView, CampaignView, Event, LeadView, Snapshot, TrunkView};
 pub use id::{AgentId, AttemptId, CampaignId, LeadId, ListId, TrunkId, TryId};
 pub use input::{

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, AttemptId, CampaignId, TrunkId};
 
 /// Why the engine wants to be woken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Timer {
     /// The stage of a call has lasted as long as it may: ring time-out, verdict, grace, first packet, message, lost
     /// agent, unconfirmed clearing.
@@ -33,7 +34,7 @@ pub(crate) enum Timer {
 }
 
 /// The table. Setting a timer again moves it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Timers {
     at: BTreeMap<Timer, Time>,
     queue: BTreeSet<(Time, Timer)>,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use kraliki_control_api::{ApiConfig, Role, TlsFiles};
-use kraliki_engine::runtime::{EngineHandle, RuntimeConfig, TrunkConfig};
+use kraliki_engine::runtime::{EngineHandle, JournalConfig, RuntimeConfig, TrunkConfig};
 use kraliki_engine::simulate::Floor;
 use kraliki_engine::store::Store;
 use kraliki_engine::{
@@ -34,6 +34,8 @@ use crate::simulate::mode;
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Ports for the legs of the dialer, and as many for the simulated carrier and the simulated agents.
 const PORTS: u16 = 2_000;
+/// The journal may have so many bytes; beyond, its oldest files are deleted.
+const JOURNAL_KEEP: u64 = 4_096_000_000;
 /// When told to end without `--for`, calls may go on for this long.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -66,9 +68,12 @@ pub(crate) struct Options {
     /// Serve https with a certificate made for this run, on every address: for a browser on another machine
     #[arg(long)]
     tls: bool,
-    /// Record every input of the engine in this file
+    /// Record every input of the engine in this file, with .000001 and on after its name
     #[arg(long)]
     journal: Option<std::path::PathBuf>,
+    /// Length of one file of the journal, in MB
+    #[arg(long, default_value_t = 256.0, requires = "journal")]
+    journal_segment_mb: f64,
     /// Log level
     #[arg(long, default_value = "warn")]
     log: String,
@@ -102,6 +107,8 @@ async fn demo(options: Options) -> anyhow::Result<()> {
         options.leads,
         leads::MOST
     );
+    let segment_mb = options.journal_segment_mb;
+    ensure!(segment_mb > 0.0, "--journal-segment-mb {segment_mb}: give more than 0");
     let floor = floor(&options.floor)?;
     let campaign = campaign_settings(&options, &floor)?;
     let clock = Clock::start();
@@ -286,7 +293,15 @@ fn runtime_config(
             media: TrunkOptions::default(),
             simulated: true,
         }],
-        journal: options.journal.clone(),
+        journal: options.journal.clone().map(|path| {
+            // `as` saturates.
+            let segment_bytes = (options.journal_segment_mb * 1e6) as u64;
+            JournalConfig {
+                path,
+                segment_bytes,
+                keep_bytes: segment_bytes.saturating_mul(2).max(JOURNAL_KEEP),
+            }
+        }),
         plain_agents: true,
         pacer: String::new(),
         seed: Some(options.seed),

@@ -4,7 +4,6 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use anyhow::Context;
-use kraliki_engine::journal::Record;
 use kraliki_engine::simulate::{Floor, SimConfig, record};
 use kraliki_engine::{AgentPhase, Alone, Engine, LineView, ListId, Observation, Output, Traits};
 use kraliki_time::Time;
@@ -107,10 +106,10 @@ pub(super) fn inputs() -> anyhow::Result<Row> {
     let tape = record(&config);
     let mut engine = Engine::new();
     let began = cpu::of_thread()?;
-    for (now, record) in tape {
-        match record {
-            Record::Input(input) => engine.handle_input(now, *input),
-            Record::Timeout => engine.handle_timeout(now),
+    for (now, input) in tape {
+        match input {
+            Some(input) => engine.handle_input(now, input),
+            None => engine.handle_timeout(now),
         }
         while !matches!(black_box(engine.poll_output()), Output::Timeout(_)) {}
     }

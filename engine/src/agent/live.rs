@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::event::CallView;
 use crate::{AgentState, AttemptId, CampaignId};
 
 /// An agent who is signed in, or whose audio leg is up.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AgentLive {
     pub(crate) name: String,
     pub(crate) activity: Activity,
@@ -27,7 +28,7 @@ pub(crate) struct AgentLive {
 }
 
 /// What an agent is doing, with what belongs to it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Activity {
     /// Not signed in.
     Offline,
@@ -46,7 +47,7 @@ pub(crate) enum Activity {
 }
 
 /// A wrap-up.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct WrapUp {
     pub(crate) campaign: CampaignId,
     /// The call as it ended; a desk that is loaded again shows it.
@@ -56,7 +57,7 @@ pub(crate) struct WrapUp {
 }
 
 /// What an agent becomes after wrap-up when not Ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Next {
     /// Paused, with a reason.
     Paused(String),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use super::Call;
 use crate::agent::Activity;
@@ -18,7 +19,7 @@ use crate::{
 const CALLBACK_MOST_MS: i64 = 366 * 24 * 3_600 * 1_000;
 
 /// What an agent said, and what it does with the lead.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Given {
     pub(crate) code: String,
     pub(crate) status: LeadStatus,
@@ -26,7 +27,7 @@ pub(crate) struct Given {
 }
 
 /// A call that is over and may get, or change, its disposition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Disposable {
     campaign: CampaignId,
     phone: Pii<String>,
@@ -37,7 +38,7 @@ struct Disposable {
 }
 
 /// Those calls; the oldest are forgotten first.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Disposables {
     calls: BTreeMap<AttemptId, Disposable>,
     order: VecDeque<AttemptId>,

@@ -9,6 +9,7 @@ mod serve;
 mod stage;
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::event::{CallState, CallView, Event, LeadView};
 use crate::ledger::Entry;
@@ -21,7 +22,7 @@ pub(crate) use line::Cause;
 pub(crate) use stage::{Stage, Talk};
 
 /// An attempt from its decision to its last confirmation.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Call {
     /// Its present try.
     pub(crate) id: TryId,

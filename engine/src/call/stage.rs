@@ -1,12 +1,13 @@
 //! Where a call stands: each stage owns what belongs to it.
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::event::CallState;
 use crate::{AgentId, CancelReason};
 
 /// The life of a call, from the decision to the last confirmation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Stage {
     /// Given to the store; nothing was sent.
     Committing,
@@ -37,7 +38,7 @@ pub(crate) enum Stage {
 }
 
 /// A call with an agent.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Talk {
     pub(crate) answered: Time,
     pub(crate) agent: AgentId,

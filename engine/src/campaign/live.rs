@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::event::{CallState, CampaignView};
 use crate::lead::hopper::Hopper;
@@ -13,6 +14,7 @@ use crate::trunk::Cps;
 use crate::{AgentId, AttemptId, Campaign, CampaignSettings, CampaignStatus, Outcome};
 
 /// A campaign with its leads, lines and numbers.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct CampaignLive {
     pub(crate) campaign: Campaign,
     pub(crate) hours: Hours,

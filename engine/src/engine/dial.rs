@@ -119,7 +119,7 @@ impl Engine {
 
     /// A lead is not dialed, and the store is told why it does not come back at once.
     pub(crate) fn refuse(&mut self, now: Time, lead: &Lead, refusal: &Refusal) {
-        *self.counters.refused.entry(refusal.rule).or_default() += 1;
+        *self.counters.refused.entry(refusal.rule.into()).or_default() += 1;
         let tally = Tally::of(lead);
         let write = match refusal.next_unix_ms {
             Some(next) => tally.again(next),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::call::{Cause, Stage};
 use crate::timer::Timer;
@@ -14,7 +15,7 @@ const LAST_CONFIRMS: Duration = Duration::from_secs(5);
 const LAST_WRITES: Duration = Duration::from_secs(3);
 
 /// How far a shutdown is.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Drain {
     phase: Phase,
     /// Agents' times were written.
@@ -24,7 +25,7 @@ pub(crate) struct Drain {
 }
 
 /// What the next deadline is for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Phase {
     /// Calls may end by themselves until then.
     Calls,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::call::Given;
 use crate::limits::{COMMANDS_MOST, COMMIT_STALL, FACTS_MOST, PROBE_FIRST, PROBE_SLOWEST};
@@ -17,7 +18,7 @@ use crate::{
 const FLUSH: usize = 500;
 
 /// The engine's side of the store.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Storing {
     last_token: u64,
     /// What waits for its commit, by token.
@@ -35,14 +36,14 @@ pub(crate) struct Storing {
     commands: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Pending {
     at: Time,
     then: Then,
 }
 
 /// What follows when a write is on disk, or is not.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Then {
     /// The try may be sent.
     Try(AttemptId),

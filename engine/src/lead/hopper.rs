@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::{HOPPER_HOLDS, HOPPER_LEAST, HOPPER_MOST};
 use crate::pacing::Traits;
 use crate::{Lead, LeadId, Outcome};
 
 /// A lead that may be dialed now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ready {
     pub(crate) lead: Lead,
     /// What is known of it before it is dialed.
@@ -35,7 +36,7 @@ impl Ready {
 /// The hopper of one campaign. Every answer of the store replaces what it holds: the store knows what is due, and what
 /// was deleted or suppressed meanwhile. Which of these is dialed first is decided here: callbacks, then priority, then
 /// the chance of an answer and the time waited.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Hopper {
     leads: VecDeque<Ready>,
     /// Since when each is held.

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::CallingWindow;
 
 /// A campaign's calling windows, by day of the week: minutes of the day, from and to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hours {
     days: [Vec<(u16, u16)>; 7],
 }

@@ -1,5 +1,7 @@
 //! What becomes of a lead after an attempt: dialed again, and when, or done.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{CampaignSettings, FollowUp, Lead, LeadChange, LeadId, LeadStatus, Outcome, RetryRule};
 
 const MINUTE: u32 = 60;
@@ -48,7 +50,7 @@ fn after(unix_ms: i64, delay_s: u32) -> i64 {
 }
 
 /// The lead's attempts so far, as far as its next one depends on them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tally {
     pub(crate) lead: LeadId,
     pub(crate) attempts: u32,

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::SUPPRESSED_MOST;
 
 /// The newest ones; the store has them all, and no lead is read from it that it knows to be suppressed.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Suppressed {
     phones: BTreeSet<String>,
     order: VecDeque<String>,

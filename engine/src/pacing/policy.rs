@@ -6,7 +6,7 @@ use super::{Pacer, Truth, look_ahead, per_agent, power, predictive, progressive,
 use crate::Mode;
 
 /// A policy by name that every campaign uses instead of its mode's, with what it is given to know.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Forced {
     /// Empty: none.
     pub(crate) name: String,

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::RuntimeConfig;
 use super::desk::Desks;
 use super::handle::{Request, Shared};
-use super::journal::Journal;
+use super::journal::{Ended, Journal};
 use super::line::Lines;
 use super::trunk::Watches;
 use crate::store::{Job, QueueFull, StoreEvent, Writer};
@@ -46,6 +46,7 @@ pub(super) struct Parts {
     pub(super) sip: SipHandle,
     pub(super) media: MediaHandle,
     pub(super) writer: Writer,
+    pub(super) engine: Engine,
     pub(super) journal: Option<Journal>,
     pub(super) call_ids: CallIdKey,
     pub(super) config: RuntimeConfig,
@@ -91,7 +92,7 @@ impl Driver {
     pub(super) fn new(parts: Parts) -> Driver {
         let watches = Watches::new(&parts.config.trunks);
         let mut driver = Driver {
-            engine: Engine::new(),
+            engine: parts.engine,
             shared: parts.shared,
             sip: parts.sip,
             media: parts.media,
@@ -130,8 +131,8 @@ impl Driver {
         self.give(Input::Line { id, event });
     }
 
-    /// Runs until a drain is over or it is told to stop.
-    pub(super) async fn run(mut self, mut events: Events) {
+    /// Runs until a drain is over or it is told to stop. Gives what is left to do for the journal.
+    pub(super) async fn run(mut self, mut events: Events) -> Option<Ended> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.settle();
@@ -167,6 +168,8 @@ impl Driver {
         self.sip.stop();
         self.media.shutdown();
         self.publish();
+        let now = self.now();
+        self.journal.take().map(|journal| journal.end(now))
     }
 
     /// Takes what else is there, so that a burst costs one round and not many.
@@ -206,7 +209,7 @@ impl Driver {
             Got::Timer => {
                 let now = self.now();
                 if let Some(journal) = &mut self.journal {
-                    journal.timeout(now);
+                    journal.timeout(now, &self.engine);
                 }
                 self.engine.handle_timeout(now);
                 self.carry_out();
@@ -222,7 +225,7 @@ impl Driver {
         while let Some(input) = self.pending.pop_front() {
             let now = self.now();
             if let Some(journal) = &mut self.journal {
-                journal.input(now, &input);
+                journal.input(now, &input, &self.engine);
             }
             self.engine.handle_input(now, input);
             self.carry_out();
@@ -231,7 +234,11 @@ impl Driver {
 
     fn carry_out(&mut self) {
         loop {
-            match self.engine.poll_output() {
+            let output = self.engine.poll_output();
+            if let Some(journal) = &mut self.journal {
+                journal.output(&output);
+            }
+            match output {
                 Output::Timeout(at) => {
                     self.wake = at;
                     return;
@@ -346,6 +353,9 @@ impl Driver {
         }
         self.watch_trunks(now);
         self.settle();
+        if let Some(journal) = &mut self.journal {
+            journal.tick(now, &self.engine);
+        }
         self.publish();
     }
 

@@ -22,10 +22,11 @@ use kraliki_time::Clock;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use handle::{EngineHandle, OpenedSession, SessionError};
+pub use journal::{JournalConfig, SegmentFile, segments};
 pub use line::VERDICT_ATTRIBUTE;
 
 use crate::store::{Recovered, Store, StoreError};
-use crate::{Input, Restore, Snapshot, Trunk};
+use crate::{Engine, Input, Restore, Snapshot, Trunk};
 
 /// Requests of the API that may wait. More is refused with `Overloaded`: a person's click waits no longer than this.
 const REQUESTS: usize = 4_096;
@@ -46,7 +47,7 @@ pub struct RuntimeConfig {
     /// Carriers, in order.
     pub trunks: Vec<TrunkConfig>,
     /// Where inputs are recorded, if anywhere.
-    pub journal: Option<PathBuf>,
+    pub journal: Option<JournalConfig>,
     /// Agents may use plain RTP instead of WebRTC: for load tests on a closed network.
     pub plain_agents: bool,
     /// A pacing policy for every campaign, by name, instead of its mode's own; empty: none. For comparisons.
@@ -136,7 +137,8 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
     };
     let (sip, sip_events) = kraliki_sip::net::start(config.sip.clone(), endpoint, clock, random_array())?;
     let (media, media_events) = Media::start(config.media.clone())?;
-    let journal = config.journal.clone().map(journal::Journal::create).transpose()?;
+    let engine = Engine::new();
+    let journal = config.journal.clone().map(|c| journal::Journal::create(c, &engine)).transpose()?;
 
     let (requests, request_queue) = mpsc::channel(REQUESTS);
     let (store_sender, store_events) = mpsc::channel(STORE_JOBS * 4);
@@ -151,7 +153,12 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         snapshot: ArcSwap::from_pointee(Snapshot::default()),
         events: broadcast::channel(EVENTS).0,
         clock,
-        metrics: metrics::Metrics::new(sip.clone(), media.clone(), store.stats().clone()),
+        metrics: metrics::Metrics::new(
+            sip.clone(),
+            media.clone(),
+            store.stats().clone(),
+            journal.as_ref().map(|journal| journal.stats().clone()),
+        ),
         store,
     });
     let handle = EngineHandle { shared: shared.clone() };
@@ -164,6 +171,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         sip,
         media,
         writer,
+        engine,
         journal,
         call_ids,
         config,
@@ -184,9 +192,12 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         .spawn(move || {
             runtime.block_on(async move {
                 let writer = tokio::spawn(writer_task.run());
-                driver.run(events).await;
+                let journal = driver.run(events).await;
                 // The driver and its writer handle are gone: the task writes what waits, then ends.
                 let _ = writer.await;
+                if let Some(journal) = journal {
+                    journal.wait();
+                }
             });
             let _ = stopped.send(());
         })

@@ -17,9 +17,8 @@ use std::time::Duration;
 use kraliki_time::Time;
 use serde::Serialize;
 
-use crate::journal::Record;
 use crate::pacing::{Forced, Policy};
-use crate::Truth;
+use crate::{Input, Truth};
 
 /// What to simulate.
 #[derive(Clone, Debug)]
@@ -150,10 +149,13 @@ pub fn run(config: &SimConfig) -> SimReport {
     world::World::new(config).run()
 }
 
+/// What goes into an engine, in order: inputs, and times at which it is called by itself (none).
+pub type Tape = Vec<(Time, Option<Input>)>;
+
 /// Runs it and gives all that went into the engine, with the times: played to another engine, it shows what the engine
 /// alone costs.
-pub fn record(config: &SimConfig) -> Vec<(Time, Record)> {
-    let mut tape = Vec::new();
+pub fn record(config: &SimConfig) -> Tape {
+    let mut tape = Tape::new();
     world::World::new(config).onto(&mut tape).run();
     tape
 }
@@ -180,10 +182,10 @@ mod tests {
     fn a_tape_holds_every_input() {
         let config = hours("f1", 3, 0.2, "predictive");
         let mut engine = crate::Engine::new();
-        for (now, record) in record(&config) {
-            match record {
-                Record::Input(input) => engine.handle_input(now, *input),
-                Record::Timeout => engine.handle_timeout(now),
+        for (now, input) in record(&config) {
+            match input {
+                Some(input) => engine.handle_input(now, input),
+                None => engine.handle_timeout(now),
             }
             while !matches!(engine.poll_output(), crate::Output::Timeout(_)) {}
         }

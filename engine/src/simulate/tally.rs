@@ -182,3 +182,27 @@ impl Tally {
 fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulate::Floor;
+
+    #[test]
+    fn each_whole_week_counts_by_itself_from_the_start() {
+        let floor = Floor::named("f1").unwrap();
+        let config = SimConfig::new(floor, 1, 2 * WEEK, 0.03, "progressive", 1);
+        let mut tally = Tally::new(&config);
+        for hour in 0..400 {
+            let now = Time::ZERO + Duration::from_secs(3600 * hour);
+            tally.at(now);
+            // One in ten in the first week, which is within the warm-up in part; one in four after it.
+            let abandoned = if hour < 168 { hour % 10 == 0 } else { hour % 4 == 0 };
+            tally.answered(now, abandoned, abandoned, !abandoned);
+        }
+        let report = tally.report(Time::ZERO + Duration::from_secs(3600 * 400), 0, 0);
+        assert_eq!(report.worst_week_abandonment, Some(0.25));
+        let short = Tally::new(&config).report(Time::ZERO + Duration::from_secs(3600), 0, 0);
+        assert_eq!(short.worst_week_abandonment, None);
+    }
+}

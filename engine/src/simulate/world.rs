@@ -11,8 +11,7 @@ use super::desk::Desks;
 use super::lead::Leads;
 use super::line::Lines;
 use super::tally::Tally;
-use super::{Change, SimConfig, SimReport};
-use crate::journal::Record;
+use super::{Change, SimConfig, SimReport, Tape};
 use crate::{
     AgentId, CallingWindow, CampaignId, CampaignSettings, Command, Engine, Input, LineEvent, Output, Restore,
     Trunk, TrunkId, TryId, Write,
@@ -78,7 +77,7 @@ pub(super) struct World<'a> {
     tally: Tally,
     leads: Leads,
     settings: CampaignSettings,
-    tape: Option<&'a mut Vec<(Time, Record)>>,
+    tape: Option<&'a mut Tape>,
 }
 
 impl<'a> World<'a> {
@@ -100,7 +99,7 @@ impl<'a> World<'a> {
     }
 
     /// The same, and all that goes into the engine goes onto the tape.
-    pub(super) fn onto(mut self, tape: &'a mut Vec<(Time, Record)>) -> Self {
+    pub(super) fn onto(mut self, tape: &'a mut Tape) -> Self {
         self.tape = Some(tape);
         self
     }
@@ -124,7 +123,7 @@ impl<'a> World<'a> {
             self.tally.at(next);
             if self.wake.is_some_and(|w| w <= next) {
                 if let Some(tape) = &mut self.tape {
-                    tape.push((next, Record::Timeout));
+                    tape.push((next, None));
                 }
                 self.engine.handle_timeout(next);
                 self.drain();
@@ -174,7 +173,7 @@ impl<'a> World<'a> {
 
     fn tell(&mut self, input: Input) {
         if let Some(tape) = &mut self.tape {
-            tape.push((self.now, Record::Input(Box::new(input.clone()))));
+            tape.push((self.now, Some(input.clone())));
         }
         self.engine.handle_input(self.now, input);
         self.drain();

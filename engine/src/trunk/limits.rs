@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use kraliki_time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::{CPS_AHEAD, CPS_GRAIN, CPS_LATE, CPS_WINDOW};
 use crate::{AttemptId, Trunk, TryId};
 
 /// A trunk with what runs on it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TrunkLive {
     pub(crate) trunk: Trunk,
     pub(crate) up: bool,
@@ -58,7 +59,7 @@ impl TrunkLive {
 
 /// INVITEs per second. Each is due one gap after the one before; at high rates a few may go at once (see [`CPS_GRAIN`]).
 /// In any second there are at most `1 s / gap + burst ≤ max` of them.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Cps {
     max: u32,
     gap: Duration,

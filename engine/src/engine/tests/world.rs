@@ -67,7 +67,7 @@ pub(super) struct World {
     pub(super) engine: Engine,
     pub(super) checker: Checker,
     pub(super) now: Time,
-    pub(super) journal: Vec<u8>,
+    pub(super) journal: journal::Recorder,
     pub(super) outputs: Vec<u8>,
     pub(super) drained: bool,
     pub(super) replies: u64,
@@ -94,7 +94,7 @@ impl World {
             engine: Engine::new(),
             checker: Checker::new(),
             now: Time::from_millis(1),
-            journal: journal::header().to_vec(),
+            journal: journal::Recorder::begin(1, journal::Began::Fresh, Time::ZERO, &Engine::new()),
             outputs: Vec::new(),
             drained: false,
             replies: 0,
@@ -190,7 +190,7 @@ impl World {
             let wake = self.wake.filter(|wake| next.is_none_or(|next| *wake < next));
             if let Some(wake) = wake {
                 self.now = self.now.max(wake);
-                journal::write_timeout(&mut self.journal, self.now);
+                self.journal.timeout(self.now);
                 self.engine.handle_timeout(self.now);
                 self.outputs();
                 assert!(self.wake.is_none_or(|at| at > self.now), "a timer that is due is set again");
@@ -233,7 +233,7 @@ impl World {
     }
 
     fn feed(&mut self, input: Input) {
-        journal::write_input(&mut self.journal, self.now, &input);
+        self.journal.input(self.now, &input);
         self.checker.input(self.now, &input);
         self.engine.handle_input(self.now, input);
         self.outputs();
@@ -243,6 +243,7 @@ impl World {
         loop {
             let output = self.engine.poll_output();
             self.outputs.extend(serde_json::to_vec(&output).unwrap());
+            self.journal.output(&output);
             self.checker.output(self.now, &output);
             match output {
                 Output::Timeout(at) => {

@@ -14,6 +14,7 @@ use kraliki_sip::net::SipHandle;
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
+use super::journal::JournalStats;
 use crate::store::{COMMIT_BUCKETS_US, StoreStats};
 use crate::{AgentState, CallState, Counters, Gauges, Outcome, Snapshot};
 
@@ -44,6 +45,7 @@ pub(super) struct Metrics {
     sip: SipHandle,
     media: MediaHandle,
     store: Arc<StoreStats>,
+    journal: Option<Arc<JournalStats>>,
     ended: Ended,
 }
 
@@ -60,8 +62,13 @@ struct Ended {
 }
 
 impl Metrics {
-    pub(super) fn new(sip: SipHandle, media: MediaHandle, store: Arc<StoreStats>) -> Metrics {
-        Metrics { published: ArcSwap::default(), sip, media, store, ended: Ended::default() }
+    pub(super) fn new(
+        sip: SipHandle,
+        media: MediaHandle,
+        store: Arc<StoreStats>,
+        journal: Option<Arc<JournalStats>>,
+    ) -> Metrics {
+        Metrics { published: ArcSwap::default(), sip, media, store, journal, ended: Ended::default() }
     }
 
     pub(super) fn publish(&self, counters: Counters, gauges: Gauges, waiting: Waiting) {
@@ -98,6 +105,7 @@ impl Metrics {
         families.extend(media(&self.media));
         families.extend(rtp(&self.ended));
         families.extend(store(&self.store));
+        families.extend(self.journal.iter().flat_map(|stats| journal(stats)));
         families.push(queues(&self.store, &published));
         let filled: Vec<MetricFamily> = families.into_iter().filter(|f| !f.get_metric().is_empty()).collect();
         TextEncoder::new().encode_to_string(&filled).unwrap_or_default()
@@ -113,7 +121,8 @@ fn engine(counters: &Counters, gauges: &Gauges) -> Vec<MetricFamily> {
         .iter()
         .map(|o| ([("outcome", o.as_str())], counters.outcomes.get(o).copied().unwrap_or(0) as f64))
         .collect();
-    let refused: Vec<_> = counters.refused.iter().map(|(rule, n)| ([("rule", *rule)], *n as f64)).collect();
+    let refused: Vec<_> =
+        counters.refused.iter().map(|(rule, n)| ([("rule", rule.as_ref())], *n as f64)).collect();
     let agents: Vec<_> = AgentState::ALL
         .iter()
         .map(|s| ([("state", s.as_str())], f64::from(gauges.agents.get(s).copied().unwrap_or(0))))
@@ -410,6 +419,20 @@ fn store(stats: &StoreStats) -> Vec<MetricFamily> {
             one(get(&stats.outcomes_refused)),
         ),
         counter("kraliki_leads_imported_total", "Leads imported.", one(get(&stats.imported))),
+    ]
+}
+
+fn journal(stats: &JournalStats) -> [MetricFamily; 4] {
+    let get = |n: &AtomicU64| one(n.load(Relaxed));
+    [
+        counter("kraliki_journal_bytes_total", "Bytes of the journal on disk.", get(&stats.bytes)),
+        counter("kraliki_journal_segments_total", "Segments of the journal begun.", get(&stats.segments)),
+        counter(
+            "kraliki_journal_dropped_total",
+            "Calls of the engine that the journal lacks; 0 unless the disk is slow or full.",
+            get(&stats.dropped),
+        ),
+        gauge("kraliki_journal_writing", "1 while the journal is written.", get(&stats.writing)),
     ]
 }
 
