@@ -68,13 +68,15 @@ impl Budget {
         Allowance { risk: (risk * held_back).min(0.5), spare: (most - lost) as usize }
     }
 
-    /// The most calls that the last half hour may lose, and those it lost.
+    /// The most calls that the last half hour may lose, and those it lost. A loss stays in the window while answers come
+    /// and go, so what it may hold is counted from the answers of a bad half hour: two standard deviations below.
     fn window(&mut self, now: Time, cap: f64) -> (f64, f64) {
         while self.parts.front().is_some_and(|(since, ..)| now.since(*since) > WINDOW + PART) {
             self.parts.pop_front();
         }
         let (all, lost) = self.parts.iter().fold((0.0, 0.0), |(a, l), (_, all, lost)| (a + all, l + lost));
-        ((WINDOW_CAPS * cap * all).max(WINDOW_CALLS).floor(), lost)
+        let least = all - 2.0 * all.sqrt();
+        ((WINDOW_CAPS * cap * least).max(WINDOW_CALLS).floor(), lost)
     }
 }
 

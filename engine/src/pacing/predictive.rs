@@ -10,7 +10,7 @@ use super::shortfall::Limit;
 use super::{Decision, Pacer, View};
 
 /// The chance that may be taken of losing more calls at once than the half hour has left.
-const OVERRUN: f64 = 0.0001;
+const OVERRUN: f64 = 0.000_02;
 
 /// The look-ahead policy.
 #[derive(Debug, Serialize, Deserialize)]
