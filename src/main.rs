@@ -10,6 +10,7 @@ mod carrier;
 mod config;
 mod control;
 mod demo;
+mod faults;
 mod manage;
 mod node;
 mod serve;
@@ -37,7 +38,7 @@ enum Command {
     Demo(demo::Options),
     /// Run the simulated carrier alone
     Carrier(carrier::Options),
-    /// Run the engine in virtual time on a simulated floor and print one line of figures
+    /// Run the engine in virtual time on a simulated floor, or with faults, and print figures
     Simulate(simulate::Options),
     /// Manage users
     #[command(subcommand)]

@@ -10,6 +10,7 @@ use crate::lead::retry::{Tally, crash_retry_unix_ms};
 use crate::limits::DECISION_HOLDS;
 use crate::pacing::Observation;
 use crate::timer::Timer;
+use crate::trunk::TrunkLive;
 use crate::{
     AttemptId, CampaignId, Dial, Engine, Lead, LeadStatus, NewTry, Outcome, Output, TrunkId, TryId, Write,
 };
@@ -177,6 +178,7 @@ impl Engine {
                 return;
             }
             line.cps.send(now);
+            line.breaker.sent(attempt);
             line.dirty = true;
             self.pop(id);
             self.counters.dials += 1;
@@ -206,7 +208,9 @@ impl Engine {
         if now.since(call.decided) > DECISION_HOLDS || self.is_draining() {
             return false;
         }
-        if self.suppressed.contains(&call.lead.phone.0) || !self.trunks.get(&call.trunk).is_some_and(|t| t.up)
+        let trunk_takes = |t: &TrunkLive| t.up && t.breaker.room(now) > 0;
+        if self.suppressed.contains(&call.lead.phone.0)
+            || !self.trunks.get(&call.trunk).is_some_and(trunk_takes)
         {
             return false;
         }

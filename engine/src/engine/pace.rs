@@ -8,7 +8,7 @@ use crate::agent::Activity;
 use crate::event::CallState;
 use crate::limits::{COMMITTING_MOST, NO_AGENT_FOR, RING_LEAST};
 use crate::pacing::{AgentPhase, LineView, View};
-use crate::trunk::TrunkLive;
+use crate::trunk::{Standing, TrunkLive};
 use crate::{AgentId, AttemptId, CampaignId, CancelReason, Engine, TrunkId};
 
 /// What a campaign asks of its agents at this moment.
@@ -176,6 +176,19 @@ impl Engine {
         if !line.up {
             return (Err(format!("holding: trunk {} is down", line.trunk.name)), 0);
         }
+        match line.breaker.standing(now) {
+            Standing::Resting(rest) => {
+                let (name, failures) = (&line.trunk.name, line.breaker.failures());
+                let rest = rest.as_secs() + 1;
+                return no(&format!(
+                    "holding: trunk {name} is resting for {rest} s after {failures} failures"
+                ));
+            }
+            Standing::Trying if line.breaker.room(now) == 0 => {
+                return no(&format!("holding: one call tries whether trunk {} works again", line.trunk.name));
+            }
+            Standing::Trying | Standing::Closed => {}
+        }
         if live.hours.never() {
             return no("holding: the campaign has no calling hours");
         }
@@ -186,7 +199,7 @@ impl Engine {
             });
         }
         let committing = self.trunks.values().map(|line| line.committing).sum::<u32>();
-        let most = line.room().min(live.hopper.len()).min(COMMITTING_MOST.saturating_sub(committing));
+        let most = line.room(now).min(live.hopper.len()).min(COMMITTING_MOST.saturating_sub(committing));
         (Ok((line.trunk.id, caller_id.clone())), most)
     }
 
