@@ -9,6 +9,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::super::floor::{Callee, Floor};
+use super::pick;
 use super::world::{Agenda, Happening};
 use crate::{Dial, EndedBy, Failure, LineEvent, TrunkId, TryId, Verdict};
 
@@ -111,8 +112,7 @@ impl Carrier {
 
     fn story(&mut self, now: Time, id: TryId, rng: &mut ChaCha8Rng, agenda: &mut Agenda) {
         if one_in(rng, 12) {
-            let statuses = [404, 503, 480, 603, 607, 488, 408];
-            let failed = status(statuses[rng.random_range(0..statuses.len())]);
+            let failed = status(pick(rng, 404, &[503, 480, 603, 607, 488, 408]));
             let at = now + ms(rng, 50, 3_000);
             return self.line(at, id, failed, rng, agenda);
         }

@@ -8,6 +8,7 @@ use kraliki_time::Time;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::pick;
 use super::world::{Agenda, Happening};
 use crate::{AgentEvent, AgentId, AgentState, AgentView, AttemptId, Command, CommandError, Input, Reply};
 
@@ -86,7 +87,7 @@ impl Crew {
                 later(100, Command::Hangup(call)); // late: the call is over
             }
             (AgentState::WrapUp, Some(call)) if view.next.is_none() => {
-                let code = ["sale", "call_back", "do_not_call"][rng.random_range(0..9) % 3];
+                let code = pick(rng, "sale", &["call_back", "do_not_call"]);
                 let (first, second) = (rng.random_range(500..20_000), rng.random_range(0..3_000));
                 later(first, dispose(call, code.to_owned()));
                 later(first + second, Command::Ready(agent));

@@ -15,6 +15,8 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::Outcome;
@@ -161,6 +163,11 @@ pub struct FaultReport {
     /// The outputs of the last engine, as JSON.
     #[serde(skip)]
     pub outputs: Vec<u8>,
+}
+
+/// One of them, each as likely as the others.
+fn pick<T: Copy>(rng: &mut ChaCha8Rng, first: T, others: &[T]) -> T {
+    others.get(rng.random_range(0..=others.len())).copied().unwrap_or(first)
 }
 
 /// Runs it.

@@ -7,7 +7,7 @@ use kraliki_time::Time;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::Family;
+use super::{Family, pick};
 use crate::TrunkId;
 
 /// One fault.
@@ -78,7 +78,7 @@ pub(super) fn draw(
                 },
                 Family::Agents => Fault::AgentsGone(ms(rng, 500, 40_000)),
                 Family::Clock => {
-                    let step = [3_600_000, -3_600_000, 61_000, -61_000, 500][rng.random_range(0..5)];
+                    let step = pick(rng, 3_600_000, &[-3_600_000, 61_000, -61_000, 500]);
                     Fault::ClockSteps(step)
                 }
                 Family::Lines | Family::Vanish | Family::Overload | Family::Nonsense | Family::Restless => {

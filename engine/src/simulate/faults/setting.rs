@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::floor::{Floor, Lasting};
 use super::carrier::Troubles;
-use super::{Family, FaultConfig};
+use super::{Family, FaultConfig, pick};
 use crate::{
     AgentId, CallingWindow, Campaign, CampaignId, CampaignSettings, CampaignStatus, Lead, LeadId, ListId,
     Mode, Outcome, Pii, RetryRule, Trunk, TrunkId,
@@ -106,7 +106,8 @@ fn hours(clock: bool, rng: &mut ChaCha8Rng) -> (i64, Vec<CallingWindow>) {
         let at = NOON + 8 * 3_600_000 - 300_000;
         return (at, vec![window("09:00", "20:00")]);
     }
-    let (at, from, to) = CHANGES[rng.random_range(0..CHANGES.len())];
+    let [first, others @ ..] = CHANGES;
+    let (at, from, to) = pick(rng, first, &others);
     (at, vec![window("00:00", from), window(to, "24:00")])
 }
 
@@ -121,7 +122,7 @@ fn campaigns(overload: bool, hours: &[CallingWindow], rng: &mut ChaCha8Rng) -> V
         retry: retry.into_iter().collect(),
         max_attempts: rng.random_range(1..=4),
         wrap_up_s: rng.random_range(0..=1) * 30,
-        grace_ms: [0, 2_000, 2_000, 10_000][rng.random_range(0..4)],
+        grace_ms: pick(rng, 0, &[2_000, 2_000, 10_000]),
         ring_timeout_s: rng.random_range(15..=30),
         ..CampaignSettings::default()
     };
