@@ -1,6 +1,8 @@
 # Kraliki Voice. `make demo` shows the product, `make test` runs every test. See README.md.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+# Seeds of each family of faults in `make soak`.
+SOAK_SEEDS := 2000
 # One selection of packages for all test runs, so that nothing is built twice.
 TESTED := --workspace --exclude kraliki-benches --locked
 .PHONY: help setup console build demo test soak bench fmt lint clean
@@ -34,7 +36,12 @@ test: setup console ## every test, the ones with SIPp and Chromium included
 	cargo test $(TESTED) --quiet --lib --bins
 	cargo test $(TESTED) --test system -- --test-threads=1
 
-soak: setup console ## the long versions of the fault tests
+soak: setup console ## the long versions of the fault tests: thousands of seeds for each family, then real crashes
+	cargo build --release --locked
+	@set -e; for family in r1 r2 r3 r10 r11 r12 r13 r14 r15 nonsense restless all; do \
+		echo "faults $$family"; \
+		target/release/kraliki simulate --faults $$family --seeds 0..$(SOAK_SEEDS) --for 15m; \
+	done
 	KRALIKI_SOAK=1 cargo test $(TESTED) --test system -- --test-threads=1 crash
 
 bench: setup console ## benchmarks beside their peers (ONLY=name for one); results in target/bench/results.json

@@ -114,6 +114,11 @@ pub(crate) struct Trunk {
     pub(crate) max_channels: u32,
     #[serde(default = "yes")]
     pub(crate) options_keepalive: bool,
+    /// Failed calls in a row before the trunk rests; 0: never.
+    #[serde(default = "default_breaker_failures")]
+    pub(crate) breaker_failures: u32,
+    #[serde(default = "default_breaker_pause_s", deserialize_with = "at_least_one")]
+    pub(crate) breaker_pause_s: u32,
     /// Whether RTP may come from another address than the SDP names.
     #[serde(default)]
     pub(crate) rtp_from_anywhere: bool,
@@ -192,6 +197,12 @@ fn default_cps() -> u32 {
 }
 fn default_channels() -> u32 {
     10
+}
+fn default_breaker_failures() -> u32 {
+    kraliki_engine::Trunk::BREAKER_FAILURES
+}
+fn default_breaker_pause_s() -> u32 {
+    kraliki_engine::Trunk::BREAKER_PAUSE_S
 }
 fn yes() -> bool {
     true

@@ -10,6 +10,7 @@ mod carrier;
 mod config;
 mod control;
 mod demo;
+mod faults;
 mod manage;
 mod node;
 mod replay;
@@ -38,7 +39,7 @@ enum Command {
     Demo(demo::Options),
     /// Run the simulated carrier alone
     Carrier(carrier::Options),
-    /// Run the engine in virtual time on a simulated floor and print one line of figures
+    /// Run the engine in virtual time on a simulated floor, or with faults, and print figures
     Simulate(simulate::Options),
     /// Run the engine from a journal and compare what comes out with what came out then
     Replay(replay::Options),

@@ -204,6 +204,8 @@ fn trunk_config(keys: &TrunkKeys, id: TrunkId) -> anyhow::Result<TrunkConfig> {
             max_cps: keys.max_cps,
             max_channels: keys.max_channels,
             options_keepalive: keys.options_keepalive,
+            breaker_failures: keys.breaker_failures,
+            breaker_pause_s: keys.breaker_pause_s,
         },
         address,
         host: if port == 5060 { in_uri } else { format!("{in_uri}:{port}") },

@@ -1,10 +1,12 @@
-//! `kraliki simulate`: the engine in virtual time on a simulated floor, or through a shock.
+//! `kraliki simulate`: the engine in virtual time on a simulated floor, through a shock, or with faults.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use kraliki_engine::Mode;
+use kraliki_engine::simulate::faults::{Family, FaultConfig};
 use kraliki_engine::simulate::{
     Shock, ShockReport, ShockRun, SimConfig, SimReport, check_pacer, run as simulate,
 };
@@ -22,7 +24,7 @@ pub(crate) struct Options {
     /// demo, f1, f2, f3, f1mixed, or the path of a floor's TOML file
     #[arg(long, default_value = "f1")]
     floor: String,
-    /// Agents at work: 10, or 20 before a shock
+    /// Agents at work [default: 10; 20 before a shock; with --faults drawn from the seed]
     #[arg(long)]
     agents: Option<u32>,
     /// Simulated hours
@@ -42,9 +44,18 @@ pub(crate) struct Options {
     /// agents_double, detection_errs, carrier_slows, cps_capped, talk_doubles, talk_halves, sockets_drop, or all
     #[arg(long, conflicts_with_all = ["floor", "hours"])]
     shock: Option<String>,
-    /// How many seeds the figures of a shock are the mean of
-    #[arg(long, default_value_t = 1, requires = "shock")]
-    seeds: u64,
+    /// Instead of a floor, faults: r1, r2, r3, r10 to r15, nonsense, restless, several with commas, or all
+    #[arg(long, value_name = "FAMILIES", conflicts_with_all = ["floor", "hours", "shock"])]
+    faults: Option<String>,
+    /// With --faults: how long it dials, in virtual time, e.g. 90s, 20m or 2h
+    #[arg(long = "for", value_name = "TIME", default_value = "15m", value_parser = crate::demo::duration)]
+    lasts: Duration,
+    /// With --shock or --faults: so many seeds from --seed on, or FROM..TO (TO left out)
+    #[arg(long, value_name = "N|FROM..TO")]
+    seeds: Option<String>,
+    /// With --faults: kill the dialer at this step, too
+    #[arg(long, value_name = "STEP", requires = "faults")]
+    kill_at: Option<u64>,
     /// One line of JSON for each run or shock
     #[arg(long)]
     json: bool,
@@ -56,9 +67,30 @@ pub(crate) fn mode(name: &str) -> anyhow::Result<Mode> {
         .with_context(|| format!("no pacer is named {name:?}; there are progressive, power and predictive"))
 }
 
+impl Options {
+    /// The seeds of a shock or of faults.
+    fn seeds(&self) -> anyhow::Result<Range<u64>> {
+        range(self.seeds.as_deref().unwrap_or("1"), self.seed)
+    }
+
+    /// A run with faults for this seed, if that is what is asked for.
+    fn with_faults(&self) -> anyhow::Result<Option<FaultConfig>> {
+        let Some(list) = &self.faults else {
+            ensure!(self.seeds.is_none() || self.shock.is_some(), "--seeds goes with --shock or --faults");
+            return Ok(None);
+        };
+        let families = Family::parse(list).map_err(|word| {
+            let names: Vec<&str> = Family::ALL.iter().map(|family| family.name()).collect();
+            anyhow!("--faults: {word:?} is not a family of faults; give all, or some of {}", names.join(", "))
+        })?;
+        let config = FaultConfig::new(families, self.seed);
+        Ok(Some(FaultConfig { lasts: self.lasts, agents: self.agents, kill_at: self.kill_at, ..config }))
+    }
+}
+
 pub(crate) fn run(options: &Options) -> Result<(), Failed> {
+    let agents = options.agents.unwrap_or(AGENTS);
     let check = || {
-        let agents = options.agents.unwrap_or(AGENTS);
         ensure!((1..=10_000).contains(&agents), "--agents {agents}: give 1 to 10000");
         ensure!(
             options.hours > 0.0 && options.hours <= 10_000.0,
@@ -66,10 +98,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
             options.hours
         );
         ensure!((0.0..=0.1).contains(&options.cap), "--cap {}: give 0 to 0.1", options.cap);
-        ensure!((1..=10_000).contains(&options.seeds), "--seeds {}: give 1 to 10000", options.seeds);
         check_pacer(&options.pacer).context("--pacer")
     };
     check()?;
+    if let Some(config) = options.with_faults()? {
+        let seeds = options.seeds.as_ref().map(|_| options.seeds()).transpose()?;
+        return crate::faults::run(&config, seeds, options.json);
+    }
     match &options.shock {
         Some(name) => shocks(options, name),
         None => steady(options),
@@ -110,8 +145,8 @@ fn shocks(options: &Options, name: &str) -> Result<(), Failed> {
     for name in names {
         let shock = Shock::named(name, options.agents.unwrap_or(SHOCKED))
             .with_context(|| format!("no shock is named {name:?}; there are {}", Shock::NAMES.join(", ")))?;
-        let seeds = options.seed..options.seed.saturating_add(options.seeds);
-        let runs: Vec<ShockRun> = seeds.map(|seed| shock.run(options.cap, &options.pacer, seed)).collect();
+        let runs: Vec<ShockRun> =
+            options.seeds()?.map(|seed| shock.run(options.cap, &options.pacer, seed)).collect();
         let report = shock.report(options.cap, &runs);
         print(&if options.json { serde_json::to_string(&report)? } else { shock_in_words(&report) });
     }
@@ -133,4 +168,29 @@ fn shock_in_words(report: &ShockReport) -> String {
         report.occupancy_after * 100.0,
         report.occupancy_long_run * 100.0,
     )
+}
+
+/// `N` seeds from `first` on, or `FROM..TO` without `TO`.
+fn range(text: &str, first: u64) -> anyhow::Result<Range<u64>> {
+    let seeds = match text.split_once("..") {
+        Some((from, to)) => from.parse().ok().zip(to.parse().ok()).map(|(from, to)| from..to),
+        None => text.parse().ok().map(|n| first..first.saturating_add(n)),
+    };
+    seeds
+        .filter(|seeds: &Range<u64>| !seeds.is_empty())
+        .with_context(|| format!("--seeds {text:?}: give how many, such as 40, or a range such as 0..1000"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_a_number_or_a_range() {
+        assert_eq!(range("3..10", 5).unwrap(), 3..10);
+        assert_eq!(range("3", 5).unwrap(), 5..8);
+        for wrong in ["", "0", "3..", "..3", "5..5", "9..2", "a..b", "-1..2"] {
+            assert!(range(wrong, 1).is_err(), "{wrong}");
+        }
+    }
 }

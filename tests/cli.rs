@@ -80,6 +80,23 @@ fn simulate_prints_one_line_of_figures() {
     }
 }
 
+#[test]
+fn simulate_with_faults_replays_a_seed_and_checks_every_promise() {
+    let one = ["simulate", "--faults", "r1,r3", "--seed", "17", "--for", "60s", "--agents", "4"];
+    let run = kraliki(&one);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    for part in ["inputs ", "restarts ", " kill", "outcomes: ", "violations: none"] {
+        assert!(run.stdout.contains(part), "{run:?} lacks {part:?}");
+    }
+    assert_eq!(kraliki(&one).stdout, run.stdout, "a seed repeats a run");
+    let many = kraliki(&["simulate", "--faults", "all", "--seeds", "0..6", "--for", "1m"]);
+    assert_eq!(many.code, Some(0), "{many:?}");
+    assert!(many.stdout.contains("6 seeds, 0 failed"), "{many:?}");
+    let wrong = kraliki(&["simulate", "--faults", "r1,r99"]);
+    assert_eq!(wrong.code, Some(1), "{wrong:?}");
+    assert_one_line(&wrong, "\"r99\" is not a family of faults; give all, or some of r1, r2, r3, r10");
+}
+
 fn assert_one_line(run: &Run, want: &str) {
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
     assert!(run.stderr.contains(want), "{run:?} lacks {want:?}");

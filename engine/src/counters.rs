@@ -126,6 +126,12 @@ pub struct Gauges {
     pub committing: u32,
     /// Facts that wait for the store to take writes again.
     pub facts_waiting: u32,
+    /// Ended calls that may still get or change their disposition.
+    pub disposables: u32,
+    /// Suppressed numbers remembered beside the store.
+    pub suppressed: u32,
+    /// Timers that are set.
+    pub timers: u32,
     /// (talk + hold + wrap-up) / time signed in and not paused, of all agents since start; 0 to 1.
     pub occupancy: f64,
     /// Time that agents were in calls since start.

@@ -33,6 +33,7 @@ use crate::{AgentId, AttemptId, CampaignId, Input, LeadId, Output, TrunkId};
 
 pub use checkpoint::NotACheckpoint;
 use drain::Drain;
+pub(crate) use publish::trunk_view;
 use storing::Storing;
 pub(crate) use storing::Then;
 
@@ -220,7 +221,7 @@ impl Engine {
         let Some(trunk) = self.trunks.get_mut(&id) else { return };
         trunk.up = up;
         trunk.dirty = false;
-        let view = publish::trunk_view(trunk, now);
+        let view = trunk_view(trunk, now);
         self.out.push_back(Output::Event(crate::Event::Trunk(view)));
         self.pump(now, id);
         self.pace_wanted = true;

@@ -225,4 +225,37 @@ pub struct TrunkView {
     pub cps: u32,
     /// Most in any second.
     pub max_cps: u32,
+    /// Whether calls are held back because it failed too often.
+    pub breaker: BreakerState,
+    /// For how long no call goes there, in seconds; 0 unless the breaker is open.
+    pub resting_s: u32,
+    /// Calls in a row that failed for the trunk's sake.
+    pub failures: u32,
+}
+
+/// A trunk's circuit breaker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerState {
+    /// Calls go there.
+    #[default]
+    Closed,
+    /// It failed too often: no call for a while.
+    Open,
+    /// One call tries whether it works again.
+    HalfOpen,
+}
+
+impl BreakerState {
+    /// Every state.
+    pub const ALL: [BreakerState; 3] = [BreakerState::Closed, BreakerState::Open, BreakerState::HalfOpen];
+
+    /// The name used in the API and the metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            BreakerState::Closed => "closed",
+            BreakerState::Open => "open",
+            BreakerState::HalfOpen => "half_open",
+        }
+    }
 }

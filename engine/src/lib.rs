@@ -36,7 +36,9 @@ pub use campaign::{
 };
 pub use counters::{Counters, Gauges, Spread};
 pub use engine::{Engine, NotACheckpoint};
-pub use event::{AgentView, CallState, CallView, CampaignView, Event, LeadView, Snapshot, TrunkView};
+pub use event::{
+    AgentView, BreakerState, CallState, CallView, CampaignView, Event, LeadView, Snapshot, TrunkView,
+};
 pub use id::{AgentId, AttemptId, CampaignId, LeadId, ListId, TrunkId, TryId};
 pub use input::{
     AgentEvent, Command, EndedBy, Failure, Input, LineEvent, Restore, RestoredCampaign, Undisposed, Verdict,

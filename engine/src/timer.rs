@@ -65,6 +65,11 @@ impl Timers {
         self.at.contains_key(&timer)
     }
 
+    /// How many are set.
+    pub(crate) fn len(&self) -> usize {
+        self.at.len()
+    }
+
     /// The next moment to wake up at.
     pub(crate) fn next(&self) -> Option<Time> {
         self.queue.first().map(|(at, _)| *at)

@@ -79,7 +79,7 @@ pub(crate) struct Options {
     log: String,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("{text:?} is not a duration such as 60s, 15m or 1h");
     let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
     let factor = match unit {
@@ -285,6 +285,8 @@ fn runtime_config(
                 max_cps: 20.max(options.agents * 2),
                 max_channels: 50.max(options.agents * 12),
                 options_keepalive: true,
+                breaker_failures: Trunk::BREAKER_FAILURES,
+                breaker_pause_s: Trunk::BREAKER_PAUSE_S,
             },
             address: carrier,
             host: carrier.to_string(),

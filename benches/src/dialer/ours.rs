@@ -140,6 +140,8 @@ impl Dialer {
                     max_cps: self.cps,
                     max_channels: 2_000,
                     options_keepalive: false,
+                    breaker_failures: 0,
+                    breaker_pause_s: 0,
                 },
                 address: self.carrier,
                 host: self.carrier.to_string(),

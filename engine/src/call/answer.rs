@@ -34,6 +34,7 @@ impl Engine {
                 return Some(call);
             }
         }
+        self.trunk_sign(now, &call, crate::trunk::Sign::Good);
         let at_unix_ms = self.clock.unix_ms(now);
         self.fact(now, Write::Answered { id: call.id, dialog, at_unix_ms });
         if refused {

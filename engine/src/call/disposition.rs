@@ -56,6 +56,10 @@ impl Disposables {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
     /// A call from before a restart.
     pub(crate) fn restore(&mut self, call: Undisposed) {
         let tally = Tally {

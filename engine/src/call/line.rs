@@ -3,9 +3,11 @@
 use kraliki_time::Time;
 
 use super::{Call, Stage};
+use crate::engine::trunk_view;
 use crate::limits::{CLEAR_MOST, RING_LEAST};
 use crate::pacing::Observation;
 use crate::timer::Timer;
+use crate::trunk::Sign;
 use crate::{CancelReason, EndedBy, Engine, Failure, LineEvent, Outcome, Output, TryId, Verdict};
 
 /// How a try ended, for its record.
@@ -79,11 +81,13 @@ impl Engine {
             Stage::Dialing => {
                 let after = now.since(call.dialed);
                 self.observe(now, call.campaign, Observation::Ringing { after });
+                self.trunk_sign(now, call, Sign::Good);
                 self.shift(now, call, Stage::Ringing { since: now });
                 self.set_ring_timeout(call);
             }
             Stage::Cancelling { ringing, .. } => {
                 ringing.get_or_insert(now);
+                self.trunk_sign(now, call, Sign::Good);
             }
             _ => {} // a further 18x
         }
@@ -152,6 +156,7 @@ impl Engine {
             let after = now.since(call.dialed);
             self.observe(now, call.campaign, Observation::Failed { after, rang, lead: call.traits });
         }
+        self.trunk_sign(now, &call, sign_of(outcome, cause, rang, ours.is_some()));
         self.end(now, &mut call, outcome, cause);
         self.forget(now, &mut call);
         if outcome == Outcome::NotSent {
@@ -186,6 +191,18 @@ impl Engine {
         self.end(now, &mut call, outcome, Cause { status: Some(200), q850 });
         self.forget(now, &mut call);
         None
+    }
+
+    /// A call says something of its trunk.
+    pub(crate) fn trunk_sign(&mut self, now: Time, call: &Call, sign: Sign) {
+        let Some(trunk) = self.trunks.get_mut(&call.trunk) else { return };
+        if trunk.breaker.saw(now, call.attempt(), sign) {
+            let view = trunk_view(trunk, now);
+            self.out.push_back(Output::Event(crate::Event::Trunk(view)));
+            // What waits for its turn is not sent while the trunk rests.
+            self.pump(now, call.trunk);
+            self.pace_wanted = true;
+        }
     }
 
     /// A timer of a stage went off.
@@ -236,5 +253,18 @@ impl Engine {
             trunk.orphans.clear();
         }
         self.pace_wanted = true;
+    }
+}
+
+/// What a failed INVITE says of its trunk. A person who is busy or a number that is wrong says that the trunk works.
+fn sign_of(outcome: Outcome, cause: Cause, rang: bool, taken_back: bool) -> Sign {
+    match outcome {
+        Outcome::Congestion | Outcome::TrunkFault => Sign::Bad,
+        Outcome::Cancelled | Outcome::NotSent => Sign::None,
+        // Not one word from the far side in the whole ring time.
+        _ if taken_back && !rang && cause.status.is_none() => Sign::Bad,
+        // That it rang was a sign when it did; its end is our own doing.
+        _ if taken_back => Sign::None,
+        _ => Sign::Good,
     }
 }

@@ -11,6 +11,7 @@ use crate::lead::retry::{Tally, crash_retry_unix_ms};
 use crate::limits::DECISION_HOLDS;
 use crate::pacing::Observation;
 use crate::timer::Timer;
+use crate::trunk::TrunkLive;
 use crate::{
     AttemptId, CampaignId, Dial, Engine, Lead, LeadStatus, NewTry, Outcome, Output, TrunkId, TryId, Write,
 };
@@ -198,6 +199,7 @@ impl Engine {
             if let Some(cps) = &mut live.cps {
                 cps.send(now);
             }
+            line.breaker.sent(attempt);
             line.dirty = true;
             self.unqueue(id, place);
             self.counters.dials += 1;
@@ -230,7 +232,9 @@ impl Engine {
         if now.since(call.decided) > DECISION_HOLDS || self.is_draining() {
             return false;
         }
-        if self.suppressed.contains(&call.lead.phone.0) || !self.trunks.get(&call.trunk).is_some_and(|t| t.up)
+        let trunk_takes = |t: &TrunkLive| t.up && t.breaker.room(now) > 0;
+        if self.suppressed.contains(&call.lead.phone.0)
+            || !self.trunks.get(&call.trunk).is_some_and(trunk_takes)
         {
             return false;
         }

@@ -9,7 +9,7 @@ use kraliki_time::Time;
 use crate::agent::Activity;
 use crate::limits::{COMMITTING_MOST, NO_AGENT_FOR, RING_LEAST};
 use crate::pacing::{AgentPhase, LineView, Outlook, View};
-use crate::trunk::TrunkLive;
+use crate::trunk::{Standing, TrunkLive};
 use crate::{AgentId, AttemptId, CampaignId, CancelReason, Engine, TrunkId};
 
 /// An agent who takes calls, or will after the present one.
@@ -238,6 +238,19 @@ impl Engine {
         if !line.up {
             return (Err(format!("holding: trunk {} is down", line.trunk.name)), 0);
         }
+        match line.breaker.standing(now) {
+            Standing::Resting(rest) => {
+                let (name, failures) = (&line.trunk.name, line.breaker.failures());
+                let rest = rest.as_secs() + 1;
+                return no(&format!(
+                    "holding: trunk {name} is resting for {rest} s after {failures} failures"
+                ));
+            }
+            Standing::Trying if line.breaker.room(now) == 0 => {
+                return no(&format!("holding: one call tries whether trunk {} works again", line.trunk.name));
+            }
+            Standing::Trying | Standing::Closed => {}
+        }
         if live.hours.never() {
             return no("holding: the campaign has no calling hours");
         }
@@ -249,7 +262,7 @@ impl Engine {
         }
         let committing = self.trunks.values().map(|line| line.committing).sum::<u32>();
         let own = live.room(demand.seats.len()).min(live.hopper.len());
-        let most = line.room().min(own).min(COMMITTING_MOST.saturating_sub(committing));
+        let most = line.room(now).min(own).min(COMMITTING_MOST.saturating_sub(committing));
         (Ok((line.trunk.id, caller_id.clone())), most)
     }
 

@@ -4,8 +4,8 @@ use kraliki_time::Time;
 
 use crate::agent::{Activity, AgentLive, Next};
 use crate::counters::Gauges;
-use crate::event::{AgentView, Event, Snapshot, TrunkView};
-use crate::trunk::TrunkLive;
+use crate::event::{AgentView, BreakerState, Event, Snapshot, TrunkView};
+use crate::trunk::{Standing, TrunkLive};
 use crate::{AgentId, AgentState, CallState, CampaignId, Engine, Output};
 
 impl Engine {
@@ -34,6 +34,9 @@ impl Engine {
             hopper: self.campaigns.values().map(|live| live.hopper.len()).sum(),
             committing: u32::try_from(self.storing.pending()).unwrap_or(u32::MAX),
             facts_waiting: u32::try_from(self.storing.facts_waiting()).unwrap_or(u32::MAX),
+            disposables: u32::try_from(self.disposables.len()).unwrap_or(u32::MAX),
+            suppressed: u32::try_from(self.suppressed.len()).unwrap_or(u32::MAX),
+            timers: u32::try_from(self.timers.len()).unwrap_or(u32::MAX),
             agents: AgentState::ALL.into_iter().map(|state| (state, 0)).collect(),
             calls: CallState::IN_PROGRESS.into_iter().map(|state| (state, 0)).collect(),
             ..Gauges::default()
@@ -113,6 +116,13 @@ impl Engine {
 }
 
 pub(crate) fn trunk_view(line: &TrunkLive, now: Time) -> TrunkView {
+    let (breaker, resting_s) = match line.breaker.standing(now) {
+        Standing::Closed => (BreakerState::Closed, 0),
+        Standing::Resting(rest) => {
+            (BreakerState::Open, u32::try_from(rest.as_secs() + 1).unwrap_or(u32::MAX))
+        }
+        Standing::Trying => (BreakerState::HalfOpen, 0),
+    };
     TrunkView {
         id: line.trunk.id,
         name: line.trunk.name.clone(),
@@ -121,5 +131,8 @@ pub(crate) fn trunk_view(line: &TrunkLive, now: Time) -> TrunkView {
         max_channels: line.trunk.max_channels,
         cps: line.cps.count(now),
         max_cps: line.trunk.max_cps,
+        breaker,
+        resting_s,
+        failures: line.breaker.failures(),
     }
 }

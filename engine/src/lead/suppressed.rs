@@ -26,6 +26,10 @@ impl Suppressed {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.phones.len()
+    }
+
     pub(crate) fn contains(&self, phone: &str) -> bool {
         self.phones.contains(phone)
     }

@@ -254,7 +254,10 @@ impl Driver {
                     }
                 }
                 // No listener is no fault.
-                Output::Event(event) => drop(self.shared.events.send(Arc::new(event))),
+                Output::Event(event) => {
+                    self.watches.note(&event);
+                    drop(self.shared.events.send(Arc::new(event)));
+                }
                 Output::Drained => self.drained = true,
                 output => self.on_line_output(output),
             }

@@ -26,7 +26,7 @@ pub use journal::{JournalConfig, SegmentFile, segments};
 pub use line::VERDICT_ATTRIBUTE;
 
 use crate::store::{Recovered, Store, StoreError};
-use crate::{Engine, Input, Restore, Snapshot, Trunk};
+use crate::{Engine, Input, Snapshot, Trunk};
 
 /// Requests of the API that may wait. More is refused with `Overloaded`: a person's click waits no longer than this.
 const REQUESTS: usize = 4_096;
@@ -165,7 +165,9 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
     let bound = sip.local_addresses().to_vec();
 
     let orphans = end_orphans(&sip, &recovered);
-    let restore = restore(&config, recovered);
+    let seed = config.seed.unwrap_or_else(|| u64::from_le_bytes(random_array()));
+    let trunks = config.trunks.iter().map(|t| t.trunk.clone()).collect();
+    let restore = recovered.restore(seed, config.pacer.clone(), trunks);
     let driver = drive::Driver::new(drive::Parts {
         shared,
         sip,
@@ -241,20 +243,6 @@ fn end_orphans(sip: &SipHandle, recovered: &Recovered) -> Vec<(kraliki_sip::Call
         }
     }
     ended
-}
-
-fn restore(config: &RuntimeConfig, recovered: Recovered) -> Restore {
-    Restore {
-        seed: config.seed.unwrap_or_else(|| u64::from_le_bytes(random_array())),
-        trunks: config.trunks.iter().map(|t| t.trunk.clone()).collect(),
-        campaigns: recovered.campaigns,
-        next_campaign: recovered.next_campaign,
-        next_attempt: recovered.next_attempt,
-        orphans: recovered.orphans.iter().map(|o| (o.id, o.trunk)).collect(),
-        undisposed: recovered.undisposed,
-        pacer: config.pacer.clone(),
-        truth: None,
-    }
 }
 
 fn random_bytes() -> Vec<u8> {

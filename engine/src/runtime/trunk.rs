@@ -8,7 +8,7 @@ use kraliki_time::Time;
 
 use super::TrunkConfig;
 use super::drive::Driver;
-use crate::{Input, TrunkId};
+use crate::{BreakerState, Event, Input, TrunkId};
 
 /// A trunk that is up is asked this often.
 const ASK_UP: Duration = Duration::from_secs(30);
@@ -21,6 +21,8 @@ const MISSES: u32 = 2;
 pub(super) struct Watches {
     by_trunk: BTreeMap<TrunkId, Watch>,
     asked: BTreeMap<CallKey, TrunkId>,
+    /// What was last said of each breaker.
+    breakers: BTreeMap<TrunkId, BreakerState>,
 }
 
 struct Watch {
@@ -34,7 +36,24 @@ impl Watches {
     pub(super) fn new(trunks: &[TrunkConfig]) -> Watches {
         let watched = trunks.iter().filter(|t| t.trunk.options_keepalive);
         let fresh = || Watch { up: false, misses: 0, next: Time::ZERO, waiting: false };
-        Watches { by_trunk: watched.map(|t| (t.trunk.id, fresh())).collect(), asked: BTreeMap::new() }
+        Watches {
+            by_trunk: watched.map(|t| (t.trunk.id, fresh())).collect(),
+            asked: BTreeMap::new(),
+            breakers: BTreeMap::new(),
+        }
+    }
+
+    /// Alarms the log when a trunk begins to rest, and says when it works again.
+    pub(super) fn note(&mut self, event: &Event) {
+        let Event::Trunk(view) = event else { return };
+        let before = self.breakers.insert(view.id, view.breaker).unwrap_or_default();
+        let (trunk, failures, rest_s) = (&view.name, view.failures, view.resting_s);
+        match (before, view.breaker) {
+            (BreakerState::Open, BreakerState::Open) | (BreakerState::Closed, BreakerState::Closed) => {}
+            (_, BreakerState::Open) => tracing::error!(trunk, failures, rest_s, "the trunk fails and rests"),
+            (_, BreakerState::Closed) => tracing::info!(trunk, "the trunk works again"),
+            (_, BreakerState::HalfOpen) => {}
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The engine itself in virtual time, on a simulated floor: callees, carrier, store and agents. Not a second model of
 //! the dialer: every decision is taken by the code that dials in earnest. Hours run in seconds, and a seed repeats them.
 
+mod agenda;
 mod desk;
+pub mod faults;
 mod floor;
 mod lead;
 mod line;

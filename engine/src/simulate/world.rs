@@ -1,6 +1,5 @@
 //! The loop: what happens next goes into the engine, and what the engine wants is done.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kraliki_time::Time;
@@ -41,27 +40,8 @@ pub(super) enum Happening {
     Clock,
 }
 
-/// What is to come, in order of time, then of having been scheduled.
-#[derive(Default)]
-pub(super) struct Agenda {
-    ahead: BTreeMap<(Time, u64), Happening>,
-    count: u64,
-}
-
-impl Agenda {
-    pub(super) fn add(&mut self, at: Time, what: Happening) {
-        self.count += 1;
-        self.ahead.insert((at, self.count), what);
-    }
-
-    fn next(&self) -> Option<Time> {
-        self.ahead.first_key_value().map(|((at, _), _)| *at)
-    }
-
-    fn take(&mut self) -> Option<Happening> {
-        self.ahead.pop_first().map(|(_, what)| what)
-    }
-}
+/// What is to come.
+pub(super) type Agenda = super::agenda::Agenda<Happening>;
 
 /// The floor around an engine.
 pub(super) struct World<'a> {
@@ -146,6 +126,8 @@ impl<'a> World<'a> {
             max_cps: 100_000,
             max_channels: 100_000,
             options_keepalive: false,
+            breaker_failures: 0,
+            breaker_pause_s: 0,
         };
         self.tell(Input::Restore(Box::new(Restore {
             seed: self.config.seed,

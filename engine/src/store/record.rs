@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use crate::RestoredCampaign;
 use crate::{
-    AgentId, AttemptId, CampaignId, LeadId, LeadStatus, ListId, Outcome, Pii, TrunkId, TryId, Undisposed,
+    AgentId, AttemptId, CampaignId, LeadId, LeadStatus, ListId, Outcome, Pii, Restore, Trunk, TrunkId, TryId,
+    Undisposed,
 };
 
 /// A lead as it stands in the store.
@@ -262,4 +263,21 @@ pub struct Recovered {
     pub undisposed: Vec<Undisposed>,
     /// Attempts that had no outcome and got `unknown_crash`.
     pub closed: u64,
+}
+
+impl Recovered {
+    /// What the engine is told at start.
+    pub fn restore(self, seed: u64, pacer: String, trunks: Vec<Trunk>) -> Restore {
+        Restore {
+            seed,
+            pacer,
+            trunks,
+            campaigns: self.campaigns,
+            next_campaign: self.next_campaign,
+            next_attempt: self.next_attempt,
+            orphans: self.orphans.iter().map(|orphan| (orphan.id, orphan.trunk)).collect(),
+            undisposed: self.undisposed,
+            truth: None,
+        }
+    }
 }

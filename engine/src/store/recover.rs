@@ -6,13 +6,14 @@ use sqlx::{Row, SqliteConnection};
 
 use super::limits::{LEDGER_MS, UNDISPOSED_MOST, UNDISPOSED_MS};
 use super::{Orphan, Recovered, StoreError, row};
+use crate::limits::ORPHAN_HOLDS;
 use crate::{
     AgentId, AttemptId, CampaignId, LeadId, Outcome, Pii, RestoredCampaign, TrunkId, TryId, Undisposed,
 };
 
 /// In one transaction: a crash in the middle of it starts it anew.
 pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Result<Recovered, StoreError> {
-    let orphans = orphans(conn).await?;
+    let orphans = orphans(conn, now_unix_ms).await?;
     let closed = close_attempts(conn, now_unix_ms).await?;
     let ledger = ledger(conn, now_unix_ms).await?;
     let rows = sqlx::query("SELECT id, status, settings FROM campaigns WHERE deleted = 0 ORDER BY id")
@@ -33,12 +34,18 @@ pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Re
     Ok(Recovered { campaigns, next_campaign, next_attempt, orphans, undisposed, closed })
 }
 
-/// Tries without an end, of attempts without an outcome: at most as many as there were lines.
-async fn orphans(conn: &mut SqliteConnection) -> Result<Vec<Orphan>, StoreError> {
+/// Tries without an end, of attempts without an outcome: at most as many as there were lines. And those that the start
+/// before this one closed a moment ago: two crashes in a row free no channel sooner.
+async fn orphans(conn: &mut SqliteConnection, now_unix_ms: i64) -> Result<Vec<Orphan>, StoreError> {
+    let held_ms = i64::try_from(ORPHAN_HOLDS.as_millis()).unwrap_or(i64::MAX);
     let rows = sqlx::query(
         "SELECT t.attempt, t.number, t.trunk, t.dialog FROM attempts a JOIN tries t ON t.attempt = a.id \
-         WHERE a.outcome IS NULL AND t.ended_unix_ms IS NULL ORDER BY t.attempt, t.number",
+         WHERE a.outcome IS NULL AND t.ended_unix_ms IS NULL \
+         OR a.outcome = $1 AND a.ended_unix_ms > $2 AND t.ended_unix_ms = a.ended_unix_ms \
+         ORDER BY t.attempt, t.number",
     )
+    .bind(Outcome::UnknownCrash.as_str())
+    .bind(now_unix_ms.saturating_sub(held_ms))
     .fetch_all(conn)
     .await?;
     rows.iter()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
+use super::Breaker;
 use crate::limits::{CPS_AHEAD, CPS_GRAIN, CPS_LATE, CPS_WINDOW};
 use crate::{AttemptId, Trunk, TryId};
 
@@ -23,6 +24,7 @@ pub(crate) struct TrunkLive {
     /// Committed tries that wait for their turn, in order.
     pub(crate) queue: VecDeque<AttemptId>,
     pub(crate) cps: Cps,
+    pub(crate) breaker: Breaker,
     /// Whether its numbers changed since they were shown.
     pub(crate) dirty: bool,
 }
@@ -32,6 +34,7 @@ impl TrunkLive {
         TrunkLive {
             up: !trunk.options_keepalive,
             cps: Cps::new(trunk.max_cps),
+            breaker: Breaker::new(trunk.breaker_failures, Duration::from_secs(trunk.breaker_pause_s.into())),
             trunk,
             channels: 0,
             orphans: BTreeSet::new(),
@@ -47,13 +50,14 @@ impl TrunkLive {
     }
 
     /// How many tries may be begun now: channels, and what the calls per second let go out soon.
-    pub(crate) fn room(&self) -> u32 {
+    pub(crate) fn room(&self, now: Time) -> u32 {
         if !self.up {
             return 0;
         }
         let waiting = self.committing.saturating_add(u32::try_from(self.queue.len()).unwrap_or(u32::MAX));
         let channels = self.trunk.max_channels.saturating_sub(self.in_use());
-        channels.min(self.cps.ahead().saturating_sub(waiting))
+        let tries = self.cps.ahead().min(self.breaker.room(now));
+        channels.min(tries.saturating_sub(waiting))
     }
 }
 
@@ -180,17 +184,26 @@ mod tests {
             max_cps: 10,
             max_channels: 5,
             options_keepalive: true,
+            breaker_failures: 1,
+            breaker_pause_s: 10,
         };
         let mut live = TrunkLive::new(trunk);
-        assert_eq!(live.room(), 0, "down until it answers");
+        assert_eq!(live.room(Time::ZERO), 0, "down until it answers");
         live.up = true;
-        assert_eq!(live.room(), 2, "what 0.3 s of 10 a second let out");
+        assert_eq!(live.room(Time::ZERO), 2, "what 0.3 s of 10 a second let out");
         live.channels = 4;
-        assert_eq!(live.room(), 1);
+        assert_eq!(live.room(Time::ZERO), 1);
         live.orphans.insert(TryId { attempt: AttemptId(1), number: 1 });
-        assert_eq!(live.room(), 0);
+        assert_eq!(live.room(Time::ZERO), 0);
         live.channels = 9;
-        assert_eq!(live.room(), 0);
+        assert_eq!(live.room(Time::ZERO), 0);
+        (live.channels, live.orphans) = (0, BTreeSet::new());
+        live.breaker.saw(Time::ZERO, AttemptId(1), super::super::Sign::Bad);
+        assert_eq!(live.room(Time::ZERO), 0, "resting");
+        live.committing = 1;
+        assert_eq!(live.room(Time::from_millis(10_000)), 0, "one is on its way already");
+        live.committing = 0;
+        assert_eq!(live.room(Time::from_millis(10_000)), 1);
         live.trunk.max_cps = 0;
         assert_eq!(Cps::new(0).ahead(), 0);
     }

@@ -177,7 +177,7 @@ fn a_drain_takes_lines_back_and_lets_calls_end() {
     assert!(hand.asked(&Output::Drained));
     assert!(hand.dials().is_empty());
     assert!(hand.command(Command::StartCampaign(CampaignId(1))).is_err());
-    hand.checker.finish(hand.now, &hand.engine.snapshot(hand.now));
+    hand.finish(true);
     hand.sound();
 }
 
@@ -191,7 +191,7 @@ fn a_drain_ends_even_when_nobody_confirms() {
     hand.wait(Duration::from_secs(9));
     assert!(hand.asked(&Output::Drained));
     assert_eq!((hand.outcome(id), hand.outcome(line)), (Outcome::Connected, Outcome::Cancelled));
-    hand.checker.finish(hand.now, &hand.engine.snapshot(hand.now));
+    hand.finish(true);
     hand.sound();
 }
 

@@ -3,16 +3,14 @@
 mod calls;
 mod campaigns;
 mod desk;
-mod fuzz;
 mod journaled;
 mod store_faults;
-mod world;
 
 use std::time::Duration;
 
 use kraliki_time::Time;
 
-use crate::check::Checker;
+use crate::check::{Checker, End};
 use crate::testing::lead;
 use crate::{
     AgentEvent, AgentId, AgentState, AttemptId, CallState, CallView, CallingWindow, Campaign, CampaignId,
@@ -31,6 +29,8 @@ pub(super) fn trunk(max_cps: u32, max_channels: u32) -> Trunk {
         max_cps,
         max_channels,
         options_keepalive: false,
+        breaker_failures: 10,
+        breaker_pause_s: 10,
     }
 }
 
@@ -273,6 +273,13 @@ impl Hand {
 
     pub(super) fn asked(&self, wanted: &Output) -> bool {
         self.out.contains(wanted)
+    }
+
+    /// The run is over.
+    pub(super) fn finish(&mut self, drained: bool) {
+        let (snapshot, gauges) = (self.engine.snapshot(self.now), self.engine.gauges(self.now));
+        let end = End { snapshot: &snapshot, gauges: &gauges, books: None, drained };
+        self.checker.finish(self.now, &end);
     }
 
     /// Nothing was violated.

@@ -58,9 +58,8 @@ fn dialing_stops_when_the_disk_is_full_and_resumes_by_itself() {
         facts.iter().position(|w| matches!(w, Write::AttemptEnded { attempt, .. } if *attempt == id.attempt));
     let try_ended = facts.iter().position(|w| matches!(w, Write::TryEnded { id: t, .. } if *t == id));
     assert!(try_ended < ended && ended.is_some(), "the outcome got there, in order");
-    hand.checker.finish(hand.now, &hand.engine.snapshot(hand.now));
-    let open = hand.checker.violations().iter().filter(|v| !v.contains("has no outcome")).count();
-    assert_eq!(open, 0, "{:?}", hand.checker.violations());
+    hand.finish(false);
+    hand.sound();
 }
 
 #[test]

@@ -16,7 +16,7 @@ use prometheus::proto::MetricFamily;
 
 use super::journal::JournalStats;
 use crate::store::{COMMIT_BUCKETS_US, StoreStats};
-use crate::{AgentState, CallState, Counters, Gauges, Outcome, Snapshot};
+use crate::{AgentState, BreakerState, CallState, Counters, Gauges, Outcome, Snapshot};
 
 /// Upper bounds of the latency from an answer to the agent's first packet, in seconds.
 const BRIDGE_BUCKETS_S: [f64; 10] = [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0];
@@ -233,6 +233,22 @@ fn live(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "1 when calls may go there.",
             "trunk",
             by_trunk(|t| f64::from(u8::from(t.up))),
+        ),
+        labelled(
+            "kraliki_trunk_breaker_open",
+            "1 while no call goes there because it failed too often, 0.5 while one call tries it.",
+            "trunk",
+            by_trunk(|t| match t.breaker {
+                BreakerState::Closed => 0.0,
+                BreakerState::HalfOpen => 0.5,
+                BreakerState::Open => 1.0,
+            }),
+        ),
+        labelled(
+            "kraliki_trunk_failures",
+            "Calls in a row that failed for the trunk's sake.",
+            "trunk",
+            by_trunk(|t| t.failures.into()),
         ),
         labelled("kraliki_trunk_channels", "Calls on the trunk.", "trunk", by_trunk(|t| t.channels.into())),
         labelled(

@@ -54,8 +54,11 @@ async fn attempts_without_an_outcome_are_closed() {
     assert_eq!(rig.call(5).await.call.outcome, Some(Outcome::Connected));
     assert_eq!(rig.lead(6).await.status, LeadStatus::New);
 
-    // A second start finds nothing more to do; what is old enough is forgotten.
-    let again = rig.store.recover(now).await.unwrap();
+    // A second start finds nothing more to do, but those calls may still be up; what is old enough is forgotten.
+    let again = rig.store.recover(now + 59_000).await.unwrap();
+    assert_eq!((again.closed, again.undisposed.len()), (0, 2));
+    assert_eq!(again.orphans, [1, 2, 3, 4].map(|attempt| orphan(attempt, None)));
+    let again = rig.store.recover(now + 60_000).await.unwrap();
     assert_eq!((again.closed, again.orphans.len(), again.undisposed.len()), (0, 0, 2));
     let later = rig.store.recover(NOW + 31 * 86_400_000).await.unwrap();
     assert_eq!((later.campaigns[0].answered, later.undisposed.len()), (0, 0));

@@ -191,6 +191,12 @@ export interface TrunkView {
 	max_channels: number;
 	cps: number;
 	max_cps: number;
+	/** Whether calls are held back because it failed too often. */
+	breaker: 'closed' | 'open' | 'half_open';
+	/** For how long no call goes there, in seconds. */
+	resting_s: number;
+	/** Calls in a row that failed for the trunk's sake. */
+	failures: number;
 }
 
 export interface Snapshot {

@@ -1,0 +1,92 @@
+//! No live call is cut: a call with an agent ends by its people, a lost leg that stays away, a person's command, or the
+//! deadline of a drain; never for want of room.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kraliki_time::Time;
+
+use super::{Books, Check, Found};
+use crate::{AgentEvent, AgentId, AttemptId, Command, Input, LineEvent, Output};
+
+/// A lost agent's call is held this long.
+const HELD: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default)]
+pub(super) struct Cut {
+    talks: BTreeMap<AttemptId, AgentId>,
+    /// Since when an agent's leg is away.
+    away: BTreeMap<AgentId, Time>,
+    /// Calls that somebody asked to end.
+    asked: BTreeSet<AttemptId>,
+    deadline: Option<Time>,
+}
+
+impl Check for Cut {
+    fn input(&mut self, now: Time, input: &Input, _found: &mut Found) {
+        match input {
+            Input::Line { id, event: LineEvent::Failed(_) | LineEvent::Ended { .. } } => {
+                self.talks.remove(&id.attempt);
+                self.asked.remove(&id.attempt);
+            }
+            Input::Agent { id, event: AgentEvent::LegUp } => drop(self.away.remove(id)),
+            Input::Agent { id, event: AgentEvent::LegDown } => drop(self.away.entry(*id).or_insert(now)),
+            Input::Command { command: Command::Hangup(call), .. } => {
+                if self.talks.contains_key(call) {
+                    self.asked.insert(*call);
+                }
+            }
+            Input::Command { command: Command::Drain { deadline }, .. } => {
+                self.deadline = Some(now + *deadline);
+            }
+            _ => {}
+        }
+    }
+
+    fn output(&mut self, now: Time, output: &Output, found: &mut Found) {
+        match output {
+            Output::Bridge { id, agent } => drop(self.talks.insert(id.attempt, *agent)),
+            Output::Hangup { id } => {
+                let Some(agent) = self.talks.remove(&id.attempt) else { return };
+                let asked = self.asked.remove(&id.attempt);
+                let lost = self.away.get(&agent).is_some_and(|since| now.since(*since) >= HELD);
+                if !asked && !lost && self.deadline.is_none_or(|at| now < at) {
+                    found.add(now, format!("the call {id} of agent {agent} is cut"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn restarted(&mut self, _now: Time, _books: &Books, _found: &mut Found) {
+        *self = Cut::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    #[test]
+    fn sees_a_call_that_nobody_asked_to_end() {
+        let mut hand: Hand<Cut> = Hand::new(all_day());
+        for n in 1..=5 {
+            hand.bridge(n, n);
+        }
+        hand.command(1, Command::Hangup(AttemptId(1)));
+        hand.output(&Output::Hangup { id: id(1) });
+        hand.leg(2, AgentEvent::LegDown);
+        hand.wait_ms(10_000);
+        hand.output(&Output::Hangup { id: id(2) });
+        hand.clean();
+        hand.output(&Output::Hangup { id: id(3) });
+        hand.caught("of agent 3 is cut");
+        hand.command(2, Command::Drain { deadline: Duration::from_secs(5) });
+        hand.output(&Output::Hangup { id: id(4) });
+        hand.caught("of agent 4 is cut");
+        hand.wait_ms(5_000);
+        hand.output(&Output::Hangup { id: id(5) });
+        hand.clean();
+    }
+}
