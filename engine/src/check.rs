@@ -9,8 +9,9 @@ use jiff::tz::TimeZone;
 use kraliki_time::Time;
 
 use crate::{
-    AgentEvent, AgentId, AttemptId, CampaignId, CampaignSettings, Command, Input, Lead, LeadChange, LeadId,
-    LeadStatus, LineEvent, NewTry, Outcome, Output, Pii, Restore, Snapshot, TrunkId, TryId, Verdict, Write,
+    AgentEvent, AgentId, AgentView, AttemptId, CampaignId, CampaignSettings, Command, Event, Input, Lead,
+    LeadAnswer, LeadChange, LeadId, LeadStatus, LineEvent, NewTry, Outcome, Output, Pii, Restore, Snapshot,
+    TrunkId, TryId, Verdict, Write,
 };
 
 /// An end that is not confirmed counts as one after this, for the engine as for us.
@@ -35,6 +36,8 @@ pub struct Checker {
     legs: BTreeSet<AgentId>,
     /// Which call an agent is in.
     agents: BTreeMap<AgentId, AttemptId>,
+    /// Which lead an agent looks at before it is dialed.
+    screens: BTreeMap<AgentId, LeadId>,
     replies: BTreeSet<u64>,
     ledger: BTreeMap<CampaignId, (i64, i64)>,
     draining: bool,
@@ -144,6 +147,11 @@ impl Checker {
                     None => {}
                 }
             }
+            Input::Lead { answer, .. } => {
+                if let LeadAnswer::Found { lead, .. } = answer {
+                    self.leads.insert(lead.id, (**lead).clone());
+                }
+            }
             Input::Leads { leads, .. } => {
                 for lead in leads {
                     self.leads.insert(lead.id, lead.clone());
@@ -215,6 +223,7 @@ impl Checker {
                     self.agents.retain(|_, call| *call != id.attempt);
                 }
             }
+            Output::Event(Event::Agent(view)) => self.screen(now, view),
             Output::Bridge { id, agent } => self.bridge(now, *id, *agent),
             Output::Reply { reply, .. } if !self.replies.remove(reply) => {
                 self.wrong(now, format!("reply {reply} was not asked for, or given twice"));
@@ -224,6 +233,19 @@ impl Checker {
             }
             _ => {}
         }
+    }
+
+    /// A lead is on one agent's screen, and not on a line meanwhile.
+    fn screen(&mut self, now: Time, view: &AgentView) {
+        let Some(lead) = view.preview.as_ref().map(|preview| preview.lead.id) else {
+            self.screens.remove(&view.id);
+            return;
+        };
+        let twice = self.screens.iter().any(|(agent, shown)| *agent != view.id && *shown == lead);
+        if twice || self.open.contains_key(&lead) {
+            self.wrong(now, format!("agent {} looks at lead {lead}, which is somebody else's", view.id));
+        }
+        self.screens.insert(view.id, lead);
     }
 
     fn write(&mut self, now: Time, token: Option<u64>, write: &Write) {
@@ -263,6 +285,9 @@ impl Checker {
         }
         if self.open.insert(lead, attempt).is_some() {
             self.wrong(now, format!("lead {lead} is dialed twice at once ({id})"));
+        }
+        if self.screens.values().any(|shown| *shown == lead) {
+            self.wrong(now, format!("lead {lead} is dialed while it is on a screen: {id}"));
         }
         if let Some(change) = self.changes.get(&lead).cloned() {
             let done = matches!(change.status, LeadStatus::Done | LeadStatus::Suppressed);

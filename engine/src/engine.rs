@@ -4,6 +4,7 @@ mod campaigns;
 mod command;
 mod dial;
 mod drain;
+mod hand;
 mod pace;
 mod publish;
 mod refill;
@@ -29,6 +30,8 @@ use crate::trunk::TrunkLive;
 use crate::{AgentId, AttemptId, CampaignId, Input, LeadId, Output, TrunkId};
 
 use drain::Drain;
+use hand::Wanted;
+pub(crate) use hand::in_words;
 use storing::Storing;
 pub(crate) use storing::Then;
 
@@ -36,7 +39,7 @@ pub(crate) use storing::Then;
 /// [`Engine::handle_timeout`] at that time unless an input comes first.
 ///
 /// What it expects of its driver: the first inputs are `Clock` and `Restore`; every `Refill` is answered by exactly one
-/// `Leads` (an empty one with a time when the read failed), every token by `Committed` or `CommitFailed`, in order.
+/// `Leads` (an empty one with a time when the read failed), every `ReadLead` by one `Lead`, every token by `Committed` or `CommitFailed`, in order.
 pub struct Engine {
     pub(crate) clock: WallClock,
     pub(crate) timers: Timers,
@@ -51,12 +54,14 @@ pub struct Engine {
     pub(crate) idle: BTreeSet<(Time, AgentId)>,
     /// People who wait for an agent, the longest waiting first.
     pub(crate) waiting: BTreeSet<(Time, AttemptId)>,
-    /// Leads that are on a line, with their numbers: none is dialed twice at once.
-    pub(crate) in_flight: BTreeMap<LeadId, AttemptId>,
+    /// Leads that are on a line or on an agent's screen, with their numbers: none is dialed twice at once.
+    pub(crate) in_flight: BTreeSet<LeadId>,
     pub(crate) numbers: BTreeSet<String>,
     pub(crate) suppressed: Suppressed,
     pub(crate) disposables: Disposables,
     pub(crate) zones: Zones,
+    /// Leads that agents want to dial, while the store is asked for them: by the command's reply, one for each agent.
+    wanted: BTreeMap<u64, Wanted>,
     drain: Option<Drain>,
     /// A pacing policy by name for every campaign; empty: by mode.
     pacer: String,
@@ -91,11 +96,12 @@ impl Engine {
             calls: BTreeMap::new(),
             idle: BTreeSet::new(),
             waiting: BTreeSet::new(),
-            in_flight: BTreeMap::new(),
+            in_flight: BTreeSet::new(),
             numbers: BTreeSet::new(),
             suppressed: Suppressed::default(),
             disposables: Disposables::default(),
             zones: Zones::default(),
+            wanted: BTreeMap::new(),
             drain: None,
             pacer: String::new(),
             next_campaign: 1,
@@ -124,6 +130,7 @@ impl Engine {
             Input::Leads { campaign, leads, next_due_unix_ms } => {
                 self.leads(now, campaign, leads, next_due_unix_ms);
             }
+            Input::Lead { reply, answer } => self.lead_read(now, reply, answer),
         }
         self.settle(now);
     }
@@ -137,6 +144,7 @@ impl Engine {
             match timer {
                 Timer::Stage(call) => self.stage_timeout(now, call),
                 Timer::WrapUp(agent) => self.wrap_up_over(now, agent),
+                Timer::Preview(agent) => self.preview_over(now, agent),
                 Timer::LegAway(agent) => self.leg_stays_away(now, agent),
                 Timer::Send(trunk) => self.pump(now, trunk),
                 Timer::Orphans => self.orphans_over(now),

@@ -11,7 +11,7 @@ use crate::Input;
 
 /// `KRVJ` and the version of the records. It changes whenever [`Input`] does.
 const MAGIC: [u8; 4] = *b"KRVJ";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// Bytes of the header.
 pub const HEADER_LEN: usize = 6;
 /// The longest record: an answer with a full hopper of leads with many columns.

@@ -5,6 +5,7 @@ mod command;
 mod disposition;
 mod end;
 mod line;
+mod prompt;
 mod serve;
 mod stage;
 
@@ -14,11 +15,22 @@ use crate::event::{CallState, CallView, Event, LeadView};
 use crate::ledger::Entry;
 use crate::pacing::LineView;
 use crate::timer::Timer;
-use crate::{AttemptId, CampaignId, Engine, Lead, Outcome, Output, TrunkId, TryId};
+use crate::{AgentId, AttemptId, CampaignId, Engine, Lead, Outcome, Output, TrunkId, TryId};
 
 pub(crate) use disposition::{Disposables, Dispose, Given};
 pub(crate) use line::Cause;
 pub(crate) use stage::{Stage, Talk};
+
+/// What an answer leads to; settled when it is dialed, whatever the campaign's mode becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// To whichever agent is free.
+    Agents,
+    /// To the agent who dials it by hand, whoever answers.
+    Bound(AgentId),
+    /// To a prompt.
+    Prompt,
+}
 
 /// An attempt from its decision to its last confirmation.
 #[derive(Debug)]
@@ -29,7 +41,10 @@ pub(crate) struct Call {
     pub(crate) trunk: TrunkId,
     pub(crate) lead: Lead,
     pub(crate) caller_id: String,
-    /// When the pacer wanted it.
+    pub(crate) course: Course,
+    /// The command that waits for its commit.
+    pub(crate) reply: Option<u64>,
+    /// When the pacer, or an agent, wanted it.
     pub(crate) decided: Time,
     /// When the INVITE went out; until then the decision.
     pub(crate) dialed: Time,
@@ -51,6 +66,27 @@ impl Call {
         self.id.attempt
     }
 
+    /// Who dials it by hand.
+    pub(crate) fn bound(&self) -> Option<AgentId> {
+        match self.course {
+            Course::Bound(agent) => Some(agent),
+            Course::Agents | Course::Prompt => None,
+        }
+    }
+
+    /// How it ends when it is hung up before an agent has it. Only who was promised an agent is abandoned: everybody
+    /// on a line that was dialed for agents, and in an agentless call those who asked for one. Never a call by hand:
+    /// its agent was there when it was dialed, and ends it or loses the audio.
+    pub(crate) fn without_agent(&self) -> Outcome {
+        match (self.course, &self.stage) {
+            (_, Stage::Message { .. }) | (Course::Agents, _) | (Course::Prompt, Stage::Waiting { .. }) => {
+                Outcome::Abandoned
+            }
+            (Course::Prompt, Stage::Prompt { .. }) => Outcome::PromptPlayed,
+            (Course::Bound(_) | Course::Prompt, _) => Outcome::Cancelled,
+        }
+    }
+
     /// Whether people see it: from the commit to the outcome.
     pub(crate) fn is_shown(&self) -> bool {
         !matches!(self.stage, Stage::Committing | Stage::Queued | Stage::Clearing)
@@ -70,7 +106,12 @@ impl Engine {
         }
         if let Some(live) = self.campaigns.get_mut(&call.campaign) {
             live.moved(from, to);
-            if stage.is_line() {
+            let for_agents = call.course == Course::Agents;
+            if for_agents {
+                live.detecting -= usize::from(matches!(call.stage, Stage::Detecting { .. }));
+                live.detecting += usize::from(matches!(stage, Stage::Detecting { .. }));
+            }
+            if for_agents && stage.is_line() {
                 live.lines.insert(id, LineView { dialed: call.dialed, ringing: stage.ringing() });
             } else {
                 live.lines.remove(&id);
@@ -122,7 +163,6 @@ impl Engine {
     }
 
     pub(crate) fn call_view(&self, call: &Call) -> CallView {
-        let lead = &call.lead;
         CallView {
             id: call.attempt(),
             campaign: call.campaign,
@@ -131,19 +171,25 @@ impl Engine {
             dialed_unix_ms: self.clock.unix_ms(call.dialed),
             connected_unix_ms: call.connected.map(|at| self.clock.unix_ms(at)),
             trunk: call.trunk,
-            agent: call.stage.talk().map(|talk| talk.agent),
+            agent: call.stage.talk().map(|talk| talk.agent).or(call.bound()),
             outcome: call.outcome,
             disposition: call.disposition.as_ref().map(|given| given.code.clone()),
             caller_id: call.caller_id.clone(),
-            lead: LeadView {
-                id: lead.id,
-                phone: lead.phone.clone(),
-                first_name: lead.first_name.clone(),
-                last_name: lead.last_name.clone(),
-                time_zone: lead.time_zone.clone(),
-                attempts: lead.attempts,
-                custom: lead.custom.clone(),
-            },
+            lead: LeadView::of(&call.lead),
+        }
+    }
+}
+
+impl LeadView {
+    pub(crate) fn of(lead: &Lead) -> LeadView {
+        LeadView {
+            id: lead.id,
+            phone: lead.phone.clone(),
+            first_name: lead.first_name.clone(),
+            last_name: lead.last_name.clone(),
+            time_zone: lead.time_zone.clone(),
+            attempts: lead.attempts,
+            custom: lead.custom.clone(),
         }
     }
 }

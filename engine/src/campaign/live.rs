@@ -9,7 +9,7 @@ use crate::lead::hopper::Hopper;
 use crate::lead::hours::Hours;
 use crate::ledger::Ledger;
 use crate::pacing::{LineView, Observation, Pacer, Policy};
-use crate::{AgentId, AttemptId, Campaign, CampaignSettings, CampaignStatus, Outcome};
+use crate::{AgentId, AttemptId, Campaign, CampaignSettings, CampaignStatus, Mode, Outcome};
 
 /// A campaign with its leads, lines and numbers.
 pub(crate) struct CampaignLive {
@@ -24,8 +24,11 @@ pub(crate) struct CampaignLive {
     /// A policy by name that holds instead of the mode's.
     forced: bool,
     pub(crate) ledger: Ledger,
-    /// Tries in flight that nobody answered yet, those that wait for their commit included.
+    /// Tries in flight that nobody answered yet and that may need an agent, those that wait for their commit included.
+    /// Calls by hand have theirs, and agentless ones need none.
     pub(crate) lines: BTreeMap<AttemptId, LineView>,
+    /// Answered calls of which it is not known yet who is there, and that may need an agent.
+    pub(crate) detecting: usize,
     /// Calls by state, those that are being cleared left out.
     states: [u32; 8],
     /// Calls that still hold something, those that are being cleared included.
@@ -43,7 +46,7 @@ pub(crate) struct CampaignLive {
 
 impl CampaignLive {
     pub(crate) fn new(campaign: Campaign, pacer: &str) -> Self {
-        let named = Policy::named(pacer);
+        let named = Policy::named(pacer).filter(|_| campaign.settings.mode.is_paced());
         let forced = named.is_some();
         let mut live = CampaignLive {
             policy: named.unwrap_or_else(|| Policy::of(campaign.settings.mode)),
@@ -54,6 +57,7 @@ impl CampaignLive {
             next_due_unix_ms: None,
             ledger: Ledger::default(),
             lines: BTreeMap::new(),
+            detecting: 0,
             states: [0; 8],
             calls: 0,
             no_agent_since: None,
@@ -70,8 +74,9 @@ impl CampaignLive {
 
     /// New settings; another mode gets a pacer of its own.
     pub(crate) fn change(&mut self, settings: CampaignSettings) {
-        if settings.mode != self.campaign.settings.mode && !self.forced {
+        if settings.mode != self.campaign.settings.mode && !(self.forced && settings.mode.is_paced()) {
             self.policy = Policy::of(settings.mode);
+            self.forced = false;
         }
         self.campaign.settings = settings;
         self.derive();
@@ -83,6 +88,10 @@ impl CampaignLive {
         agents.sort_unstable();
         self.agents = (!agents.is_empty()).then_some(agents);
         self.dirty = true;
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.campaign.settings.mode
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -120,17 +129,21 @@ impl CampaignLive {
         self.states.get(state as usize).copied().unwrap_or(0)
     }
 
+    /// Calls that are not over.
+    pub(crate) fn in_progress(&self) -> u32 {
+        CallState::IN_PROGRESS.iter().map(|state| self.count(*state)).sum()
+    }
+
     /// What people see of it; agents and occupancy are the engine's to fill in.
     pub(crate) fn view(&self) -> CampaignView {
         let talking = self.count(CallState::Talking) + self.count(CallState::Hold);
-        let all: u32 = CallState::IN_PROGRESS.iter().map(|state| self.count(*state)).sum();
         CampaignView {
             id: self.campaign.id,
             name: self.campaign.settings.name.clone(),
             status: self.campaign.status,
             mode: self.campaign.settings.mode,
             hopper: self.hopper.len(),
-            lines: all - talking,
+            lines: self.in_progress() - talking,
             talking,
             waiting: self.count(CallState::Waiting),
             agents: 0,

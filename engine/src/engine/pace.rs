@@ -5,7 +5,6 @@ use std::time::Duration;
 use kraliki_time::Time;
 
 use crate::agent::Activity;
-use crate::event::CallState;
 use crate::limits::{COMMITTING_MOST, NO_AGENT_FOR, RING_LEAST};
 use crate::pacing::{AgentPhase, LineView, View};
 use crate::trunk::TrunkLive;
@@ -30,6 +29,7 @@ impl Engine {
         if !running || !self.clock.known() {
             return;
         }
+        self.offer_previews(now);
         let supply = self.supply();
         let mut demands = self.demands(&supply);
         for turn in 0..demands.len() {
@@ -83,7 +83,7 @@ impl Engine {
                 running: live.is_running(),
                 lines: live.lines.values().copied().collect(),
                 waiting: Vec::new(),
-                detecting: live.count(CallState::Detecting) as usize,
+                detecting: live.detecting,
                 agents: serving.map(|(place, _)| place).collect(),
             });
         }
@@ -123,8 +123,14 @@ impl Engine {
                 detecting += (other.detecting as f64 * share).ceil() as usize;
             }
         }
-        let agents: Vec<AgentPhase> =
-            mine.agents.iter().filter_map(|place| supply.get(*place)).map(|(_, phase)| *phase).collect();
+        let previewing = self.prefer_previews(&mine.agents, supply);
+        let agents: Vec<AgentPhase> = mine
+            .agents
+            .iter()
+            .filter_map(|place| supply.get(*place))
+            .filter(|(agent, _)| !previewing.contains(agent))
+            .map(|(_, phase)| *phase)
+            .collect();
         let (way, most) = self.way(now, mine.id);
         let Some(live) = self.campaigns.get_mut(&mine.id) else { return 0 };
         let settings = &live.campaign.settings;
@@ -137,6 +143,8 @@ impl Engine {
             grace: Duration::from_millis(u64::from(settings.grace_ms)),
             ring_timeout: Duration::from_secs(u64::from(settings.ring_timeout_s)),
             lines_per_agent: settings.lines_per_agent,
+            max_lines: settings.max_lines,
+            calls: live.in_progress(),
             answered: live.ledger.answered(),
             abandoned: live.ledger.abandoned(),
             most,

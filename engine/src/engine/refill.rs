@@ -97,7 +97,7 @@ impl Engine {
         let refused = mine.len() < read;
         let Some(live) = self.campaigns.get_mut(&id) else { return };
         let in_flight = &self.in_flight;
-        let skipped = live.hopper.fill(now, mine, |lead| in_flight.contains_key(&lead));
+        let skipped = live.hopper.fill(now, mine, |lead| in_flight.contains(&lead));
         live.next_due_unix_ms = next_due_unix_ms;
         live.dirty = true;
         self.pace_wanted = true;
@@ -106,7 +106,8 @@ impl Engine {
             return;
         }
         let again = live.hopper.again || ((refused || skipped > 0) && live.hopper.is_empty());
-        let (empty, busy) = (live.hopper.is_empty(), live.calls > 0);
+        let empty = live.hopper.is_empty();
+        let busy = live.calls > 0 || self.is_previewed(id);
         if again {
             self.timers.set(Timer::Refill(id), now + REFILL_PAUSE);
         } else if empty && read == 0 {
@@ -124,7 +125,7 @@ impl Engine {
                 continue;
             }
             // On the line, or changed since it was read: the hopper knows.
-            if self.in_flight.contains_key(&lead.id) {
+            if self.in_flight.contains(&lead.id) {
                 kept.push(lead);
                 continue;
             }

@@ -4,7 +4,9 @@
 //! many lines to dial ([`Pacer::decide`]). It knows one campaign and the agents who may serve it. Limits that are not
 //! pacing (hours, suppression, calls per second, channels, leads in the hopper) belong to the engine, which may dial fewer.
 
+mod agentless;
 mod budget;
+mod by_hand;
 mod forecast;
 mod learned;
 mod power;
@@ -75,6 +77,10 @@ pub struct View<'a> {
     pub ring_timeout: Duration,
     /// Lines for each idle agent in power mode.
     pub lines_per_agent: f64,
+    /// Calls at once in agentless mode.
+    pub max_lines: u32,
+    /// Calls in progress, those with an agent and those by hand included.
+    pub calls: u32,
     /// The ledger: calls that a person answered in the regulator's period, before and after start.
     pub answered: u64,
     /// Of these, abandoned.
@@ -138,6 +144,8 @@ pub struct Decision {
 /// Every policy there is, as a campaign holds it: plain data, so that a dialer can be written down and go on elsewhere.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Policy {
+    ByHand(by_hand::ByHand),
+    Agentless(agentless::Agentless),
     Progressive(progressive::Progressive),
     Power(power::Power),
     Predictive(Box<predictive::Predictive>),
@@ -147,6 +155,8 @@ impl Policy {
     /// A new one for a campaign's mode.
     pub(crate) fn of(mode: Mode) -> Policy {
         match mode {
+            Mode::Manual | Mode::Preview => Policy::ByHand(by_hand::ByHand),
+            Mode::Agentless => Policy::Agentless(agentless::Agentless),
             Mode::Progressive => Policy::Progressive(progressive::Progressive),
             Mode::Power => Policy::Power(power::Power),
             Mode::Predictive => Policy::Predictive(Box::new(predictive::Predictive::new())),
@@ -165,6 +175,8 @@ impl Policy {
 
     pub(crate) fn pacer(&mut self) -> &mut dyn Pacer {
         match self {
+            Policy::ByHand(pacer) => pacer,
+            Policy::Agentless(pacer) => pacer,
             Policy::Progressive(pacer) => pacer,
             Policy::Power(pacer) => pacer,
             Policy::Predictive(pacer) => &mut **pacer,

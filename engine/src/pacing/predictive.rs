@@ -311,6 +311,8 @@ mod tests {
             grace: Duration::from_secs(2),
             ring_timeout: Duration::from_secs(25),
             lines_per_agent: 1.0,
+            max_lines: 10,
+            calls: 0,
             answered: 0,
             abandoned: 0,
             most: 10_000,

@@ -246,7 +246,7 @@ impl<'a> World<'a> {
                 self.desks.bridged(id, agent, &mut self.tally);
                 self.lines.bridged(now, id, &mut self.rng, &mut self.agenda);
             }
-            Output::PlayAbandonMessage { id, .. } => self.lines.message(now, id, &mut self.agenda),
+            Output::Play { id, .. } => self.lines.message(now, id, &mut self.agenda),
             Output::Store { token, write } => {
                 self.tally.wrote(now, &write);
                 if let Some(token) = token {

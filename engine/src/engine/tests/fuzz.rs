@@ -37,6 +37,47 @@ fn modes() -> Vec<CampaignSettings> {
     ]
 }
 
+/// Every mode at once, over the same agents.
+fn every_mode() -> Vec<CampaignSettings> {
+    let more = [("d", Mode::Preview), ("e", Mode::Manual), ("f", Mode::Agentless)];
+    let more = more.map(|(name, mode)| CampaignSettings {
+        name: name.into(),
+        mode,
+        preview_s: 10,
+        preview_auto_dial: true,
+        max_lines: 5,
+        queue_wait_s: 6,
+        ..settings()
+    });
+    let mut campaigns = modes();
+    // Preview goes before the others for two agents, and after them for the rest.
+    campaigns.extend(more);
+    if let Some(preview) = campaigns.get_mut(3) {
+        (preview.agents, preview.priority) = ((1..=4).map(AgentId).collect(), 2);
+    }
+    campaigns
+}
+
+#[test]
+fn every_mode_over_the_same_agents() {
+    for seed in 300..308 {
+        let world = run(Setting {
+            agents: 10,
+            leads: 6_000,
+            campaigns: every_mode(),
+            restless: true,
+            bad_disk: seed % 2 == 0,
+            detecting: true,
+            nonsense: if seed % 3 == 0 { 30 } else { 0 },
+            ..Setting::calm(seed)
+        });
+        let outcomes = world.checker.outcomes();
+        let count = |outcome| outcomes.get(&outcome).copied().unwrap_or(0);
+        assert!(count(Outcome::Connected) > 20, "seed {seed}: {outcomes:?}");
+        assert!(count(Outcome::PromptPlayed) + count(Outcome::OptedOut) > 5, "seed {seed}: {outcomes:?}");
+    }
+}
+
 #[test]
 fn a_calm_floor_connects_people() {
     let world = run(Setting::calm(1));

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::{CancelReason, Event, Failure, LeadId, LeadStatus, Pii, Verdict, journal};
+use crate::{CancelReason, Event, Failure, LeadId, Pii, Verdict, journal};
 
 /// How a world behaves.
 #[derive(Clone, Debug)]
@@ -61,6 +61,7 @@ struct Row {
 enum Job {
     Write(Option<u64>, Write),
     Refill(CampaignId, u32),
+    Lead(u64, CampaignId, LeadId),
 }
 
 pub(super) struct World {
@@ -86,6 +87,8 @@ pub(super) struct World {
     lines: BTreeMap<TryId, bool>,
     command: u64,
     finishing: bool,
+    /// The first manual campaign, else 0.
+    manual: i64,
 }
 
 impl World {
@@ -111,6 +114,11 @@ impl World {
             lines: BTreeMap::new(),
             command: 0,
             finishing: false,
+            manual: setting
+                .campaigns
+                .iter()
+                .position(|campaign| campaign.mode == Mode::Manual)
+                .map_or(0, |place| i64::try_from(place).unwrap() + 1),
             setting,
         };
         let setting = world.setting.clone();
@@ -264,10 +272,11 @@ impl World {
                     let at = self.now + Duration::from_millis(self.between(1, 40));
                     self.push(at, Ev::Input(Input::Line { id, event: LineEvent::FirstPacket { at } }));
                 }
-                Output::PlayAbandonMessage { id, .. } => {
+                Output::Play { id, .. } => {
                     let ms = self.between(3_000, 12_000);
                     self.later_ms(ms, Input::Line { id, event: LineEvent::PlayDone });
                 }
+                Output::ReadLead { reply, campaign, lead } => self.job(Job::Lead(reply, campaign, lead)),
                 Output::Reply { .. } => self.replies += 1,
                 Output::Event(Event::Agent(view)) => self.agent(&view),
                 Output::Drained => self.drained = true,
@@ -304,6 +313,11 @@ impl World {
             let verdict = if dice < 70 { Verdict::Machine } else { Verdict::Person };
             let ms = answer + self.between(300, 3_000);
             self.later_ms(ms, line(LineEvent::Verdict(verdict)));
+        }
+        if dice.is_multiple_of(3) {
+            let key = ['1', '9', '5'][usize::try_from(dice).unwrap() / 3 % 3];
+            let ms = answer + self.between(500, 9_000);
+            self.later_ms(ms, line(LineEvent::Digit(key)));
         }
         let talk = if dice > 95 { self.between(100, 2_500) } else { self.between(5_000, 90_000) };
         let by = if dice.is_multiple_of(7) { EndedBy::MediaTimeout } else { EndedBy::Far };
@@ -359,11 +373,40 @@ impl World {
             (AgentState::Offline, _) => {
                 self.command_later(5_000, Command::SignIn { agent, name: view.name.clone() });
             }
+            (AgentState::Preview, _) => self.look_at(view),
+            (AgentState::Ready, _) if self.manual > 0 && self.one_in(3) => {
+                let (campaign, lead) = (CampaignId(self.manual), LeadId(self.rng.random_range(1..400)));
+                self.command_later(200, Command::DialLead { agent, campaign, lead });
+            }
             (AgentState::Ready, _) if self.setting.restless && self.one_in(20) => {
                 self.later_ms(50, Input::Agent { id: agent, event: AgentEvent::Silent });
                 self.later_ms(3_000, Input::Agent { id: agent, event: AgentEvent::Alive });
             }
             _ => {}
+        }
+    }
+
+    /// An agent with a lead on the screen: dials it, mostly.
+    fn look_at(&mut self, view: &crate::AgentView) {
+        let (agent, ms) = (view.id, self.between(500, 12_000));
+        let Some(lead) = view.preview.as_ref().map(|preview| preview.lead.id) else { return };
+        match self.between(0, 7) {
+            0 => {
+                let skip = Command::SkipPreview { agent, lead, delay_s: 120, reason: "later".into() };
+                self.command_later(ms, skip);
+            }
+            1 if self.setting.restless => {
+                self.command_later(ms, Command::Pause { agent, reason: "tea".into() });
+            }
+            2 if self.setting.restless => {
+                self.later_ms(ms, Input::Agent { id: agent, event: AgentEvent::LegDown });
+                self.later_ms(ms + 9_000, Input::Agent { id: agent, event: AgentEvent::LegUp });
+                self.command_later(ms + 20_000, Command::DialPreview { agent, lead });
+            }
+            _ => {
+                self.command_later(ms, Command::DialPreview { agent, lead });
+                self.command_later(ms + 40, Command::DialPreview { agent, lead });
+            }
         }
     }
 
@@ -375,7 +418,7 @@ impl World {
         let campaign = CampaignId(self.rng.random_range(0..4));
         let line = |event| Input::Line { id, event };
         let at = self.now;
-        match self.between(0, 19) {
+        match self.between(0, 22) {
             0 => line(LineEvent::Trying),
             1 => line(LineEvent::Ringing { early_media: false }),
             2 => line(LineEvent::Answered { dialog: vec![], detecting: true }),
@@ -396,6 +439,14 @@ impl World {
                 let command = match dice {
                     14 => Command::Hangup(attempt),
                     15 => Command::PauseCampaign(campaign),
+                    20 => Command::DialLead { agent, campaign, lead: LeadId(attempt.0) },
+                    21 => Command::DialPreview { agent, lead: LeadId(attempt.0) },
+                    22 => Command::SkipPreview {
+                        agent,
+                        lead: LeadId(attempt.0),
+                        delay_s: 60,
+                        reason: String::new(),
+                    },
                     16 => Command::StartCampaign(campaign),
                     17 => Command::Suppress { phone: Pii(lead(attempt.0).phone.0), reason: "chaos".into() },
                     18 => {
@@ -446,6 +497,13 @@ impl World {
                     self.apply(write);
                     last = token.or(last);
                 }
+                Job::Lead(reply, campaign, lead) => {
+                    if let Some(token) = last.take() {
+                        self.later_ms(0, Input::Committed { token });
+                    }
+                    let answer = self.one(campaign, lead, bad);
+                    self.later_ms(0, Input::Lead { reply, answer });
+                }
                 Job::Refill(campaign, limit) => {
                     // Answers come in order with the commits before them.
                     if let Some(token) = last.take() {
@@ -458,6 +516,22 @@ impl World {
         }
         if let Some(token) = last {
             self.later_ms(0, Input::Committed { token });
+        }
+    }
+
+    fn one(&self, campaign: CampaignId, lead: LeadId, bad: bool) -> LeadAnswer {
+        match self.rows.get(&lead).filter(|row| row.lead.campaign == campaign) {
+            _ if bad => LeadAnswer::Failed,
+            None => LeadAnswer::NotFound,
+            Some(row) => LeadAnswer::Found {
+                lead: Box::new(row.lead.clone()),
+                status: if self.suppressed.contains(&row.lead.phone.0) {
+                    LeadStatus::Suppressed
+                } else {
+                    row.status
+                },
+                next_unix_ms: row.next_unix_ms,
+            },
         }
     }
 
