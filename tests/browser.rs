@@ -25,6 +25,15 @@ const SHIFT: Duration = Duration::from_secs(150);
 
 #[test]
 fn an_agent_takes_a_call_in_a_browser() {
+    work_a_shift("progressive");
+}
+
+#[test]
+fn an_agent_reads_a_lead_and_dials_it_by_keyboard() {
+    work_a_shift("preview");
+}
+
+fn work_a_shift(mode: &str) {
     let far_end = FarEnd::start(FAR_HZ);
     let trunk_port = free_udp_port();
     let site = Site::new(
@@ -41,12 +50,12 @@ fn an_agent_takes_a_call_in_a_browser() {
     site.users(&[("mona", "manager"), ("ada", "agent")]);
     let dialer = site.serve();
     let manager = dialer.login("mona");
-    let campaign = campaign_of_one(&manager);
+    let campaign = campaign_of_one(&manager, mode);
 
-    let screenshot = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser.png");
+    let screenshot = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("browser_{mode}.png"));
     let options = json!({
         "url": dialer.base, "username": "ada", "password": PASSWORD, "microphone": microphone,
-        "hears_hz": FAR_HZ, "disposition": "Not interested", "screenshot": screenshot,
+        "hears_hz": FAR_HZ, "preview": mode == "preview", "disposition": "Not interested", "screenshot": screenshot,
     });
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/agent.mjs");
     let mut agent = Process::start("node", &[script, &options.to_string()], dir);
@@ -57,6 +66,10 @@ fn an_agent_takes_a_call_in_a_browser() {
     assert!(seen["wrong"].as_str().unwrap().contains("did not match"), "a wrong password: {seen:#}");
     assert_eq!(seen["heading"], "Petra Ozvěna", "{seen:#}");
     assert!(seen["arrival"].as_str().unwrap().contains("Petra Ozvěna"), "{seen:#}");
+    if mode == "preview" {
+        assert_eq!(seen["previewed"]["heading"], "Petra Ozvěna", "{seen:#}");
+        assert_eq!(seen["previewed"]["after_reload"], "Petra Ozvěna", "{seen:#}");
+    }
     assert_heard(&seen["heard"]);
     assert_heard(&seen["heard_after_reload"]);
     assert_eq!(seen["closed_status"], 204, "{seen:#}");
@@ -146,8 +159,8 @@ fn answering_sipp(port: u16, audio_port: u16, dir: &Path) -> Process {
 }
 
 /// A running campaign with one lead; gives its id.
-fn campaign_of_one(manager: &Client) -> i64 {
-    let made = manager.post("/api/campaigns", &campaign("One call", json!({}))).ok(201);
+fn campaign_of_one(manager: &Client, mode: &str) -> i64 {
+    let made = manager.post("/api/campaigns", &campaign("One call", json!({"mode": mode}))).ok(201);
     let id = made["id"].as_i64().unwrap();
     let csv = "phone,first_name,last_name,city\n+12025550123,Petra,Ozvěna,Brno\n";
     let report = manager.send(&format!("/api/campaigns/{id}/leads"), "text/csv", csv).ok(200);

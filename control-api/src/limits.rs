@@ -30,6 +30,9 @@ pub(crate) const PAGE_MOST: u32 = 1000;
 /// Rows of one page when nothing is asked for.
 pub(crate) const PAGE_DEFAULT: u32 = 100;
 
+/// Leads that an agent is offered to choose from: more than one looks through before dialing.
+pub(crate) const DUE_LEADS: u32 = 50;
+
 /// How long a request may take, imports and live sockets aside. A commit takes milliseconds; 30 s is a store in trouble.
 pub(crate) const REQUEST: Duration = Duration::from_secs(30);
 

@@ -3,8 +3,9 @@
 mod desk;
 mod leg;
 mod live;
+mod preview;
 
-pub(crate) use live::{Activity, AgentLive, Next};
+pub(crate) use live::{Activity, AgentLive, Next, Preview};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -17,7 +18,9 @@ pub enum AgentState {
     Offline,
     /// Waiting for a call.
     Ready,
-    /// Chosen for an answered call; the caller's first packet is on its way.
+    /// Looking at a lead, to dial or to skip it.
+    Preview,
+    /// Chosen for an answered call whose first packet is on its way, or dialing by hand: takes no other call.
     Reserved,
     /// In a call.
     Talking,
@@ -31,9 +34,10 @@ pub enum AgentState {
 
 impl AgentState {
     /// Every state.
-    pub const ALL: [AgentState; 7] = [
+    pub const ALL: [AgentState; 8] = [
         AgentState::Offline,
         AgentState::Ready,
+        AgentState::Preview,
         AgentState::Reserved,
         AgentState::Talking,
         AgentState::Hold,
@@ -46,6 +50,7 @@ impl AgentState {
         match self {
             AgentState::Offline => "offline",
             AgentState::Ready => "ready",
+            AgentState::Preview => "preview",
             AgentState::Reserved => "reserved",
             AgentState::Talking => "talking",
             AgentState::Hold => "hold",

@@ -27,16 +27,29 @@ pub enum CampaignStatus {
     Completed,
 }
 
-/// How the number of lines is decided.
+/// Who decides what is dialed, and how the number of lines is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
+    /// Agents dial, each the lead or the number of their choice.
+    Manual,
+    /// An agent sees the next lead before it is dialed, and dials or skips it.
+    Preview,
     /// One line for each idle agent.
     Progressive,
     /// A fixed number of lines for each idle agent.
     Power,
     /// Dials ahead of agents by a forecast of supply and demand.
     Predictive,
+    /// No agent: who answers hears a prompt and may press keys.
+    Agentless,
+}
+
+impl Mode {
+    /// Whether the dialer dials by itself for whichever agent is free.
+    pub(crate) const fn is_paced(self) -> bool {
+        matches!(self, Mode::Progressive | Mode::Power | Mode::Predictive)
+    }
 }
 
 /// A daily window in which a lead may be called, in the lead's own time.
@@ -93,7 +106,8 @@ pub struct CampaignSettings {
     pub name: String,
     /// For people.
     pub description: String,
-    /// How the number of lines is decided.
+    /// Who decides what is dialed, and how the number of lines is decided. May be changed while the campaign runs:
+    /// calls in progress end under the mode they began with.
     pub mode: Mode,
     /// Lines for each idle agent in power mode (1 to 10).
     pub lines_per_agent: f64,
@@ -132,6 +146,20 @@ pub struct CampaignSettings {
     pub priority: i32,
     /// Sound file played to a person whom nobody can take; empty: a built-in message tone.
     pub abandon_message: String,
+    /// How long an agent may look at a lead in preview mode, in seconds (0 to 3600); 0: as long as they like.
+    pub preview_s: u32,
+    /// What happens then: the lead is dialed; else it is skipped.
+    pub preview_auto_dial: bool,
+    /// Calls at once in agentless mode (1 to 1000).
+    pub max_lines: u32,
+    /// Sound file played to a person who answers in agentless mode; empty: a built-in tone.
+    pub prompt: String,
+    /// The key that puts the called number on the suppression list in agentless mode: one of 0-9, * and #; empty: none.
+    pub opt_out_key: String,
+    /// The key that asks for an agent in agentless mode: one of 0-9, * and #; empty: none.
+    pub queue_key: String,
+    /// How long a person who pressed that key waits for an agent, in seconds (0 to 600).
+    pub queue_wait_s: u32,
 }
 
 /// A campaign with its id and status.
@@ -182,6 +210,13 @@ impl Default for CampaignSettings {
             agents: Vec::new(),
             priority: 0,
             abandon_message: String::new(),
+            preview_s: 0,
+            preview_auto_dial: false,
+            max_lines: 10,
+            prompt: String::new(),
+            opt_out_key: "9".into(),
+            queue_key: "1".into(),
+            queue_wait_s: 30,
         }
     }
 }

@@ -5,6 +5,7 @@ mod checkpoint;
 mod command;
 mod dial;
 mod drain;
+mod hand;
 mod pace;
 mod publish;
 mod refill;
@@ -33,7 +34,10 @@ use crate::{AgentId, AttemptId, CampaignId, Input, LeadId, Output, TrunkId};
 
 pub use checkpoint::NotACheckpoint;
 use drain::Drain;
+use hand::Wanted;
+pub(crate) use hand::in_words;
 pub(crate) use publish::trunk_view;
+pub(crate) use refill::ready;
 use storing::Storing;
 pub(crate) use storing::Then;
 
@@ -41,7 +45,8 @@ pub(crate) use storing::Then;
 /// [`Engine::handle_timeout`] at that time unless an input comes first.
 ///
 /// What it expects of its driver: the first inputs are `Clock` and `Restore`; every `Refill` is answered by exactly one
-/// `Leads` (an empty one with a time when the read failed), every token by `Committed` or `CommitFailed`, in order.
+/// `Leads` (an empty one with a time when the read failed), every `ReadLead` by one `Lead`, every token by `Committed` or
+/// `CommitFailed`, in order.
 #[derive(Serialize, Deserialize)]
 pub struct Engine {
     pub(crate) clock: WallClock,
@@ -59,14 +64,16 @@ pub struct Engine {
     pub(crate) idle: BTreeSet<(Time, AgentId)>,
     /// People who wait for an agent, the longest waiting first.
     pub(crate) waiting: BTreeSet<(Time, AttemptId)>,
-    /// Leads that are on a line, with their numbers: none is dialed twice at once.
-    pub(crate) in_flight: BTreeMap<LeadId, AttemptId>,
+    /// Leads that are on a line or on an agent's screen, with their numbers: none is dialed twice at once.
+    pub(crate) in_flight: BTreeSet<LeadId>,
     pub(crate) numbers: BTreeSet<String>,
     pub(crate) suppressed: Suppressed,
     pub(crate) disposables: Disposables,
     /// Only saves look-ups.
     #[serde(skip)]
     pub(crate) zones: Zones,
+    /// Leads that agents want to dial, while the store is asked for them: by the command's reply, one for each agent.
+    wanted: BTreeMap<u64, Wanted>,
     drain: Option<Drain>,
     /// A pacing policy by name for every campaign; empty: by mode.
     pacer: Forced,
@@ -101,11 +108,12 @@ impl Engine {
             calls: BTreeMap::new(),
             idle: BTreeSet::new(),
             waiting: BTreeSet::new(),
-            in_flight: BTreeMap::new(),
+            in_flight: BTreeSet::new(),
             numbers: BTreeSet::new(),
             suppressed: Suppressed::default(),
             disposables: Disposables::default(),
             zones: Zones::default(),
+            wanted: BTreeMap::new(),
             drain: None,
             pacer: Forced::default(),
             next_campaign: 1,
@@ -134,6 +142,7 @@ impl Engine {
             Input::Leads { campaign, leads, next_due_unix_ms } => {
                 self.leads(now, campaign, leads, next_due_unix_ms);
             }
+            Input::Lead { reply, answer } => self.lead_read(now, reply, answer),
         }
         self.settle(now);
     }
@@ -147,6 +156,7 @@ impl Engine {
             match timer {
                 Timer::Stage(call) => self.stage_timeout(now, call),
                 Timer::WrapUp(agent) => self.wrap_up_over(now, agent),
+                Timer::Preview(agent) => self.preview_over(now, agent),
                 Timer::LegAway(agent) => self.leg_stays_away(now, agent),
                 Timer::Send(trunk) => self.pump(now, trunk),
                 Timer::Orphans => self.orphans_over(now),

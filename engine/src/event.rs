@@ -60,7 +60,7 @@ pub struct AgentView {
     pub since_unix_ms: i64,
     /// The reason of a pause.
     pub reason: String,
-    /// The call they are in or wrap up.
+    /// The call they dial by hand, are in or wrap up.
     pub call: Option<AttemptId>,
     /// Whether the audio leg is up and not silent.
     pub audio: bool,
@@ -68,6 +68,21 @@ pub struct AgentView {
     pub next: Option<AgentState>,
     /// Calls since sign-in.
     pub calls: u32,
+    /// The lead that they look at before it is dialed.
+    pub preview: Option<PreviewView>,
+}
+
+/// A lead on an agent's screen that is not dialed yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PreviewView {
+    /// Whose.
+    pub campaign: CampaignId,
+    /// Whom.
+    pub lead: LeadView,
+    /// When it is dialed or skipped by itself, in ms since 1970; none: the agent has all the time.
+    pub ends_unix_ms: Option<i64>,
+    /// Whether it is dialed then, or skipped.
+    pub auto_dial: bool,
 }
 
 /// Where a call stands.
@@ -86,7 +101,7 @@ pub enum CallState {
     Talking,
     /// With an agent, on hold.
     Hold,
-    /// Hears the message of an abandoned call.
+    /// Hears a message: of an abandoned call, or the prompt of an agentless one.
     Message,
     /// Over.
     Ended,
@@ -136,7 +151,7 @@ pub struct CallView {
     pub connected_unix_ms: Option<i64>,
     /// Over which trunk.
     pub trunk: TrunkId,
-    /// The agent, from the bridge on.
+    /// The agent: from the bridge on, or from the dial on of a call by hand.
     pub agent: Option<AgentId>,
     /// How it ended.
     pub outcome: Option<Outcome>,

@@ -6,8 +6,8 @@ use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, Lead, LeadId, Pii, Trunk, TrunkId, Truth,
-    TryId,
+    AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, Lead, LeadId, LeadStatus, Pii, Trunk,
+    TrunkId, Truth, TryId,
 };
 
 /// One thing that happened.
@@ -67,6 +67,31 @@ pub enum Input {
         /// When nothing is eligible now: the time (ms since 1970) at which the next lead is due; none when no lead is left at all.
         next_due_unix_ms: Option<i64>,
     },
+    /// The answer to `Output::ReadLead`.
+    Lead {
+        /// As given.
+        reply: u64,
+        /// What the store has of it.
+        answer: LeadAnswer,
+    },
+}
+
+/// What the store has of one lead.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum LeadAnswer {
+    /// It is there.
+    Found {
+        /// The lead.
+        lead: Box<Lead>,
+        /// Where it stands.
+        status: LeadStatus,
+        /// Not to be dialed before this time, in ms since 1970.
+        next_unix_ms: i64,
+    },
+    /// There is no such lead in the campaign.
+    NotFound,
+    /// It could not be read.
+    Failed,
 }
 
 /// What happened on a line.
@@ -244,6 +269,34 @@ pub enum Command {
         note: String,
         /// For a follow-up of `retry`: when, in ms since 1970.
         callback_unix_ms: Option<i64>,
+    },
+    /// An agent dials a lead of a manual campaign, Ready or Paused, and is bound to that call from then on. Answered
+    /// when the attempt is on disk, or at once with the rule that forbids it.
+    DialLead {
+        /// Who.
+        agent: AgentId,
+        /// Of which campaign.
+        campaign: CampaignId,
+        /// Whom.
+        lead: LeadId,
+    },
+    /// An agent dials the lead on their screen.
+    DialPreview {
+        /// Who.
+        agent: AgentId,
+        /// The lead they see: another one is not dialed by mistake.
+        lead: LeadId,
+    },
+    /// An agent passes the lead on their screen over; it is dialed later.
+    SkipPreview {
+        /// Who.
+        agent: AgentId,
+        /// The lead they see.
+        lead: LeadId,
+        /// Not before this long from now, in seconds (60 to 604800).
+        delay_s: u32,
+        /// The agent's words, kept with their time; may be empty.
+        reason: String,
     },
     /// No new calls from now on; lines that ring are taken back, calls end or reach the deadline.
     Drain {

@@ -37,16 +37,18 @@ pub use campaign::{
 pub use counters::{Counters, Gauges, Spread};
 pub use engine::{Engine, NotACheckpoint};
 pub use event::{
-    AgentView, BreakerState, CallState, CallView, CampaignView, Event, LeadView, Snapshot, TrunkView,
+    AgentView, BreakerState, CallState, CallView, CampaignView, Event, LeadView, PreviewView, Snapshot,
+    TrunkView,
 };
 pub use id::{AgentId, AttemptId, CampaignId, LeadId, ListId, TrunkId, TryId};
 pub use input::{
-    AgentEvent, Command, EndedBy, Failure, Input, LineEvent, Restore, RestoredCampaign, Undisposed, Verdict,
+    AgentEvent, Command, EndedBy, Failure, Input, LeadAnswer, LineEvent, Restore, RestoredCampaign,
+    Undisposed, Verdict,
 };
 pub use lead::import::{ImportError, ImportReport};
 pub use lead::{Lead, LeadStatus};
 pub use outcome::Outcome;
-pub use output::{CancelReason, CommandError, Dial, LeadChange, NewTry, Output, Reply, Write};
+pub use output::{CancelReason, CommandError, Dial, LeadChange, Message, NewTry, Output, Reply, Write};
 pub use pacing::{AgentPhase, Alone, Decision, LineView, Observation, Outlook, Pacer, Traits, Truth, View};
 pub use pii::Pii;
 pub use trunk::Trunk;

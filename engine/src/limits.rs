@@ -47,6 +47,14 @@ pub(crate) const DETECT_MOST: Duration = Duration::from_secs(5);
 pub(crate) const FIRST_PACKET_MOST: Duration = Duration::from_millis(500);
 /// The message of an abandoned call is cut after this.
 pub(crate) const MESSAGE_MOST: Duration = Duration::from_secs(30);
+/// A prompt is cut after this: a recorded message of two minutes has lost its listener.
+pub(crate) const PROMPT_MOST: Duration = Duration::from_secs(120);
+/// After the prompt a person has this long to press a key.
+pub(crate) const KEY_WAIT: Duration = Duration::from_secs(5);
+/// A lead that was skipped by itself is not shown again sooner than this.
+pub(crate) const SKIPPED_FOR_S: u32 = 900;
+/// A skipped lead waits no longer than a week: beyond, the agent means a callback.
+pub(crate) const SKIP_MOST_S: u32 = 7 * 24 * 3_600;
 /// A call whose agent's leg is lost is held this long for the agent to return.
 pub(crate) const AGENT_BACK: Duration = Duration::from_secs(10);
 /// A Ready agent whose leg stays away is paused after this.

@@ -13,6 +13,10 @@ pub enum Outcome {
     Abandoned,
     /// A person answered and hung up inside the grace, before an agent was there.
     CallerHangup,
+    /// A person heard the prompt of an agentless call, to its end or until they hung up.
+    PromptPlayed,
+    /// A person pressed the key of an agentless call that ends all calls to the number.
+    OptedOut,
     /// Answered, but not one RTP packet came.
     NoMedia,
     /// A machine answered.
@@ -45,10 +49,12 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of the documentation.
-    pub const ALL: [Outcome; 17] = [
+    pub const ALL: [Outcome; 19] = [
         Outcome::Connected,
         Outcome::Abandoned,
         Outcome::CallerHangup,
+        Outcome::PromptPlayed,
+        Outcome::OptedOut,
         Outcome::NoMedia,
         Outcome::Machine,
         Outcome::FalseAnswer,
@@ -71,6 +77,8 @@ impl Outcome {
             Outcome::Connected => "connected",
             Outcome::Abandoned => "abandoned",
             Outcome::CallerHangup => "caller_hangup",
+            Outcome::PromptPlayed => "prompt_played",
+            Outcome::OptedOut => "opted_out",
             Outcome::NoMedia => "no_media",
             Outcome::Machine => "machine",
             Outcome::FalseAnswer => "false_answer",
@@ -135,7 +143,9 @@ impl Outcome {
         !matches!(self, Outcome::Congestion | Outcome::NotSent | Outcome::Blocked | Outcome::TrunkFault)
     }
 
-    /// Whether a person answered: the denominator of the abandonment rate.
+    /// Whether a person answered: the denominator of the abandonment rate. Not those who heard a prompt and did not ask
+    /// for an agent: nobody was promised one, and they must not make room for calls that are abandoned. Calls by hand
+    /// are among them, as they are answered by a person; they are never abandoned.
     pub const fn is_person(self) -> bool {
         matches!(self, Outcome::Connected | Outcome::Abandoned | Outcome::CallerHangup)
     }

@@ -51,12 +51,19 @@ pub enum Output {
         /// The keys.
         digits: String,
     },
-    /// Play the campaign's message for a person whom nobody can take; answered by `LineEvent::PlayDone`.
-    PlayAbandonMessage {
+    /// Play a message of the campaign's to the far end; answered by `LineEvent::PlayDone`.
+    Play {
         /// Which call.
         id: TryId,
         /// Whose message.
         campaign: CampaignId,
+        /// Which message.
+        what: Message,
+    },
+    /// Stop what is played; no `PlayDone` follows.
+    StopPlay {
+        /// Which call.
+        id: TryId,
     },
     /// Put this on disk, after everything given before. With a token it is answered by `Committed` or `CommitFailed`.
     Store {
@@ -72,6 +79,15 @@ pub enum Output {
         /// How many at most.
         limit: u32,
     },
+    /// Read one lead, in the store's order with the writes. Answered by `Input::Lead`.
+    ReadLead {
+        /// The command that wants it; comes back with the answer.
+        reply: u64,
+        /// Whose.
+        campaign: CampaignId,
+        /// Which.
+        lead: LeadId,
+    },
     /// The answer to a command.
     Reply {
         /// As given with the command.
@@ -85,6 +101,15 @@ pub enum Output {
     Drained,
     /// Nothing more to do now; call `handle_timeout` at this time, if any.
     Timeout(Option<Time>),
+}
+
+/// A message that a campaign plays to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Message {
+    /// For a person whom nobody can take.
+    Abandoned,
+    /// What an agentless campaign has to say.
+    Prompt,
 }
 
 /// An INVITE to send.
@@ -257,10 +282,10 @@ pub enum Reply {
 /// A command that was not done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 pub enum CommandError {
-    /// There is no such campaign, call or agent.
+    /// There is no such campaign, call, agent or lead.
     #[error("{what} {id} does not exist")]
     NotFound {
-        /// `campaign`, `call` or `agent`.
+        /// `campaign`, `call`, `agent` or `lead`.
         what: String,
         /// As given.
         id: i64,

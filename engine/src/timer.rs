@@ -17,6 +17,8 @@ pub(crate) enum Timer {
     WrapUp(AgentId),
     /// A Ready agent's leg stays away.
     LegAway(AgentId),
+    /// A lead has been on an agent's screen as long as it may.
+    Preview(AgentId),
     /// The next INVITE that waits for its turn under the trunk's calls per second.
     Send(TrunkId),
     /// Calls from before a crash count no longer.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use kraliki_engine::runtime::VERDICT_ATTRIBUTE;
 use kraliki_engine::simulate::{Callee, Floor};
 use kraliki_media::sdp::{AudioCodec, Negotiated, TrunkSession};
-use kraliki_media::{Audio, LegId, MediaHandle, Tone, Voice};
+use kraliki_media::{Audio, Digit, LegId, MediaHandle, Tone, Voice};
 use kraliki_sip::net::{EventReceiver, SipHandle};
 use kraliki_sip::{Body, CallKey, Event, ModifyAnswer, Reason};
 use kraliki_time::{Clock, Time};
@@ -17,7 +17,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::OUTSIDE_LEG;
-use super::profile::{Profile, Sound};
+use super::profile::{Press, Profile, Sound};
 
 /// Voices that the called people share. Each is some 100 kB.
 const VOICES: u64 = 8;
@@ -33,6 +33,7 @@ enum Step {
     Ring,
     Answer { machine: bool },
     Fail(u16),
+    Press(char),
     HangUp,
 }
 
@@ -213,6 +214,10 @@ impl Carrier {
                     play(&self.media, call.leg, sound, !machine);
                 }
                 let _ = self.sip.answer(key, Some(answer));
+                if !machine && let Some(press) = self.press() {
+                    let at = now + Duration::from_secs_f64(press.after_s);
+                    self.steps.push(Reverse((at, key, Step::Press(press.key))));
+                }
                 if let Some(lasts) = self.profile.hang_up {
                     let at = now + lasts.draw(&mut self.rng);
                     self.steps.push(Reverse((at, key, Step::HangUp)));
@@ -224,8 +229,27 @@ impl Carrier {
                     self.close(ended.leg);
                 }
             }
+            Step::Press(key) => {
+                if let (Some(media), Some(leg), Some(digit)) = (&self.media, call.leg, Digit::from_char(key))
+                {
+                    let _ = media.send_dtmf(leg, &[digit]);
+                }
+            }
             Step::HangUp => drop(self.sip.bye(key, Some(Reason::q850(16, "Normal call clearing")))),
         }
+    }
+
+    /// The key that a person who answers presses, if any. Nothing is drawn without keys, so that a seed gives the same
+    /// calls with and without them.
+    fn press(&mut self) -> Option<Press> {
+        if self.profile.presses.is_empty() {
+            return None;
+        }
+        let mut roll: f64 = self.rng.random();
+        self.profile.presses.iter().copied().find(|press| {
+            roll -= press.share;
+            roll < 0.0
+        })
     }
 
     fn on_modify(&mut self, key: CallKey, body: Option<Body>) {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use kraliki_engine::simulate::{Floor, Lasting};
+use kraliki_media::Digit;
 use serde::Deserialize;
 
 /// A profile file; configs/carrier.toml explains each key.
@@ -25,6 +26,9 @@ pub(crate) struct Profile {
     /// When the called person hangs up after answering; without it the caller ends the call.
     #[serde(default)]
     pub(crate) hang_up: Option<Lasting>,
+    /// Keys that people press after they answered.
+    #[serde(default, rename = "press")]
+    pub(crate) presses: Vec<Press>,
     /// Dials that fail at once with a status of the profile's choice.
     #[serde(default, rename = "fail")]
     pub(crate) failures: Vec<Fail>,
@@ -41,6 +45,16 @@ pub(crate) enum Sound {
     Tone,
     /// Nothing, and no RTP port is used: for loads of thousands of calls a second.
     None,
+}
+
+/// A key that a part of the people who answer press.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Press {
+    pub(crate) key: char,
+    pub(crate) share: f64,
+    /// From the answer on.
+    pub(crate) after_s: f64,
 }
 
 /// Dials that fail at once.
@@ -66,6 +80,7 @@ impl Default for Profile {
             early_media: 0.0,
             audio: Sound::default(),
             hang_up: None,
+            presses: Vec::new(),
             failures: Vec::new(),
         }
     }
@@ -79,9 +94,18 @@ impl Profile {
             toml::from_str(&text).with_context(|| format!("{file}: not a carrier profile"))?;
         for (key, share) in std::iter::once(("early_media", profile.early_media))
             .chain(profile.failures.iter().map(|f| ("fail.share", f.share)))
+            .chain(profile.presses.iter().map(|p| ("press.share", p.share)))
         {
             if !(0.0..=1.0).contains(&share) {
                 bail!("{file}: {key} is {share}; give a share from 0 to 1");
+            }
+        }
+        for press in &profile.presses {
+            if Digit::from_char(press.key).is_none() {
+                bail!("{file}: press.key is {:?}; give one of 0-9, *, #, A-D", press.key);
+            }
+            if !(0.0..=3_600.0).contains(&press.after_s) {
+                bail!("{file}: press.after_s is {}; give seconds from 0 to 3600", press.after_s);
             }
         }
         for fail in &profile.failures {

@@ -1,7 +1,7 @@
 // An agent's shift in Chromium, done as a person would, mostly by keyboard. Prints what it saw as the line
 // `result {...}`. When something does not happen in time: the page's console, a screenshot, exit code 1.
 //
-// node agent.mjs '{"url", "username", "password", "microphone", "hears_hz", "lead", "disposition", "screenshot"}'
+// node agent.mjs '{"url", "username", "password", "microphone", "hears_hz", "preview", "disposition", "screenshot"}'
 import { createRequire } from 'node:module';
 
 // The driver is among the console's development packages.
@@ -56,6 +56,7 @@ async function shift() {
 	// Everything is reached by keyboard.
 	await reach('ready');
 	await page.keyboard.press('Enter');
+	const previewed = options.preview ? await preview() : null;
 	const called = Date.now();
 	await page.locator('[data-call-state=talking]').waitFor();
 	const waited_ms = Date.now() - called;
@@ -86,7 +87,7 @@ async function shift() {
 	const closed_status = (await closed).status();
 	await page.locator('input[name=password]').waitFor();
 	const states = await page.evaluate(() => window.connections.map((c) => c.connectionState));
-	return { wrong, waited_ms, arrival, heading, heard, heard_after_reload, closed_status, states, said };
+	return { wrong, previewed, waited_ms, arrival, heading, heard, heard_after_reload, closed_status, states, said };
 }
 
 /** First with a wrong password, then with the right one; gives what the page said to the wrong one. */
@@ -100,6 +101,18 @@ async function signIn() {
 	await page.keyboard.press('Enter');
 	await page.getByTestId('ready').waitFor();
 	return wrong;
+}
+
+/** Reads the next lead, also after a reload, then dials it by the key for it. */
+async function preview() {
+	const name = page.locator('[data-preview] h1');
+	const heading = await name.textContent();
+	await page.reload();
+	const after_reload = await name.textContent();
+	await page.locator('[data-leg-state=up]').waitFor();
+	await page.keyboard.press('Alt+d');
+	await page.locator('[data-preview]').waitFor({ state: 'detached' });
+	return { heading, after_reload };
 }
 
 /** Tabs to an element, as a person without a mouse. */

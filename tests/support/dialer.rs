@@ -103,13 +103,18 @@ pub(crate) fn campaign(name: &str, more: Value) -> Value {
 
 /// The simulated carrier on a port, with so many ports for audio and a floor on which everything is quick.
 pub(crate) fn carrier(site: &Site, port: u16, media_ports: u16, shares: &str) -> Process {
+    carrier_with(site, port, media_ports, shares, "")
+}
+
+/// As `carrier`, with more in its profile.
+pub(crate) fn carrier_with(site: &Site, port: u16, media_ports: u16, shares: &str, more: &str) -> Process {
     let floor = site.dir.path().join("floor.toml");
     let quick = "post_dial_delay_s = 0.05\nbusy_after_s = 0.1\nmachine_verdict_s = 0.5\nring_timeout_s = 15\n\
         grace_ms = 2000\nperson_ring = { mean_s = 0.4, sd_s = 0.2 }\nmachine_ring = { mean_s = 0.4, sd_s = 0.2 }\n\
         talk = { mean_s = 1.0, sd_s = 0.0 }\nwrap_up = { mean_s = 1.0, sd_s = 0.0 }\nname = \"quick\"\n";
     std::fs::write(&floor, format!("{quick}{shares}\n")).unwrap();
     let profile = site.dir.path().join("carrier.toml");
-    std::fs::write(&profile, format!("floor = \"{}\"\naudio = \"tone\"\n", floor.display())).unwrap();
+    std::fs::write(&profile, format!("floor = \"{}\"\naudio = \"tone\"\n{more}\n", floor.display())).unwrap();
     let first = free_udp_block(media_ports);
     let ports = format!("{first}-{}", first + media_ports - 1);
     let listen = format!("127.0.0.1:{port}");

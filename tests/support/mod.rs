@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 pub(crate) use desk::{Desk, FarEnd};
-pub(crate) use dialer::{Dialer, PASSWORD, Site, campaign, carrier};
+pub(crate) use dialer::{Dialer, PASSWORD, Site, campaign, carrier, carrier_with};
 pub(crate) use http::Client;
 
 /// What a finished command left.

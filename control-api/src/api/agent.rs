@@ -134,6 +134,7 @@ fn known(api: &Api, user: &User) -> AgentView {
         audio: false,
         next: None,
         calls: 0,
+        preview: None,
     })
 }
 

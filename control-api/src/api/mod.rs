@@ -3,6 +3,7 @@
 mod agent;
 mod calls;
 mod campaigns;
+mod dial;
 mod leads;
 pub(crate) mod operation;
 mod session;
@@ -24,6 +25,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(leads::routes())
         .merge(trunks::routes())
         .merge(agent::routes())
+        .merge(dial::routes())
         .merge(session::routes())
         .merge(calls::routes())
         .merge(suppressions::routes())

@@ -163,6 +163,7 @@ mod tests {
             audio: true,
             next: None,
             calls: 0,
+            preview: None,
         }
     }
 

@@ -142,3 +142,58 @@ async fn a_suppressed_number_is_written_as_people_do_and_stored_as_e164() {
     let bad = fixture.post("mia", "/api/suppressions", json!({"phone": "5550100"})).await.problem(422);
     assert_eq!(bad["field"], "phone");
 }
+
+#[tokio::test]
+async fn a_number_dialed_by_hand_is_a_lead_of_its_campaign() {
+    let fixture = Fixture::start().await;
+    let made = async |settings: Value| fixture.post("mia", "/api/campaigns", settings).await.ok(201).json();
+    let manual = made(json!({"name": "By hand", "mode": "manual"})).await["id"].clone();
+    let paced = made(json!({"name": "Paced"})).await["id"].clone();
+    let others = json!({"name": "Bob's", "mode": "manual", "agents": [user("bob").id]});
+    let others = made(others).await["id"].clone();
+    let leads = async |campaign: &Value| {
+        let page = fixture.get("ana", &format!("/api/campaigns/{campaign}/leads")).await.ok(200).json();
+        page["items"].as_array().unwrap().len()
+    };
+    let dial = async |body: Value| fixture.post("ada", "/api/agent/dial", body).await;
+
+    // Who is not signed in for calls dials nothing; the number is kept, once.
+    let number = json!({"campaign": manual, "phone": "(202) 555-0100"});
+    dial(number.clone()).await.problem(404);
+    fixture.post("ada", "/api/agent/state", json!({"state": "paused"})).await.ok(200);
+    let problem = dial(number).await.problem(409);
+    assert!(problem["detail"].as_str().unwrap().contains("headset"), "{problem}");
+    assert_eq!(leads(&manual).await, 1);
+    let due = fixture.get("ada", &format!("/api/agent/leads?campaign={manual}")).await.ok(200).json();
+    assert_eq!((&due[0]["phone"], due.as_array().unwrap().len()), (&json!("+12025550100"), 1));
+    let again = dial(json!({"campaign": manual, "lead": due[0]["id"]})).await.problem(409);
+    assert!(again["detail"].as_str().unwrap().contains("headset"), "{again}");
+
+    // Nobody puts leads into a campaign that dials by itself, or that is not theirs.
+    let problem = dial(json!({"campaign": paced, "phone": "+12025550100"})).await.problem(409);
+    assert!(problem["detail"].as_str().unwrap().contains("manual"), "{problem}");
+    dial(json!({"campaign": others, "phone": "+12025550100"})).await.problem(404);
+    dial(json!({"campaign": 99, "phone": "+12025550100"})).await.problem(404);
+    assert_eq!((leads(&paced).await, leads(&others).await), (0, 0));
+    fixture.get("ada", &format!("/api/agent/leads?campaign={others}")).await.problem(404);
+
+    for body in [json!({"campaign": manual}), json!({"campaign": manual, "lead": 1, "phone": "+12025550100"})]
+    {
+        assert_eq!(dial(body).await.problem(422)["field"], "lead");
+    }
+    assert_eq!(dial(json!({"campaign": manual, "phone": "nobody"})).await.problem(422)["field"], "phone");
+}
+
+#[tokio::test]
+async fn a_lead_that_is_not_on_the_screen_is_not_dialed() {
+    let fixture = Fixture::start().await;
+    let (dial, skip) = ("/api/agent/preview/dial", "/api/agent/preview/skip");
+    fixture.post("ada", dial, json!({"lead": 1})).await.problem(404);
+    let paused = fixture.post("ada", "/api/agent/state", json!({"state": "paused"})).await.ok(200).json();
+    assert_eq!(paused["preview"], Value::Null);
+    let problem = fixture.post("ada", dial, json!({"lead": 1})).await.problem(409);
+    assert!(problem["detail"].as_str().unwrap().contains("screen"), "{problem}");
+    fixture.post("ada", skip, json!({"lead": 1})).await.problem(409);
+    let early = fixture.post("ada", skip, json!({"lead": 1, "delay_s": 5})).await.problem(422);
+    assert_eq!(early["field"], "delay_s");
+}

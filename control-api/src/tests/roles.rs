@@ -7,7 +7,7 @@ use super::fixture::{Fixture, USERS, offer, user};
 use crate::auth::Role;
 
 /// Each route with the role that it needs; none: everybody who is signed in.
-const NEEDED: [(&str, &str, Option<Role>); 18] = [
+const NEEDED: [(&str, &str, Option<Role>); 22] = [
     ("GET", "/api/campaigns", None),
     ("POST", "/api/campaigns", Some(Role::Manager)),
     ("PUT", "/api/campaigns/1", Some(Role::Manager)),
@@ -19,6 +19,10 @@ const NEEDED: [(&str, &str, Option<Role>); 18] = [
     ("GET", "/api/trunks", Some(Role::Analyst)),
     ("GET", "/api/agent/state", Some(Role::Agent)),
     ("POST", "/api/agent/state", Some(Role::Agent)),
+    ("GET", "/api/agent/leads?campaign=1", Some(Role::Agent)),
+    ("POST", "/api/agent/dial", Some(Role::Agent)),
+    ("POST", "/api/agent/preview/dial", Some(Role::Agent)),
+    ("POST", "/api/agent/preview/skip", Some(Role::Agent)),
     ("POST", "/api/agent/session", Some(Role::Agent)),
     ("PATCH", "/api/agent/session/x", Some(Role::Agent)),
     ("DELETE", "/api/agent/session/x", Some(Role::Agent)),

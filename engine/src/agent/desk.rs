@@ -52,7 +52,9 @@ impl Engine {
     fn leave(&mut self, now: Time, id: AgentId, next: Next) -> Result<(), CommandError> {
         let agent = self.signed_in(id)?;
         match &agent.activity {
-            Activity::Reserved(_) | Activity::Talking(_) | Activity::Hold(_) => agent.next = Some(next),
+            Activity::Dialing(_) | Activity::Reserved(_) | Activity::Talking(_) | Activity::Hold(_) => {
+                agent.next = Some(next);
+            }
             Activity::WrapUp(wrap) => {
                 let disposed = wrap.disposed;
                 agent.next = Some(next);
@@ -62,6 +64,11 @@ impl Engine {
                 }
             }
             Activity::Paused(old) if next == Next::Paused(old.clone()) => {}
+            Activity::Preview(_) => {
+                self.give_preview_back(now, id);
+                self.enter(now, id, next.activity());
+                return Ok(());
+            }
             Activity::Offline | Activity::Paused(_) | Activity::Ready => {
                 self.enter(now, id, next.activity());
                 return Ok(());
@@ -75,8 +82,8 @@ impl Engine {
     pub(crate) fn ready(&mut self, now: Time, id: AgentId) -> Result<(), CommandError> {
         let agent = self.signed_in(id)?;
         match &agent.activity {
-            Activity::Ready => {}
-            Activity::Reserved(_) | Activity::Talking(_) | Activity::Hold(_) => {
+            Activity::Ready | Activity::Preview(_) => {}
+            Activity::Dialing(_) | Activity::Reserved(_) | Activity::Talking(_) | Activity::Hold(_) => {
                 agent.next = None;
                 self.pace_wanted = true;
                 self.show_agent(id);
@@ -99,7 +106,7 @@ impl Engine {
         Ok(())
     }
 
-    fn signed_in(&mut self, id: AgentId) -> Result<&mut AgentLive, CommandError> {
+    pub(crate) fn signed_in(&mut self, id: AgentId) -> Result<&mut AgentLive, CommandError> {
         match self.agents.get_mut(&id) {
             Some(agent) if !matches!(agent.activity, Activity::Offline) => Ok(agent),
             _ => Err(CommandError::NotFound { what: "agent".into(), id: id.0 }),
@@ -146,15 +153,16 @@ impl Engine {
         }
     }
 
-    fn become_ready(&mut self, now: Time, id: AgentId) {
+    pub(crate) fn become_ready(&mut self, now: Time, id: AgentId) {
         self.enter(now, id, Activity::Ready);
         self.serve(now, id);
     }
 
-    /// A Ready agent whose leg does not come back.
+    /// A Ready agent, or one with a lead on the screen, whose leg does not come back.
     pub(crate) fn leg_stays_away(&mut self, now: Time, id: AgentId) {
-        let away = self.agents.get(&id).is_some_and(|a| matches!(a.activity, Activity::Ready) && !a.leg_up);
+        let away = self.agents.get(&id).is_some_and(|a| a.is_waiting() && !a.leg_up);
         if away {
+            self.give_preview_back(now, id);
             self.enter(now, id, Activity::Paused(NO_AUDIO.into()));
         }
     }
@@ -178,16 +186,25 @@ impl Engine {
             agent.available += lasted;
             self.counters.available += lasted;
         }
-        if matches!(agent.activity, Activity::Ready) {
-            if agent.audio() {
-                self.idle.insert((now, id));
-            }
-            if !agent.leg_up {
-                self.timers.set(Timer::LegAway(id), now + LEG_AWAY);
-            }
+        if matches!(agent.activity, Activity::Ready) && agent.audio() {
+            self.idle.insert((now, id));
+        }
+        if agent.is_waiting() && !agent.leg_up {
+            self.timers.set(Timer::LegAway(id), now + LEG_AWAY);
         } else {
             self.timers.clear(Timer::LegAway(id));
         }
+        let mut reason = String::new();
+        match old {
+            Activity::Paused(why) => reason = why,
+            Activity::Preview(preview) => {
+                self.timers.clear(Timer::Preview(id));
+                self.unhold(&preview.lead);
+                reason = preview.skipped;
+            }
+            _ => {}
+        }
+        let Some(agent) = self.agents.get_mut(&id) else { return };
         if matches!(agent.activity, Activity::Offline) {
             agent.next = None;
         }
@@ -196,10 +213,6 @@ impl Engine {
         if gone {
             self.agents.remove(&id);
         }
-        let reason = match old {
-            Activity::Paused(reason) => reason,
-            _ => String::new(),
-        };
         if was != crate::AgentState::Offline {
             self.agent_time(id, was, reason, from, lasted);
         }

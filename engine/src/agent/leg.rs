@@ -26,6 +26,11 @@ impl Engine {
         }
         let (audio, since, ready) = (agent.audio(), agent.since, matches!(agent.activity, Activity::Ready));
         let offline = matches!(agent.activity, Activity::Offline);
+        let waiting = agent.is_waiting();
+        let dials = match agent.activity {
+            Activity::Dialing(call) => Some(call),
+            _ => None,
+        };
         if offline && event == AgentEvent::LegDown {
             self.agents.remove(&id);
             return;
@@ -37,6 +42,8 @@ impl Engine {
             } else {
                 self.idle.remove(&(since, id));
             }
+        }
+        if waiting {
             match event {
                 AgentEvent::LegUp => self.timers.clear(Timer::LegAway(id)),
                 AgentEvent::LegDown => self.timers.set(Timer::LegAway(id), now + LEG_AWAY),
@@ -47,6 +54,9 @@ impl Engine {
             self.show_agent(id);
         }
         self.agents_changed();
+        if let (Some(call), AgentEvent::LegDown) = (dials, event) {
+            self.dialer_lost(now, call);
+        }
         match (call, event) {
             (Some(call), AgentEvent::LegUp) => self.agent_back(now, call),
             (Some(call), AgentEvent::LegDown) => self.agent_lost(now, call),

@@ -6,7 +6,7 @@ use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::event::CallView;
-use crate::{AgentState, AttemptId, CampaignId};
+use crate::{AgentState, AttemptId, CampaignId, Lead};
 
 /// An agent who is signed in, or whose audio leg is up.
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,6 +36,10 @@ pub(crate) enum Activity {
     Paused(String),
     /// Waiting for a call.
     Ready,
+    /// Looking at a lead, to dial or to skip it.
+    Preview(Box<Preview>),
+    /// Dialing by hand: bound to a call that nobody answered yet.
+    Dialing(AttemptId),
     /// Chosen for an answered call.
     Reserved(AttemptId),
     /// In a call.
@@ -44,6 +48,17 @@ pub(crate) enum Activity {
     Hold(AttemptId),
     /// The call is over, the record is being finished.
     WrapUp(Box<WrapUp>),
+}
+
+/// A lead on an agent's screen that is not dialed yet. Nobody else gets it meanwhile.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Preview {
+    pub(crate) campaign: CampaignId,
+    pub(crate) lead: Lead,
+    /// When it is dialed or skipped by itself.
+    pub(crate) ends: Option<Time>,
+    /// Why it was skipped, for the record of the agent's time.
+    pub(crate) skipped: String,
 }
 
 /// A wrap-up.
@@ -85,7 +100,8 @@ impl AgentLive {
             Activity::Offline => AgentState::Offline,
             Activity::Paused(_) => AgentState::Paused,
             Activity::Ready => AgentState::Ready,
-            Activity::Reserved(_) => AgentState::Reserved,
+            Activity::Preview(_) => AgentState::Preview,
+            Activity::Dialing(_) | Activity::Reserved(_) => AgentState::Reserved,
             Activity::Talking(_) => AgentState::Talking,
             Activity::Hold(_) => AgentState::Hold,
             Activity::WrapUp(_) => AgentState::WrapUp,
@@ -105,9 +121,10 @@ impl AgentLive {
         }
     }
 
-    /// The call that the agent is in or wraps up.
+    /// The call that the agent dials, is in or wraps up.
     pub(crate) fn call(&self) -> Option<AttemptId> {
         match &self.activity {
+            Activity::Dialing(call) => Some(*call),
             Activity::WrapUp(wrap) => Some(wrap.call.id),
             _ => self.in_call(),
         }
@@ -120,12 +137,20 @@ impl AgentLive {
 
     /// In a call or wrapping up.
     pub(crate) fn is_busy(&self) -> bool {
-        self.is_available() && !matches!(self.activity, Activity::Ready)
+        self.is_available()
+            && !matches!(self.activity, Activity::Ready | Activity::Preview(_) | Activity::Dialing(_))
     }
 
-    /// Whether the pacer may count on this agent, now or after the call: not one who leaves after it.
+    /// Waiting for a call, or with a lead on the screen.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.activity, Activity::Ready | Activity::Preview(_))
+    }
+
+    /// Whether the pacer may count on this agent, now or after the call: not one who leaves after it, nor one who has a
+    /// call of their own to make.
     pub(crate) fn is_supply(&self) -> bool {
-        self.is_available() && self.next.is_none() && self.audio()
+        let own = matches!(self.activity, Activity::Preview(_) | Activity::Dialing(_));
+        self.is_available() && !own && self.next.is_none() && self.audio()
     }
 
     /// Busy and available time since sign-in, the present state included.

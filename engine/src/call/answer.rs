@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use kraliki_time::Time;
 
-use super::{Call, Stage, Talk};
+use super::{Call, Course, Stage, Talk};
 use crate::agent::Activity;
 use crate::limits::{DETECT_MOST, FIRST_PACKET_MOST, MESSAGE_MOST};
 use crate::pacing::Observation;
 use crate::timer::Timer;
-use crate::{AgentId, CancelReason, Engine, Outcome, Output, Write};
+use crate::{AgentId, CancelReason, Engine, Message, Output, Write};
 
 impl Engine {
     /// A 200 came. One that crossed our CANCEL is a person who picked up: whoever took the line back, they are served,
@@ -38,10 +38,12 @@ impl Engine {
         let at_unix_ms = self.clock.unix_ms(now);
         self.fact(now, Write::Answered { id: call.id, dialog, at_unix_ms });
         if refused {
-            // A person picked up and hears nothing: no better than abandoned.
-            return Some(self.hang_up(now, call, Outcome::Abandoned));
+            // A person picked up and hears nothing: no better than abandoned, unless nobody was promised an agent.
+            let outcome = call.without_agent();
+            return Some(self.hang_up(now, call, outcome));
         }
-        if !detecting {
+        // Who dials by hand hears for themselves who answered.
+        if !detecting || call.bound().is_some() {
             return Some(self.person(now, call, now));
         }
         self.shift(now, &mut call, Stage::Detecting { answered: now });
@@ -53,7 +55,18 @@ impl Engine {
     pub(crate) fn person(&mut self, now: Time, mut call: Call, answered: Time) -> Call {
         let after = answered.since(call.dialed);
         let (known_after, lead) = (now.since(answered), call.traits);
-        self.observe(now, call.campaign, Observation::Answered { after, person: true, known_after, lead });
+        self.observe_line(now, &call, Observation::Answered { after, person: true, known_after, lead });
+        match call.course {
+            Course::Agents => {}
+            Course::Bound(agent) if self.is_bound(agent, call.attempt()) => {
+                return self.bridge(now, call, agent, answered, Duration::ZERO);
+            }
+            Course::Bound(_) => {
+                let outcome = call.without_agent();
+                return self.hang_up(now, call, outcome);
+            }
+            Course::Prompt => return self.prompt(now, call, answered),
+        }
         if let Some(agent) = self.free_agent(call.campaign) {
             return self.bridge(now, call, agent, answered, Duration::ZERO);
         }
@@ -80,7 +93,8 @@ impl Engine {
         answered: Time,
         waited: Duration,
     ) -> Call {
-        let late = waited > self.grace(&call);
+        // Who asked for an agent by a key waits by their own choice.
+        let late = call.course == Course::Agents && waited > self.grace(&call);
         let wait_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         self.out.push_back(Output::Bridge { id: call.id, agent });
         let at_unix_ms = self.clock.unix_ms(now);
@@ -97,7 +111,7 @@ impl Engine {
         self.enter_ledger(now, &mut call, late);
         self.counters.wait_ms.record(wait_ms);
         self.counters.late += u64::from(late);
-        self.observe(now, call.campaign, Observation::Served { waited });
+        self.observe_line(now, &call, Observation::Served { waited });
         call.connected = Some(now);
         let talk = Talk { answered, agent, bridged: now, heard: false };
         self.shift(now, &mut call, Stage::Reserved(talk));
@@ -137,7 +151,8 @@ impl Engine {
         let answered = call.stage.answered().unwrap_or(now);
         self.enter_ledger(now, &mut call, true);
         self.observe(now, call.campaign, Observation::Abandoned);
-        self.out.push_back(Output::PlayAbandonMessage { id: call.id, campaign: call.campaign });
+        let what = Message::Abandoned;
+        self.out.push_back(Output::Play { id: call.id, campaign: call.campaign, what });
         self.shift(now, &mut call, Stage::Message { answered });
         self.timers.set(Timer::Stage(call.attempt()), now + MESSAGE_MOST);
         call
@@ -147,6 +162,13 @@ impl Engine {
         let at = self.clock.unix_ms(now);
         if let Some(live) = self.campaigns.get_mut(&call.campaign) {
             call.entry = Some(live.ledger.enter(at, abandoned));
+        }
+    }
+
+    /// A call by hand teaches the pacer nothing: an agent chose whom to dial, and no machine is told from a person.
+    pub(crate) fn observe_line(&mut self, now: Time, call: &Call, seen: Observation) {
+        if call.bound().is_none() {
+            self.observe(now, call.campaign, seen);
         }
     }
 

@@ -14,8 +14,12 @@ impl Engine {
         match call.stage {
             Stage::Dialing | Stage::Ringing { .. } => self.cancel(now, &mut call, CancelReason::Command),
             // A person who answered and whom nobody took.
-            Stage::Detecting { .. } | Stage::Waiting { .. } | Stage::Message { .. } => {
-                call = self.hang_up(now, call, Outcome::Abandoned);
+            Stage::Detecting { .. }
+            | Stage::Waiting { .. }
+            | Stage::Message { .. }
+            | Stage::Prompt { .. } => {
+                let outcome = call.without_agent();
+                call = self.hang_up(now, call, outcome);
             }
             Stage::Reserved(_) | Stage::Talking(_) | Stage::Held(_) | Stage::AgentLost(_) => {
                 call = self.hang_up(now, call, Outcome::Connected);

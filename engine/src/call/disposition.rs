@@ -142,6 +142,7 @@ impl Engine {
         }
         let lead = after_disposition(settings, tally, follow_up, said.callback_unix_ms, at_unix_ms);
         live.hopper.remove(lead.lead);
+        self.take_from_screens(now, |shown| shown.id == lead.lead);
         if follow_up == FollowUp::Suppress {
             self.suppress(now, &phone.0, &format!("disposition {}", said.code));
         }

@@ -21,7 +21,8 @@ impl Engine {
     /// Writes the outcome. The call is `Clearing` afterwards.
     pub(crate) fn end(&mut self, now: Time, call: &mut Call, outcome: Outcome, cause: Cause) {
         // Answered, and not one packet from then on: whatever we thought, nobody was there.
-        let outcome = if outcome.is_person() && !call.rtp { Outcome::NoMedia } else { outcome };
+        let heard_us = outcome.is_person() || outcome == Outcome::PromptPlayed;
+        let outcome = if heard_us && !call.rtp { Outcome::NoMedia } else { outcome };
         call.outcome = Some(outcome);
         let at_unix_ms = self.clock.unix_ms(now);
         let lead = self.follow_up(call, outcome, at_unix_ms);
@@ -29,21 +30,26 @@ impl Engine {
         let talk_ms =
             talk.map_or(0, |talk| u64::try_from(now.since(talk.bridged).as_millis()).unwrap_or(u64::MAX));
         self.fact(now, Write::TryEnded { id: call.id, status: cause.status, q850: cause.q850, at_unix_ms });
-        let suppress = lead.status == LeadStatus::Suppressed && outcome == Outcome::Unwanted;
-        self.fact(now, Write::AttemptEnded { attempt: call.attempt(), outcome, at_unix_ms, talk_ms, lead });
-        if suppress {
+        let suppress = match outcome {
             // RFC 8197: the called person said so to the network. Off the lists until somebody looks at it.
-            self.suppress(now, &call.lead.phone.0, "unwanted (607)");
+            Outcome::Unwanted if lead.status == LeadStatus::Suppressed => Some("unwanted (607)"),
+            Outcome::OptedOut => Some("opted out by key"),
+            _ => None,
+        };
+        self.fact(now, Write::AttemptEnded { attempt: call.attempt(), outcome, at_unix_ms, talk_ms, lead });
+        if let Some(reason) = suppress {
+            self.suppress(now, &call.lead.phone.0, reason);
         }
         self.count_outcome(now, call, outcome);
         self.shift(now, call, Stage::Clearing);
         // For agents who look at the screen: the call is over before the far end confirms it.
         let mut view = self.call_view(call);
-        view.agent = talk.map(|talk| talk.agent);
-        if outcome != Outcome::NotSent {
+        view.agent = talk.map(|talk| talk.agent).or(call.bound());
+        // Who dialed by hand sees that nothing was sent.
+        if outcome != Outcome::NotSent || call.bound().is_some() {
             self.out.push_back(Output::Event(crate::Event::Call(view.clone())));
         }
-        let Some(talk) = talk else { return };
+        let Some(talk) = talk else { return self.unbind(now, call) };
         self.remember(call, outcome, talk.agent);
         if outcome == Outcome::Connected {
             let lasted = now.since(talk.bridged);

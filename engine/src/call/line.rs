@@ -4,7 +4,7 @@ use kraliki_time::Time;
 
 use super::{Call, Stage};
 use crate::engine::trunk_view;
-use crate::limits::{CLEAR_MOST, RING_LEAST};
+use crate::limits::{CLEAR_MOST, KEY_WAIT, RING_LEAST};
 use crate::pacing::Observation;
 use crate::timer::Timer;
 use crate::trunk::Sign;
@@ -36,7 +36,8 @@ impl Engine {
     /// Gives the call back unless it is over and forgotten.
     fn line_event(&mut self, now: Time, mut call: Call, event: LineEvent) -> Option<Call> {
         match event {
-            LineEvent::Trying | LineEvent::Digit(_) => Some(call),
+            LineEvent::Trying => Some(call),
+            LineEvent::Digit(digit) => Some(self.key(now, call, digit)),
             LineEvent::Ringing { .. } => {
                 self.ringing(now, &mut call);
                 Some(call)
@@ -52,11 +53,13 @@ impl Engine {
                     let after = answered.since(call.dialed);
                     let (known_after, lead) = (now.since(answered), call.traits);
                     let seen = Observation::Answered { after, person: false, known_after, lead };
-                    self.observe(now, call.campaign, seen);
+                    self.observe_line(now, &call, seen);
                     Some(self.hang_up(now, call, Outcome::Machine))
                 }
                 // Later than the time it had, and still of use: no agent is given a machine.
-                (Stage::Waiting { .. }, Verdict::Machine) => Some(self.hang_up(now, call, Outcome::Machine)),
+                (Stage::Waiting { .. } | Stage::Prompt { .. }, Verdict::Machine) => {
+                    Some(self.hang_up(now, call, Outcome::Machine))
+                }
                 _ => Some(call),
             },
             LineEvent::FirstRtp => {
@@ -71,6 +74,10 @@ impl Engine {
             LineEvent::Ended { by, q850 } => self.ended(now, call, by, q850),
             LineEvent::PlayDone => match call.stage {
                 Stage::Message { .. } => Some(self.hang_up(now, call, Outcome::Abandoned)),
+                Stage::Prompt { .. } => {
+                    self.timers.set(Timer::Stage(call.attempt()), now + KEY_WAIT);
+                    Some(call)
+                }
                 _ => Some(call),
             },
         }
@@ -80,7 +87,7 @@ impl Engine {
         match &mut call.stage {
             Stage::Dialing => {
                 let after = now.since(call.dialed);
-                self.observe(now, call.campaign, Observation::Ringing { after });
+                self.observe_line(now, call, Observation::Ringing { after });
                 self.trunk_sign(now, call, Sign::Good);
                 self.shift(now, call, Stage::Ringing { since: now });
                 self.set_ring_timeout(call);
@@ -154,7 +161,7 @@ impl Engine {
         // A line that we took back for our own reasons says nothing of how it would have ended.
         if !matches!(outcome, Outcome::Cancelled | Outcome::NotSent) {
             let after = now.since(call.dialed);
-            self.observe(now, call.campaign, Observation::Failed { after, rang, lead: call.traits });
+            self.observe_line(now, &call, Observation::Failed { after, rang, lead: call.traits });
         }
         self.trunk_sign(now, &call, sign_of(outcome, cause, rang, ours.is_some()));
         self.end(now, &mut call, outcome, cause);
@@ -179,6 +186,7 @@ impl Engine {
                 return self.failed(now, call, &Failure::Timeout { rang: false });
             }
             Stage::Message { .. } => Outcome::Abandoned,
+            Stage::Prompt { .. } => Outcome::PromptPlayed,
             Stage::Detecting { .. } | Stage::Waiting { .. } => Outcome::CallerHangup,
             Stage::Reserved(_) | Stage::Talking(_) | Stage::Held(_) | Stage::AgentLost(_) => {
                 Outcome::Connected
@@ -225,6 +233,7 @@ impl Engine {
             }
             Stage::AgentLost(_) => Some(self.hang_up(now, call, Outcome::Connected)),
             Stage::Message { .. } => Some(self.hang_up(now, call, Outcome::Abandoned)),
+            Stage::Prompt { .. } => Some(self.hang_up(now, call, Outcome::PromptPlayed)),
             Stage::Clearing => {
                 self.counters.unconfirmed += 1;
                 self.forget(now, &mut call);

@@ -5,6 +5,7 @@ mod command;
 mod disposition;
 mod end;
 mod line;
+mod prompt;
 mod serve;
 mod stage;
 
@@ -15,11 +16,22 @@ use crate::event::{CallState, CallView, Event, LeadView};
 use crate::ledger::Entry;
 use crate::pacing::{LineView, Traits};
 use crate::timer::Timer;
-use crate::{AttemptId, CampaignId, Engine, Lead, Outcome, Output, TrunkId, TryId};
+use crate::{AgentId, AttemptId, CampaignId, Engine, Lead, Outcome, Output, TrunkId, TryId};
 
 pub(crate) use disposition::{Disposables, Dispose, Given};
 pub(crate) use line::Cause;
 pub(crate) use stage::{Stage, Talk};
+
+/// What an answer leads to; settled when it is dialed, whatever the campaign's mode becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Course {
+    /// To whichever agent is free.
+    Agents,
+    /// To the agent who dials it by hand, whoever answers.
+    Bound(AgentId),
+    /// To a prompt.
+    Prompt,
+}
 
 /// An attempt from its decision to its last confirmation.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,7 +45,10 @@ pub(crate) struct Call {
     /// What was known of the lead when it was dialed, and the chance that a person answers that followed from it.
     pub(crate) traits: Traits,
     pub(crate) answers: f64,
-    /// When the pacer wanted it.
+    pub(crate) course: Course,
+    /// The command that waits for its commit.
+    pub(crate) reply: Option<u64>,
+    /// When the pacer, or an agent, wanted it.
     pub(crate) decided: Time,
     /// When the INVITE went out; until then the decision.
     pub(crate) dialed: Time,
@@ -53,6 +68,27 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn attempt(&self) -> AttemptId {
         self.id.attempt
+    }
+
+    /// Who dials it by hand.
+    pub(crate) fn bound(&self) -> Option<AgentId> {
+        match self.course {
+            Course::Bound(agent) => Some(agent),
+            Course::Agents | Course::Prompt => None,
+        }
+    }
+
+    /// How it ends when it is hung up before an agent has it. Only who was promised an agent is abandoned: everybody
+    /// on a line that was dialed for agents, and in an agentless call those who asked for one. Never a call by hand:
+    /// its agent was there when it was dialed, and ends it or loses the audio.
+    pub(crate) fn without_agent(&self) -> Outcome {
+        match (self.course, &self.stage) {
+            (_, Stage::Message { .. }) | (Course::Agents, _) | (Course::Prompt, Stage::Waiting { .. }) => {
+                Outcome::Abandoned
+            }
+            (Course::Prompt, Stage::Prompt { .. }) => Outcome::PromptPlayed,
+            (Course::Bound(_) | Course::Prompt, _) => Outcome::Cancelled,
+        }
     }
 
     /// Whether people see it: from the commit to the outcome.
@@ -76,7 +112,8 @@ impl Engine {
             live.moved(from, to);
             let unsent = |stage: &Stage| u32::from(matches!(stage, Stage::Committing | Stage::Queued));
             live.unsent = live.unsent.saturating_sub(unsent(&call.stage)) + unsent(&stage);
-            if stage.is_line() {
+            let for_agents = call.course == Course::Agents;
+            if for_agents && stage.is_line() {
                 let (dialed, ringing, answers) = (call.dialed, stage.ringing(), call.answers);
                 live.lines.insert(id, LineView { dialed, ringing, answers });
             } else {
@@ -133,7 +170,6 @@ impl Engine {
     }
 
     pub(crate) fn call_view(&self, call: &Call) -> CallView {
-        let lead = &call.lead;
         CallView {
             id: call.attempt(),
             campaign: call.campaign,
@@ -142,19 +178,25 @@ impl Engine {
             dialed_unix_ms: self.clock.unix_ms(call.dialed),
             connected_unix_ms: call.connected.map(|at| self.clock.unix_ms(at)),
             trunk: call.trunk,
-            agent: call.stage.talk().map(|talk| talk.agent),
+            agent: call.stage.talk().map(|talk| talk.agent).or(call.bound()),
             outcome: call.outcome,
             disposition: call.disposition.as_ref().map(|given| given.code.clone()),
             caller_id: call.caller_id.clone(),
-            lead: LeadView {
-                id: lead.id,
-                phone: lead.phone.clone(),
-                first_name: lead.first_name.clone(),
-                last_name: lead.last_name.clone(),
-                time_zone: lead.time_zone.clone(),
-                attempts: lead.attempts,
-                custom: lead.custom.clone(),
-            },
+            lead: LeadView::of(&call.lead),
+        }
+    }
+}
+
+impl LeadView {
+    pub(crate) fn of(lead: &Lead) -> LeadView {
+        LeadView {
+            id: lead.id,
+            phone: lead.phone.clone(),
+            first_name: lead.first_name.clone(),
+            last_name: lead.last_name.clone(),
+            time_zone: lead.time_zone.clone(),
+            attempts: lead.attempts,
+            custom: lead.custom.clone(),
         }
     }
 }

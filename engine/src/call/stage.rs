@@ -33,6 +33,8 @@ pub(crate) enum Stage {
     AgentLost(Talk),
     /// Hears the message of an abandoned call.
     Message { answered: Time },
+    /// Hears the prompt of an agentless call, and may press a key.
+    Prompt { answered: Time },
     /// The outcome is written; the end is not confirmed yet.
     Clearing,
 }
@@ -58,7 +60,7 @@ impl Stage {
             Stage::Waiting { .. } => CallState::Waiting,
             Stage::Reserved(_) | Stage::Talking(_) | Stage::AgentLost(_) => CallState::Talking,
             Stage::Held(_) => CallState::Hold,
-            Stage::Message { .. } => CallState::Message,
+            Stage::Message { .. } | Stage::Prompt { .. } => CallState::Message,
             Stage::Clearing => return None,
         })
     }
@@ -80,9 +82,10 @@ impl Stage {
     /// When it was answered, if it was.
     pub(crate) fn answered(&self) -> Option<Time> {
         match self {
-            Stage::Detecting { answered } | Stage::Waiting { answered, .. } | Stage::Message { answered } => {
-                Some(*answered)
-            }
+            Stage::Detecting { answered }
+            | Stage::Waiting { answered, .. }
+            | Stage::Message { answered }
+            | Stage::Prompt { answered } => Some(*answered),
             _ => self.talk().map(|talk| talk.answered),
         }
     }

@@ -11,7 +11,7 @@ use crate::lead::hours::Hours;
 use crate::ledger::Ledger;
 use crate::pacing::{Budget, Forced, Learned, LineView, Observation, Policy};
 use crate::trunk::Cps;
-use crate::{AgentId, AttemptId, Campaign, CampaignSettings, CampaignStatus, Outcome};
+use crate::{AgentId, AttemptId, Campaign, CampaignSettings, CampaignStatus, Mode, Outcome};
 
 /// A campaign with its leads, lines and numbers.
 #[derive(Serialize, Deserialize)]
@@ -36,9 +36,10 @@ pub(crate) struct CampaignLive {
     /// A policy by name that holds instead of the mode's.
     forced: bool,
     pub(crate) ledger: Ledger,
-    /// Tries in flight that nobody answered yet, those that wait for their commit included.
+    /// Tries in flight that nobody answered yet and that may need an agent, those that wait for their commit included.
+    /// Calls by hand have theirs, and agentless ones need none.
     pub(crate) lines: BTreeMap<AttemptId, LineView>,
-    /// Answered calls of which it is not known yet who is there, and since when.
+    /// Answered calls of which it is not known yet who is there, and that may need an agent: since when.
     pub(crate) detecting: BTreeMap<AttemptId, Time>,
     /// Calls by state, those that are being cleared left out.
     states: [u32; 8],
@@ -57,7 +58,7 @@ pub(crate) struct CampaignLive {
 
 impl CampaignLive {
     pub(crate) fn new(campaign: Campaign, pacer: &Forced) -> Self {
-        let named = Policy::named(pacer);
+        let named = Policy::named(pacer).filter(|_| campaign.settings.mode.is_paced());
         let forced = named.is_some();
         let mut live = CampaignLive {
             policy: named.unwrap_or_else(|| Policy::of(campaign.settings.mode)),
@@ -90,8 +91,9 @@ impl CampaignLive {
 
     /// New settings; another mode gets a policy of its own, and what was learned stays.
     pub(crate) fn change(&mut self, settings: CampaignSettings) {
-        if settings.mode != self.campaign.settings.mode && !self.forced {
+        if settings.mode != self.campaign.settings.mode && !(self.forced && settings.mode.is_paced()) {
             self.policy = Policy::of(settings.mode);
+            self.forced = false;
         }
         self.campaign.settings = settings;
         self.derive();
@@ -105,6 +107,10 @@ impl CampaignLive {
         let max_cps = self.campaign.settings.max_cps;
         self.cps = (max_cps > 0).then(|| Cps::relimited(self.cps.take(), max_cps));
         self.dirty = true;
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.campaign.settings.mode
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -133,7 +139,8 @@ impl CampaignLive {
         // At most 10,000 agents and 50 lines each: far inside u32, and `as` saturates.
         let lines = (settings.max_lines_per_agent * agents as f64) as u32;
         let open = u32::try_from(self.lines.len()).unwrap_or(u32::MAX);
-        let by_lines = lines.saturating_sub(open);
+        // Agentless calls need nobody; how many there may be is the policy's to say.
+        let by_lines = if self.mode() == Mode::Agentless { u32::MAX } else { lines.saturating_sub(open) };
         self.cps.as_ref().map_or(by_lines, |cps| by_lines.min(cps.ahead().saturating_sub(self.unsent)))
     }
 
@@ -150,17 +157,21 @@ impl CampaignLive {
         self.states.get(state as usize).copied().unwrap_or(0)
     }
 
+    /// Calls that are not over.
+    pub(crate) fn in_progress(&self) -> u32 {
+        CallState::IN_PROGRESS.iter().map(|state| self.count(*state)).sum()
+    }
+
     /// What people see of it; agents and occupancy are the engine's to fill in.
     pub(crate) fn view(&self) -> CampaignView {
         let talking = self.count(CallState::Talking) + self.count(CallState::Hold);
-        let all: u32 = CallState::IN_PROGRESS.iter().map(|state| self.count(*state)).sum();
         CampaignView {
             id: self.campaign.id,
             name: self.campaign.settings.name.clone(),
             status: self.campaign.status,
             mode: self.campaign.settings.mode,
             hopper: self.hopper.len(),
-            lines: all - talking,
+            lines: self.in_progress() - talking,
             talking,
             waiting: self.count(CallState::Waiting),
             agents: 0,

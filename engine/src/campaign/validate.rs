@@ -32,6 +32,10 @@ impl CampaignSettings {
         in_range("wrap_up_s", self.wrap_up_s <= 3_600, "must be from 0 to 3600 seconds")?;
         in_range("max_attempts", (1..=100).contains(&self.max_attempts), "must be from 1 to 100")?;
         in_range("priority", (-1_000..=1_000).contains(&self.priority), "must be from -1000 to 1000")?;
+        in_range("preview_s", self.preview_s <= 3_600, "must be from 0 (no limit) to 3600 seconds")?;
+        in_range("max_lines", (1..=1_000).contains(&self.max_lines), "must be from 1 to 1000")?;
+        in_range("queue_wait_s", self.queue_wait_s <= 600, "must be from 0 to 600 seconds")?;
+        self.keys()?;
         let agents: BTreeSet<_> = self.agents.iter().collect();
         let listed = agents.len() == self.agents.len() && agents.len() <= AGENTS_MOST;
         in_range("agents", listed, "must name each agent once, at most 10000")?;
@@ -48,14 +52,30 @@ impl CampaignSettings {
         if self.description.len() > 10 * NAME_MOST {
             return invalid("description", "must have at most 2000 characters");
         }
-        if self.trunk.len() > NAME_MOST || self.abandon_message.len() > NAME_MOST {
-            return invalid("trunk", "names must have at most 200 characters");
+        for (field, name) in
+            [("trunk", &self.trunk), ("abandon_message", &self.abandon_message), ("prompt", &self.prompt)]
+        {
+            if name.len() > NAME_MOST {
+                return invalid(field, "must have at most 200 characters");
+            }
         }
         if !self.caller_id.is_empty() && !is_e164(&self.caller_id) {
             return invalid("caller_id", "must be empty or a number like +12025550123");
         }
         if self.country.len() != 2 || !self.country.bytes().all(|b| b.is_ascii_uppercase()) {
             return invalid("country", "must be two capital letters, e.g. US");
+        }
+        Ok(())
+    }
+
+    fn keys(&self) -> Result<(), CommandError> {
+        for (field, key) in [("opt_out_key", &self.opt_out_key), ("queue_key", &self.queue_key)] {
+            if key.len() > 1 || !key.bytes().all(|b| b.is_ascii_digit() || b == b'*' || b == b'#') {
+                return invalid(field, "must be empty or one of 0-9, * and #");
+            }
+        }
+        if !self.queue_key.is_empty() && self.queue_key == self.opt_out_key {
+            return invalid("queue_key", "must be another key than opt_out_key");
         }
         Ok(())
     }
@@ -159,6 +179,14 @@ mod tests {
             ("grace_ms", |s| s.grace_ms = 10_001),
             ("wrap_up_s", |s| s.wrap_up_s = 3_601),
             ("max_attempts", |s| s.max_attempts = 0),
+            ("preview_s", |s| s.preview_s = 3_601),
+            ("max_lines", |s| s.max_lines = 0),
+            ("max_lines", |s| s.max_lines = 1_001),
+            ("queue_wait_s", |s| s.queue_wait_s = 601),
+            ("opt_out_key", |s| s.opt_out_key = "99".into()),
+            ("opt_out_key", |s| s.opt_out_key = "A".into()),
+            ("queue_key", |s| s.queue_key = "9".into()),
+            ("prompt", |s| s.prompt = "x".repeat(201)),
             ("caller_id", |s| s.caller_id = "0123".into()),
             ("country", |s| s.country = "us".into()),
             ("agents", |s| s.agents = vec![crate::AgentId(1), crate::AgentId(1)]),

@@ -85,6 +85,7 @@ mod tests {
             call: None,
             audio: true,
             next: None,
+            preview: None,
             calls: 0,
         };
         hand.leg(1, AgentEvent::LegUp);

@@ -8,7 +8,8 @@ use crate::event::CampaignView;
 use crate::limits::CAMPAIGNS_MOST;
 use crate::timer::Timer;
 use crate::{
-    Campaign, CampaignId, CampaignSettings, CampaignStatus, CommandError, Engine, Event, Output, Reply, Write,
+    Campaign, CampaignId, CampaignSettings, CampaignStatus, CommandError, Engine, Event, Message, Output,
+    Reply, Write,
 };
 
 impl Engine {
@@ -62,6 +63,7 @@ impl Engine {
             Some(live) if live.is_running() && !live.saving => {
                 live.campaign.status = CampaignStatus::Paused;
                 live.dirty = true;
+                self.check_screens(now, id);
             }
             _ => {}
         }
@@ -147,6 +149,7 @@ impl Engine {
             live.saving = false;
             live.change(settings);
         }
+        self.check_screens(now, id);
         self.refill_soon(now, id);
         self.serve_all(now);
         self.campaign_replied(now, reply, id);
@@ -167,6 +170,7 @@ impl Engine {
         if status == CampaignStatus::Running {
             self.refill_soon(now, id);
         } else {
+            self.check_screens(now, id);
             self.stop_filling(id);
         }
         self.campaign_replied(now, reply, id);
@@ -206,9 +210,13 @@ impl Engine {
         }
     }
 
-    /// The sound file of a campaign's message for people whom nobody can take; none when it has the built-in one.
-    pub fn abandon_message(&self, id: CampaignId) -> Option<&str> {
-        let file = self.campaigns.get(&id)?.campaign.settings.abandon_message.as_str();
+    /// The sound file of a campaign's message; none when it has the built-in one.
+    pub fn message(&self, id: CampaignId, what: Message) -> Option<&str> {
+        let settings = &self.campaigns.get(&id)?.campaign.settings;
+        let file = match what {
+            Message::Abandoned => settings.abandon_message.as_str(),
+            Message::Prompt => settings.prompt.as_str(),
+        };
         (!file.is_empty()).then_some(file)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kraliki_time::Time;
 
 use super::Then;
+use super::hand::Wanted;
 use crate::call::Dispose;
 use crate::campaign::is_e164;
 use crate::limits::NAME_MOST;
@@ -33,6 +34,18 @@ impl Engine {
                     self.reply(reply, Err(error));
                 }
                 return;
+            }
+            Command::DialLead { agent, campaign, lead } => {
+                return self.dial_lead(now, reply, Wanted { agent, campaign, lead });
+            }
+            Command::DialPreview { agent, lead } => {
+                if let Err(error) = self.dial_preview(now, Some(reply), agent, lead) {
+                    self.reply(reply, Err(error));
+                }
+                return;
+            }
+            Command::SkipPreview { agent, lead, delay_s, reason } => {
+                self.skip_preview(now, agent, lead, delay_s, reason)
             }
             Command::LeadsChanged(id) => self.leads_changed(now, id),
             Command::SignIn { agent, name } => self.sign_in(now, agent, name),
@@ -71,8 +84,9 @@ impl Engine {
     }
 
     /// From this moment on the number is not dialed; the disk may follow.
-    fn forbid(&mut self, _now: Time, phone: &str) {
+    fn forbid(&mut self, now: Time, phone: &str) {
         self.suppressed.insert(phone);
+        self.take_from_screens(now, |lead| lead.phone.0 == phone);
         for live in self.campaigns.values_mut() {
             if live.hopper.remove_phone(phone) > 0 {
                 live.dirty = true;

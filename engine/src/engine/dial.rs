@@ -3,7 +3,7 @@
 use kraliki_time::Time;
 
 use super::Then;
-use crate::call::{Call, Stage};
+use crate::call::{Call, Course, Stage};
 use crate::campaign::is_e164;
 use crate::lead::hopper::Ready;
 use crate::lead::hours::Door;
@@ -13,14 +13,15 @@ use crate::pacing::Observation;
 use crate::timer::Timer;
 use crate::trunk::TrunkLive;
 use crate::{
-    AttemptId, CampaignId, Dial, Engine, Lead, LeadStatus, NewTry, Outcome, Output, TrunkId, TryId, Write,
+    AttemptId, CampaignId, CommandError, Dial, Engine, Lead, LeadStatus, Mode, NewTry, Outcome, Output,
+    Reply, TrunkId, TryId, Write,
 };
 
 /// Why a lead is not dialed now, and what becomes of it.
 pub(crate) struct Refusal {
-    rule: &'static str,
+    pub(crate) rule: &'static str,
     /// Not before this time; none: not at all.
-    next_unix_ms: Option<i64>,
+    pub(crate) next_unix_ms: Option<i64>,
 }
 
 /// A lead whose number is on another line waits this long.
@@ -44,7 +45,7 @@ impl Engine {
         if !is_e164(&lead.phone.0) {
             return Err(Refusal { rule: "number", next_unix_ms: None });
         }
-        if self.numbers.contains(&lead.phone.0) || self.in_flight.contains_key(&lead.id) {
+        if self.numbers.contains(&lead.phone.0) || self.in_flight.contains(&lead.id) {
             return Err(Refusal { rule: "number_in_use", next_unix_ms: Some(unix_ms + NUMBER_BUSY_MS) });
         }
         match self.zones.door(&live.hours, &lead.time_zone, unix_ms) {
@@ -64,15 +65,36 @@ impl Engine {
         trunk: TrunkId,
         caller_id: &str,
     ) -> Option<f64> {
-        let Ready { lead, traits, answers } = loop {
-            let ready = self.campaigns.get_mut(&id).and_then(|live| live.hopper.take())?;
+        let ready = self.next_lead(now, id)?;
+        let agentless = self.campaigns.get(&id).is_some_and(|live| live.mode() == Mode::Agentless);
+        let course = if agentless { Course::Prompt } else { Course::Agents };
+        let answers = ready.answers;
+        self.attempt(now, id, (trunk, caller_id), ready, course, None).then_some(answers)
+    }
+
+    /// Takes the next lead that may be dialed out of the campaign's hopper.
+    pub(crate) fn next_lead(&mut self, now: Time, id: CampaignId) -> Option<Ready> {
+        loop {
+            let ready = self.campaigns.get_mut(&id)?.hopper.take()?;
             match self.gate(now, id, &ready.lead) {
-                Ok(()) => break ready,
+                Ok(()) => return Some(ready),
                 Err(refusal) => self.refuse(now, &ready.lead, &refusal),
             }
-        };
+        }
+    }
+
+    /// Begins an attempt: it is written, and sent when it is on disk. With a reply, somebody waits for that.
+    pub(crate) fn attempt(
+        &mut self,
+        now: Time,
+        id: CampaignId,
+        (trunk, caller_id): (TrunkId, &str),
+        Ready { lead, traits, answers }: Ready,
+        course: Course,
+        reply: Option<u64>,
+    ) -> bool {
         let (Some(live), Some(line)) = (self.campaigns.get_mut(&id), self.trunks.get_mut(&trunk)) else {
-            return None;
+            return false;
         };
         let attempt = AttemptId(self.next_attempt);
         self.next_attempt += 1;
@@ -80,7 +102,7 @@ impl Engine {
         line.channels += 1;
         line.committing += 1;
         line.dirty = true;
-        self.in_flight.insert(lead.id, attempt);
+        self.in_flight.insert(lead.id);
         self.numbers.insert(lead.phone.0.clone());
         let at_unix_ms = self.clock.unix_ms(now);
         let try_id = TryId { attempt, number: 1 };
@@ -102,6 +124,8 @@ impl Engine {
             caller_id: caller_id.to_owned(),
             traits,
             answers,
+            course,
+            reply,
             decided: now,
             dialed: now,
             stage: Stage::Clearing, // not on the books yet
@@ -115,7 +139,7 @@ impl Engine {
         self.shift(now, &mut call, Stage::Committing);
         self.calls.insert(attempt, call);
         self.store(now, write, Then::Try(attempt));
-        Some(answers)
+        true
     }
 
     /// A lead is not dialed, and the store is told why it does not come back at once.
@@ -139,6 +163,9 @@ impl Engine {
             self.calls.insert(attempt, call);
             return;
         }
+        if let Some(reply) = call.reply.take() {
+            self.reply(reply, Ok(Reply::Done));
+        }
         self.counters.attempts += 1;
         if let Some(live) = self.campaigns.get_mut(&call.campaign) {
             live.attempts += 1;
@@ -161,6 +188,10 @@ impl Engine {
         }
         self.forget(now, &mut call);
         self.give_back(now, &call);
+        self.unbind(now, &call);
+        if let Some(reply) = call.reply.take() {
+            self.reply(reply, Err(CommandError::Store));
+        }
         // The lead as it was: true, changes nothing, and shows when the store takes writes again.
         let unix_ms = self.clock.unix_ms(now);
         self.spare_write(Write::Lead(Tally::of(&call.lead).again(unix_ms)));
@@ -203,7 +234,7 @@ impl Engine {
             line.dirty = true;
             self.unqueue(id, place);
             self.counters.dials += 1;
-            self.observe(now, call.campaign, Observation::Dialed);
+            self.observe_line(now, &call, Observation::Dialed);
             call.dialed = now;
             self.out.push_back(Output::Dial(Dial {
                 id: call.id,
@@ -239,8 +270,14 @@ impl Engine {
             return false;
         }
         let Some(live) = self.campaigns.get(&call.campaign) else { return false };
+        let wanted = match call.course {
+            // A mode in which agents dial by hand stops what is not sent yet.
+            Course::Agents => live.mode().is_paced() && self.has_supply(call.campaign),
+            Course::Prompt => live.mode() == Mode::Agentless,
+            Course::Bound(agent) => self.is_bound(agent, call.attempt()),
+        };
         live.is_running()
-            && self.has_supply(call.campaign)
+            && wanted
             && self.zones.door(&live.hours, &call.lead.time_zone, self.clock.unix_ms(now)) == Door::Open
     }
 

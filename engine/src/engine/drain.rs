@@ -49,6 +49,7 @@ impl Engine {
         drain.phase = Phase::Calls;
         self.timers.set(Timer::Deadline, now + deadline);
         self.timers.clear(Timer::Pace);
+        self.take_from_screens(now, |_| true);
         let lines: Vec<AttemptId> = self.calls.keys().copied().collect();
         for id in lines {
             let Some(mut call) = self.calls.remove(&id) else { continue };
@@ -84,8 +85,12 @@ impl Engine {
         for id in calls {
             let Some(mut call) = self.calls.remove(&id) else { continue };
             match call.stage {
-                Stage::Detecting { .. } | Stage::Waiting { .. } | Stage::Message { .. } => {
-                    call = self.hang_up(now, call, Outcome::Abandoned);
+                Stage::Detecting { .. }
+                | Stage::Waiting { .. }
+                | Stage::Message { .. }
+                | Stage::Prompt { .. } => {
+                    let outcome = call.without_agent();
+                    call = self.hang_up(now, call, outcome);
                 }
                 Stage::Reserved(_) | Stage::Talking(_) | Stage::Held(_) | Stage::AgentLost(_) => {
                     call = self.hang_up(now, call, Outcome::Connected);

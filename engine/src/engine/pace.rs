@@ -42,6 +42,7 @@ impl Engine {
         if !running || !self.clock.known() {
             return;
         }
+        self.offer_previews(now);
         let seats = self.seats();
         let mut demands = self.demands(&seats);
         for demand in &demands {
@@ -69,9 +70,10 @@ impl Engine {
         }
     }
 
-    /// Everybody who takes calls, or will after the present one.
+    /// Everybody who takes calls that are dialed for them, or will after the present one.
     fn seats(&self) -> Vec<Seat> {
-        let there = self.agents.iter().filter(|(_, agent)| agent.is_supply());
+        let elsewhere = self.prefer_previews();
+        let there = self.agents.iter().filter(|(id, agent)| agent.is_supply() && !elsewhere.contains(id));
         there
             .map(|(id, agent)| {
                 let since = agent.since;
@@ -144,6 +146,7 @@ impl Engine {
         let leads: Vec<f64> = live.hopper.answers().take(most as usize).collect();
         let allowance = live.budget.allowance(now, cap, live.ledger.answered(), live.ledger.abandoned());
         let (answered, abandoned) = (live.ledger.answered(), live.ledger.abandoned());
+        let (max_lines, calls) = (settings.max_lines, live.in_progress());
         let looks_ahead = live.policy.pacer().looks_ahead();
         // The policy steps out while the others' tables are read.
         let mut policy = std::mem::take(&mut live.policy);
@@ -161,6 +164,8 @@ impl Engine {
             grace,
             ring_timeout,
             lines_per_agent,
+            max_lines,
+            calls,
             answered,
             abandoned,
             most,

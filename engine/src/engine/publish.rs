@@ -111,6 +111,10 @@ impl Engine {
                 Next::Offline => AgentState::Offline,
             }),
             calls: agent.calls,
+            preview: match &agent.activity {
+                Activity::Preview(preview) => Some(self.preview_view(preview)),
+                _ => None,
+            },
         }
     }
 }

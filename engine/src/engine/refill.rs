@@ -103,7 +103,7 @@ impl Engine {
         let Some(live) = self.campaigns.get_mut(&id) else { return };
         let in_flight = &self.in_flight;
         let ready = mine.into_iter().map(|lead| ready(live, &mut self.zones, unix_ms, lead)).collect();
-        let skipped = live.hopper.fill(now, ready, |lead| in_flight.contains_key(&lead));
+        let skipped = live.hopper.fill(now, ready, |lead| in_flight.contains(&lead));
         live.next_due_unix_ms = next_due_unix_ms;
         live.dirty = true;
         self.pace_wanted = true;
@@ -112,7 +112,8 @@ impl Engine {
             return;
         }
         let again = live.hopper.again || ((refused || skipped > 0) && live.hopper.is_empty());
-        let (empty, busy) = (live.hopper.is_empty(), live.calls > 0);
+        let empty = live.hopper.is_empty();
+        let busy = live.calls > 0 || self.is_previewed(id);
         if again {
             self.timers.set(Timer::Refill(id), now + REFILL_PAUSE);
         } else if empty && read == 0 {
@@ -130,7 +131,7 @@ impl Engine {
                 continue;
             }
             // On the line, or changed since it was read: the hopper knows.
-            if self.in_flight.contains_key(&lead.id) {
+            if self.in_flight.contains(&lead.id) {
                 kept.push(lead);
                 continue;
             }
@@ -167,7 +168,7 @@ impl Engine {
 }
 
 /// A lead with the chance that a person answers it at this hour.
-pub(super) fn ready(live: &CampaignLive, zones: &mut Zones, unix_ms: i64, lead: Lead) -> Ready {
+pub(crate) fn ready(live: &CampaignLive, zones: &mut Zones, unix_ms: i64, lead: Lead) -> Ready {
     let traits = Traits::of(&lead, zones.hour(&lead.time_zone, unix_ms));
     Ready { answers: live.learned.chance(&traits), traits, lead }
 }

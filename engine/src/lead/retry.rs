@@ -21,14 +21,14 @@ const fn default_rule(outcome: Outcome) -> Option<RetryRule> {
         Outcome::Congestion => (5 * MINUTE, NO_LIMIT),
         Outcome::Cancelled => (30 * MINUTE, NO_LIMIT),
         Outcome::NotSent => (0, NO_LIMIT),
-        Outcome::Invalid | Outcome::Unwanted => return None,
+        Outcome::Invalid | Outcome::Unwanted | Outcome::PromptPlayed | Outcome::OptedOut => return None,
     };
     Some(RetryRule { delay_s, most })
 }
 
 /// Whether a campaign may set a rule for this outcome: not where a retry would be wrong or is not a matter of time.
 pub(crate) const fn may_override(outcome: Outcome) -> bool {
-    !matches!(outcome, Outcome::Invalid | Outcome::Unwanted | Outcome::NotSent)
+    !matches!(outcome, Outcome::Invalid | Outcome::Unwanted | Outcome::OptedOut | Outcome::NotSent)
 }
 
 fn rule(settings: &CampaignSettings, outcome: Outcome) -> Option<RetryRule> {
@@ -107,7 +107,7 @@ pub(crate) fn after_outcome(
     if outcome == Outcome::NotSent {
         return tally.again(unix_ms);
     }
-    if outcome == Outcome::Unwanted {
+    if matches!(outcome, Outcome::Unwanted | Outcome::OptedOut) {
         return tally.change(LeadStatus::Suppressed, unix_ms);
     }
     // A connected call waits for its disposition, which may come later; nobody calls a served person on a guess.
@@ -167,6 +167,8 @@ mod tests {
             (Outcome::Rejected, LeadStatus::Retry, 86_400, 1),
             (Outcome::Blocked, LeadStatus::Retry, 86_400, 0),
             (Outcome::Unwanted, LeadStatus::Suppressed, 0, 1),
+            (Outcome::PromptPlayed, LeadStatus::Done, 0, 1),
+            (Outcome::OptedOut, LeadStatus::Suppressed, 0, 1),
             (Outcome::TrunkFault, LeadStatus::Retry, 3_600, 0),
             (Outcome::Connected, LeadStatus::Done, 0, 1),
         ];

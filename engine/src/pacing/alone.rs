@@ -71,6 +71,8 @@ impl Alone {
             grace: Self::GRACE,
             ring_timeout: Self::RING,
             lines_per_agent: 1.0,
+            max_lines: 0,
+            calls: 0,
             answered,
             abandoned,
             most: u32::try_from(leads.len()).unwrap_or(u32::MAX),

@@ -4,8 +4,10 @@
 //! many lines to dial ([`Pacer::decide`]). It knows one campaign and the agents who may serve it. Limits that are not
 //! pacing (hours, suppression, calls per second, channels, leads in the hopper) belong to the engine, which may dial fewer.
 
+mod agentless;
 mod alone;
 mod budget;
+mod by_hand;
 mod drift;
 mod forecast;
 mod learned;
@@ -114,6 +116,10 @@ pub struct View<'a> {
     pub ring_timeout: Duration,
     /// Lines for each idle agent in power mode.
     pub lines_per_agent: f64,
+    /// Calls at once in agentless mode.
+    pub max_lines: u32,
+    /// Calls in progress, those with an agent and those by hand included.
+    pub calls: u32,
     /// The ledger: calls that a person answered in the regulator's period, before and after start.
     pub answered: u64,
     /// Of these, abandoned.
@@ -211,6 +217,8 @@ mod testing {
             grace: Duration::from_secs(2),
             ring_timeout: Duration::from_secs(25),
             lines_per_agent: 1.0,
+            max_lines: 10,
+            calls: 0,
             answered: 0,
             abandoned: 0,
             most: 10_000,

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Pacer, Truth, look_ahead, per_agent, power, predictive, progressive, vicidial};
+use super::{
+    Pacer, Truth, agentless, by_hand, look_ahead, per_agent, power, predictive, progressive, vicidial,
+};
 use crate::Mode;
 
 /// A policy by name that every campaign uses instead of its mode's, with what it is given to know.
@@ -17,6 +19,8 @@ pub(crate) struct Forced {
 /// Every policy there is, as a campaign holds it: plain data, so that a dialer can be written down and go on elsewhere.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Policy {
+    ByHand(by_hand::ByHand),
+    Agentless(agentless::Agentless),
     Progressive(progressive::Progressive),
     Power(power::Power),
     Predictive(predictive::Predictive),
@@ -36,6 +40,8 @@ impl Policy {
     /// A new one for a campaign's mode.
     pub(crate) fn of(mode: Mode) -> Policy {
         match mode {
+            Mode::Manual | Mode::Preview => Policy::ByHand(by_hand::ByHand),
+            Mode::Agentless => Policy::Agentless(agentless::Agentless),
             Mode::Progressive => Policy::Progressive(progressive::Progressive),
             Mode::Power => Policy::Power(power::Power { lines: None }),
             Mode::Predictive => Policy::Predictive(predictive::Predictive),
@@ -85,6 +91,8 @@ impl Policy {
 
     pub(crate) fn pacer(&mut self) -> &mut dyn Pacer {
         match self {
+            Policy::ByHand(pacer) => pacer,
+            Policy::Agentless(pacer) => pacer,
             Policy::Progressive(pacer) => pacer,
             Policy::Power(pacer) => pacer,
             Policy::Predictive(pacer) => pacer,

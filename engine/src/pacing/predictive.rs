@@ -93,6 +93,8 @@ mod tests {
             grace,
             ring_timeout: Duration::from_secs(25),
             lines_per_agent: 1.0,
+            max_lines: 10,
+            calls: 0,
             answered: 0,
             abandoned: 0,
             most: 1_000,

@@ -17,7 +17,7 @@ use super::journal::{Ended, Journal};
 use super::line::Lines;
 use super::trunk::Watches;
 use crate::store::{Job, QueueFull, StoreEvent, Writer};
-use crate::{CommandError, EndedBy, Engine, Input, LineEvent, Output, Reply, TryId};
+use crate::{CommandError, EndedBy, Engine, Input, LeadAnswer, LineEvent, Output, Reply, TryId};
 
 /// How often snapshots are published, the wall clock is compared and trunks are watched.
 const TICK: Duration = Duration::from_millis(250);
@@ -200,6 +200,7 @@ impl Driver {
                 StoreEvent::Leads { campaign, leads, next_due_unix_ms } => {
                     Input::Leads { campaign, leads, next_due_unix_ms }
                 }
+                StoreEvent::Lead { reply, answer } => Input::Lead { reply, answer },
             }),
             Got::Request(Some(request)) => return self.on_request(request),
             Got::Sip(None) | Got::Media(None) | Got::Store(None) | Got::Request(None) => {
@@ -248,6 +249,9 @@ impl Driver {
                     let now_unix_ms = self.shared.clock.unix_ms();
                     self.job(Job::Refill { campaign, limit, now_unix_ms });
                 }
+                Output::ReadLead { reply, campaign, lead } => {
+                    self.job(Job::Lead { reply, campaign, lead });
+                }
                 Output::Reply { reply, result } => {
                     if let Some(sender) = self.replies.remove(&reply) {
                         let _ = sender.send(result);
@@ -274,6 +278,7 @@ impl Driver {
         if self.backlog.len() >= JOB_BACKLOG {
             match job {
                 Job::Write { token: Some(token), .. } => self.give(Input::CommitFailed { token }),
+                Job::Lead { reply, .. } => self.give(Input::Lead { reply, answer: LeadAnswer::Failed }),
                 job => tracing::error!(?job, "the store is too far behind: a write was lost"),
             }
             return;

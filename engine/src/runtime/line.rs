@@ -11,7 +11,9 @@ use kraliki_sip::{Body, CallKey, EndedBy as SipEndedBy, Event, InviteRequest, Mo
 use super::drive::Driver;
 use super::handle::Request;
 use super::{random_array, user_part};
-use crate::{CampaignId, CancelReason, Dial, EndedBy, Failure, Input, LineEvent, Output, TryId, Verdict};
+use crate::{
+    CampaignId, CancelReason, Dial, EndedBy, Failure, Input, LineEvent, Message, Output, TryId, Verdict,
+};
 
 /// The line of a simulated carrier's answer that says who answered, and after how many ms that is known: a stand-in for
 /// detection on floors with machines. Heeded only on trunks that are simulated.
@@ -34,7 +36,7 @@ pub(super) struct Lines {
     by_try: HashMap<TryId, Line>,
     by_call: HashMap<CallKey, TryId>,
     by_leg: HashMap<LegId, TryId>,
-    messages: HashMap<CampaignId, (String, Arc<Audio>)>,
+    messages: HashMap<(CampaignId, Message), (String, Arc<Audio>)>,
 }
 
 impl Lines {
@@ -94,7 +96,12 @@ impl Driver {
                     told(self.media.send_dtmf(leg, &digits));
                 }
             }
-            Output::PlayAbandonMessage { id, campaign } => self.play_message(id, campaign),
+            Output::Play { id, campaign, what } => self.play_message(id, campaign, what),
+            Output::StopPlay { id } => {
+                if let Some(leg) = self.lines.leg(id) {
+                    told(self.media.stop(leg));
+                }
+            }
             other => tracing::error!(?other, "the runtime does not know this output"),
         }
     }
@@ -152,14 +159,15 @@ impl Driver {
         }
     }
 
-    fn play_message(&mut self, id: TryId, campaign: CampaignId) {
+    fn play_message(&mut self, id: TryId, campaign: CampaignId, what: Message) {
         let Some(leg) = self.lines.leg(id) else { return };
-        let path = self.engine.abandon_message(campaign).unwrap_or_default().to_owned();
+        let path = self.engine.message(campaign, what).unwrap_or_default().to_owned();
+        let key = (campaign, what);
         let known =
-            self.lines.messages.get(&campaign).filter(|(of, _)| *of == path).map(|(_, audio)| audio.clone());
+            self.lines.messages.get(&key).filter(|(of, _)| *of == path).map(|(_, audio)| audio.clone());
         let audio = known.unwrap_or_else(|| {
             let audio = Arc::new(load_message(&path));
-            self.lines.messages.insert(campaign, (path, audio.clone()));
+            self.lines.messages.insert(key, (path, audio.clone()));
             audio
         });
         told(self.media.play(leg, audio, false));
@@ -360,11 +368,7 @@ fn load_message(path: &str) -> Audio {
     match read.and_then(|file| Audio::from_wav(&file).map_err(|e| e.to_string())) {
         Ok(audio) => audio,
         Err(error) => {
-            tracing::error!(
-                path,
-                error,
-                "the message for abandoned calls cannot be played; a tone stands in for it"
-            );
+            tracing::error!(path, error, "a campaign's message cannot be played; a tone stands in for it");
             Audio::beep()
         }
     }

@@ -249,7 +249,7 @@ impl<'a> World<'a> {
             Output::Cancel { id, .. } => self.lines.cancel(now, id, &mut self.agenda),
             Output::Hangup { id } => self.lines.hang_up(now, id, &mut self.agenda),
             Output::Bridge { id, agent } => self.bridged(id, agent),
-            Output::PlayAbandonMessage { id, .. } => self.lines.message(now, id, &mut self.agenda),
+            Output::Play { id, .. } => self.lines.message(now, id, &mut self.agenda),
             Output::Store { token, write } => {
                 self.tally.wrote(now, &write);
                 match &write {

@@ -9,7 +9,7 @@ use super::limits::{IDLE_AFTER, IMPORT_BATCH, IMPORT_BATCH_IDLE, IMPORT_STATEMEN
 use super::row::custom_text;
 use super::{LeadRecord, NewLead, Store, StoreError, leads};
 use crate::lead::import::{Csv, ImportError, ImportReport, Row};
-use crate::lead::phone::Home;
+use crate::lead::phone::{Home, e164};
 use crate::{CampaignId, ListId};
 
 /// An import in progress: feed it the file in pieces of any size, then finish. Dropping it ends the import; what was
@@ -139,6 +139,33 @@ impl Store {
         let mut reader = self.inner.readers.acquire().await?;
         let added = leads::lead_by_phone(&mut reader, campaign, &row.phone).await?;
         added.ok_or(StoreError::NotFound { what: "campaign", id: campaign.0 })
+    }
+
+    /// The lead of a number in a campaign; made, in that list, if there is none.
+    pub async fn lead_of_number(
+        &self,
+        campaign: CampaignId,
+        list: &str,
+        country: &str,
+        phone: &str,
+    ) -> Result<LeadRecord, StoreError> {
+        let phone = e164(phone, Home::new(country))
+            .map_err(|why| StoreError::Invalid { field: "phone", message: why.to_owned() })?;
+        let find = async || {
+            let mut reader = self.inner.readers.acquire().await?;
+            leads::lead_by_phone(&mut reader, campaign, &phone).await
+        };
+        if let Some(found) = find().await? {
+            return Ok(found);
+        }
+        let new = NewLead { phone: phone.clone().into(), ..NewLead::default() };
+        match self.add_lead(campaign, list, country, new).await {
+            // Somebody else was faster.
+            Err(StoreError::Exists { .. }) => {
+                find().await?.ok_or(StoreError::NotFound { what: "campaign", id: campaign.0 })
+            }
+            added => added,
+        }
     }
 
     async fn list(&self, campaign: CampaignId, name: &str) -> Result<ListId, StoreError> {

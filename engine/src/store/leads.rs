@@ -3,13 +3,14 @@
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::limits::PAGE_MOST;
+use super::refill::refill;
 use super::row::{self, call_columns, lead_columns};
 use super::{
     CallDetail, CallFilter, CallRecord, DispositionRecord, LeadFilter, LeadRecord, Page, Store, StoreError,
     Suppression, TryRecord, apply,
 };
 use crate::lead::phone::{Home, e164};
-use crate::{AttemptId, Campaign, CampaignId, LeadId, Pii, TrunkId};
+use crate::{AttemptId, Campaign, CampaignId, Lead, LeadId, Pii, TrunkId};
 
 impl Store {
     /// A lead.
@@ -36,6 +37,17 @@ impl Store {
         let rows = sql.build().fetch_all(&self.inner.readers).await?;
         let items = rows.iter().map(row::lead_record).collect::<Result<Vec<_>, _>>()?;
         Ok(page(items, limit, |lead| lead.id.0))
+    }
+
+    /// The first leads that may be dialed now, in the order in which the dialer would take them.
+    pub async fn due_leads(
+        &self,
+        campaign: CampaignId,
+        limit: u32,
+        now_unix_ms: i64,
+    ) -> Result<Vec<Lead>, StoreError> {
+        let mut reader = self.inner.readers.acquire().await?;
+        Ok(refill(&mut reader, campaign, page_limit(limit), now_unix_ms).await?.0)
     }
 
     /// Calls, newest first.

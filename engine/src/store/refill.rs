@@ -5,7 +5,7 @@ use sqlx::{Row, SqliteConnection};
 use super::StoreError;
 use super::limits::REFILL_MOST;
 use super::row::{self, lead_columns};
-use crate::{CampaignId, Lead};
+use crate::{CampaignId, Lead, LeadAnswer, LeadId, LeadStatus};
 
 /// Leads that may be dialed now, best first: by priority, then by time, then by id. When there are none: when the next
 /// one is due, or nothing when no lead is left.
@@ -57,6 +57,23 @@ pub(super) async fn refill(
     Ok((leads, next_due))
 }
 
+/// One lead as it stands. The suppression list outranks its status, as for leads that are due.
+pub(super) async fn one(
+    conn: &mut SqliteConnection,
+    campaign: CampaignId,
+    lead: LeadId,
+) -> Result<LeadAnswer, StoreError> {
+    let found = sqlx::query(ONE).bind(lead.0).bind(campaign.0).fetch_optional(conn).await?;
+    let Some(found) = found else { return Ok(LeadAnswer::NotFound) };
+    let record = row::lead_record(&found)?;
+    let suppressed: i64 = found.try_get("listed")?;
+    Ok(LeadAnswer::Found {
+        status: if suppressed != 0 { LeadStatus::Suppressed } else { record.status },
+        next_unix_ms: record.next_unix_ms,
+        lead: Box::new(row::lead(&found)?),
+    })
+}
+
 async fn next_priority(
     conn: &mut SqliteConnection,
     campaign: CampaignId,
@@ -75,6 +92,13 @@ pub(super) const DUE: &str = concat!(
     " FROM leads WHERE campaign = $1 AND status IN ('new', 'retry') AND priority = $2 AND next_unix_ms <= $3 \
      AND NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = leads.phone) \
      ORDER BY next_unix_ms, id LIMIT $4"
+);
+
+pub(super) const ONE: &str = concat!(
+    "SELECT ",
+    lead_columns!(),
+    ", EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = leads.phone) AS listed \
+     FROM leads WHERE id = $1 AND campaign = $2"
 );
 
 pub(super) const LATER: &str = "SELECT next_unix_ms FROM leads \

@@ -18,9 +18,9 @@ use super::error::Fault;
 use super::limits::{
     BACKLOG_MOST, BATCH_MOST, LAST_ATTEMPTS, PURGE_BATCH, REFILL_AGAIN_MS, RETRY_FIRST, RETRY_LAST,
 };
-use super::refill::refill;
+use super::refill::{one, refill};
 use super::{Inner, Store, StoreError, WriteConnection};
-use crate::{CampaignId, Lead, Write};
+use crate::{CampaignId, Lead, LeadAnswer, LeadId, Write};
 
 /// One thing for the writer.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +40,15 @@ pub enum Job {
         limit: u32,
         /// Milliseconds since 1970.
         now_unix_ms: i64,
+    },
+    /// One lead; answered by exactly one `Lead`.
+    Lead {
+        /// Comes back with the answer.
+        reply: u64,
+        /// Whose.
+        campaign: CampaignId,
+        /// Which.
+        lead: LeadId,
     },
 }
 
@@ -65,6 +74,13 @@ pub enum StoreEvent {
         leads: Vec<Lead>,
         /// When none is eligible now: when the next is due, in ms since 1970; none when no lead is left.
         next_due_unix_ms: Option<i64>,
+    },
+    /// The answer to `Job::Lead`.
+    Lead {
+        /// As given.
+        reply: u64,
+        /// What is there.
+        answer: LeadAnswer,
     },
 }
 
@@ -244,11 +260,14 @@ impl WriterTask {
                 stats.refills.fetch_add(1, Relaxed);
                 (self.on_event)(StoreEvent::Leads { campaign, leads, next_due_unix_ms });
             }
-            (job @ Job::Refill { .. }, Answer::Write(_)) => self.fail(job),
+            (Job::Lead { reply, .. }, Answer::Lead(answer)) => {
+                (self.on_event)(StoreEvent::Lead { reply, answer });
+            }
+            (job @ (Job::Refill { .. } | Job::Lead { .. }), _) => self.fail(job),
             (Job::Write { token, write }, answer) => {
                 let applied = match answer {
                     Answer::Write(applied) => applied,
-                    Answer::Leads(..) => Applied::Done,
+                    Answer::Leads(..) | Answer::Lead(_) => Applied::Done,
                 };
                 match applied {
                     Applied::Done => {}
@@ -276,6 +295,9 @@ impl WriterTask {
         match job {
             Job::Write { token: Some(token), .. } => (self.on_event)(StoreEvent::CommitFailed { token }),
             Job::Write { token: None, .. } => {}
+            Job::Lead { reply, .. } => {
+                (self.on_event)(StoreEvent::Lead { reply, answer: LeadAnswer::Failed })
+            }
             Job::Refill { campaign, now_unix_ms, .. } => (self.on_event)(StoreEvent::Leads {
                 campaign,
                 leads: Vec::new(),
@@ -303,6 +325,7 @@ enum Next {
 enum Answer {
     Write(Applied),
     Leads(Vec<Lead>, Option<i64>),
+    Lead(LeadAnswer),
 }
 
 /// Whether a job must not be lost: nobody else knows of it.
@@ -347,6 +370,7 @@ async fn apply_all(
                 let (leads, next_due) = refill(conn, *campaign, *limit, *now_unix_ms).await?;
                 Answer::Leads(leads, next_due)
             }
+            Job::Lead { campaign, lead, .. } => Answer::Lead(one(conn, *campaign, *lead).await?),
         });
     }
     Ok(answers)

@@ -132,7 +132,11 @@ fn nobody_in_time_is_abandoned_with_the_message() {
     assert_eq!(hand.call_state(ids[1]), CallState::Waiting);
     hand.wait_ms(2);
     assert_eq!(hand.call_state(ids[1]), CallState::Message);
-    assert!(hand.asked(&Output::PlayAbandonMessage { id: ids[1], campaign: CampaignId(1) }));
+    assert!(hand.asked(&Output::Play {
+        id: ids[1],
+        campaign: CampaignId(1),
+        what: crate::Message::Abandoned
+    }));
     hand.wait_ms(4_000);
     hand.line(ids[1], LineEvent::PlayDone);
     assert!(hand.asked(&Output::Hangup { id: ids[1] }));

@@ -1,8 +1,10 @@
 //! Whole calls, days and faults in virtual time, watched by [`crate::check::Checker`].
 
+mod agentless;
 mod calls;
 mod campaigns;
 mod desk;
+mod hand;
 mod journaled;
 mod store_faults;
 
@@ -14,8 +16,9 @@ use crate::check::{Checker, End};
 use crate::testing::lead;
 use crate::{
     AgentEvent, AgentId, AgentState, AttemptId, CallState, CallView, CallingWindow, Campaign, CampaignId,
-    CampaignSettings, CampaignStatus, Command, CommandError, Dial, EndedBy, Engine, Input, Lead, LeadChange,
-    LineEvent, Mode, Outcome, Output, Reply, Restore, RestoredCampaign, Trunk, TrunkId, TryId, Write,
+    CampaignSettings, CampaignStatus, Command, CommandError, Dial, EndedBy, Engine, Input, Lead, LeadAnswer,
+    LeadChange, LeadStatus, LineEvent, Mode, Outcome, Output, Reply, Restore, RestoredCampaign, Trunk,
+    TrunkId, TryId, Write,
 };
 
 /// A Wednesday, 12:00 in New York.
@@ -64,6 +67,10 @@ pub(super) struct Hand {
     pub(super) commits: bool,
     pub(super) tokens: Vec<u64>,
     pub(super) leads: Vec<Lead>,
+    /// Whether a single lead is read at once.
+    pub(super) reads: bool,
+    /// What the store says of every single lead instead of new.
+    pub(super) standing: Option<(LeadStatus, i64)>,
     replies: u64,
     pub(super) wake: Option<Time>,
 }
@@ -79,6 +86,8 @@ impl Hand {
             commits: true,
             tokens: Vec::new(),
             leads: Vec::new(),
+            reads: true,
+            standing: None,
             replies: 0,
             wake: None,
         };
@@ -124,6 +133,16 @@ impl Hand {
                     let held = self.leads.iter().filter(|lead| lead.campaign == campaign).cloned();
                     let leads: Vec<Lead> = held.take(limit as usize).collect();
                     answers.push(Input::Leads { campaign, leads, next_due_unix_ms: Some(NOON + 60_000) });
+                }
+                Output::ReadLead { reply, campaign, lead } if self.reads => {
+                    let (status, next_unix_ms) = self.standing.unwrap_or((LeadStatus::New, 0));
+                    let found = self.leads.iter().find(|l| l.id == lead && l.campaign == campaign);
+                    let answer = found.map_or(LeadAnswer::NotFound, |lead| LeadAnswer::Found {
+                        lead: Box::new(lead.clone()),
+                        status,
+                        next_unix_ms,
+                    });
+                    answers.push(Input::Lead { reply, answer });
                 }
                 Output::Store { token, ref write } => {
                     match write {

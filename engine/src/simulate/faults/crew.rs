@@ -8,9 +8,11 @@ use kraliki_time::Time;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::pick;
 use super::world::{Agenda, Happening};
-use crate::{AgentEvent, AgentId, AgentState, AgentView, AttemptId, Command, CommandError, Input, Reply};
+use super::{pick, setting};
+use crate::{
+    AgentEvent, AgentId, AgentState, AgentView, AttemptId, Command, CommandError, Input, LeadId, Reply,
+};
 
 pub(super) struct Crew {
     agents: i64,
@@ -108,6 +110,26 @@ impl Crew {
                         leg(back.max(self.gone_until), AgentEvent::LegUp);
                     }
                 }
+            }
+            (AgentState::Preview, _) => {
+                let Some(lead) = view.preview.as_ref().map(|preview| preview.lead.id) else { return };
+                let ms = rng.random_range(500..12_000);
+                match rng.random_range(0..8) {
+                    0 => {
+                        let skip = Command::SkipPreview { agent, lead, delay_s: 60, reason: "later".into() };
+                        later(ms, skip);
+                    }
+                    1 if self.restless => later(ms, Command::Pause { agent, reason: "tea".into() }),
+                    _ => {
+                        // A double click dials once.
+                        later(ms, Command::DialPreview { agent, lead });
+                        later(ms + 40, Command::DialPreview { agent, lead });
+                    }
+                }
+            }
+            (AgentState::Ready, _) if one_in(rng, 6) => {
+                let (campaign, lead) = (setting::MANUAL, LeadId(rng.random_range(1..=400)));
+                later(200, Command::DialLead { agent, campaign, lead });
             }
             (AgentState::Hold, Some(call)) => later(2_000, Command::Hold { call, on: false }),
             (AgentState::Paused, _) if now > Time::from_millis(1_000) => {

@@ -10,8 +10,8 @@ use kraliki_time::Time;
 
 use crate::check::{Books, Entry};
 use crate::{
-    AgentId, AttemptId, Campaign, CampaignId, Input, Lead, LeadChange, LeadId, LeadStatus, NewTry, Outcome,
-    TrunkId, TryId, Write,
+    AgentId, AttemptId, Campaign, CampaignId, Input, Lead, LeadAnswer, LeadChange, LeadId, LeadStatus,
+    NewTry, Outcome, TrunkId, TryId, Write,
 };
 
 /// Jobs in one transaction, as in the real store.
@@ -24,6 +24,8 @@ const REFILL_AGAIN_MS: i64 = 1_000;
 pub(super) enum Job {
     Write(Option<u64>, Box<Write>),
     Refill(CampaignId, u32),
+    /// One lead, for a command.
+    Lead(u64, CampaignId, LeadId),
 }
 
 #[derive(Clone, Debug)]
@@ -117,6 +119,9 @@ impl Disk {
                     }));
                 }
                 Job::Refill(campaign, limit) => answers.push(self.due(campaign, limit, unix_ms)),
+                Job::Lead(reply, campaign, lead) => {
+                    answers.push(Input::Lead { reply, answer: self.one(campaign, lead) });
+                }
             }
         }
         answers
@@ -135,6 +140,7 @@ impl Disk {
                     leads: Vec::new(),
                     next_due_unix_ms: Some(unix_ms + REFILL_AGAIN_MS),
                 }),
+                Job::Lead(reply, ..) => answers.push(Input::Lead { reply, answer: LeadAnswer::Failed }),
             }
         }
         answers
@@ -159,6 +165,21 @@ impl Disk {
             next_due_unix_ms = None;
         }
         Input::Leads { campaign, leads, next_due_unix_ms }
+    }
+
+    fn one(&self, campaign: CampaignId, id: LeadId) -> LeadAnswer {
+        match self.leads.get(&id).filter(|row| row.lead.campaign == campaign) {
+            None => LeadAnswer::NotFound,
+            Some(row) => LeadAnswer::Found {
+                lead: Box::new(row.lead.clone()),
+                status: if self.suppressed.contains(&row.lead.phone.0) {
+                    LeadStatus::Suppressed
+                } else {
+                    row.status
+                },
+                next_unix_ms: row.next_unix_ms,
+            },
+        }
     }
 
     /// What a crash leaves: the process's queue is gone. What was written and not synced is there after a crash of the

@@ -111,6 +111,9 @@ fn hours(clock: bool, rng: &mut ChaCha8Rng) -> (i64, Vec<CallingWindow>) {
     (at, vec![window("00:00", from), window(to, "24:00")])
 }
 
+/// The campaign in which agents dial by hand.
+pub(super) const MANUAL: CampaignId = CampaignId(5);
+
 fn campaigns(overload: bool, hours: &[CallingWindow], rng: &mut ChaCha8Rng) -> Vec<Campaign> {
     // Retries come within the run, so that there is something to see.
     let outcomes = Outcome::ALL.into_iter().filter(|outcome| crate::lead::retry::may_override(*outcome));
@@ -141,8 +144,19 @@ fn campaigns(overload: bool, hours: &[CallingWindow], rng: &mut ChaCha8Rng) -> V
             name: "c".into(),
             mode: Mode::Progressive,
             agents: vec![AgentId(1), AgentId(2)],
-            ..base
+            ..base.clone()
         },
+        // Agents 2 and 3 look at leads before anything else comes, and dial by hand between calls.
+        CampaignSettings {
+            name: "d".into(),
+            mode: Mode::Preview,
+            agents: vec![AgentId(2), AgentId(3)],
+            priority: 2,
+            preview_s: 10,
+            preview_auto_dial: true,
+            ..base.clone()
+        },
+        CampaignSettings { name: "e".into(), mode: Mode::Manual, ..base },
     ];
     let running = |(n, settings)| Campaign { id: CampaignId(n), status: CampaignStatus::Running, settings };
     (1..).zip(all).map(running).collect()

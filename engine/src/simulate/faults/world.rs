@@ -249,6 +249,7 @@ impl<'a> World<'a> {
         match output {
             Output::Store { token, write } => self.job(Job::Write(token, Box::new(write))),
             Output::Refill { campaign, limit } => self.job(Job::Refill(campaign, limit)),
+            Output::ReadLead { reply, campaign, lead } => self.job(Job::Lead(reply, campaign, lead)),
             Output::Dial(dial) => {
                 self.report.dials += 1;
                 self.carrier.dial(now, &dial, rng, agenda);
@@ -256,7 +257,7 @@ impl<'a> World<'a> {
             Output::Cancel { id, .. } => self.carrier.cancel(now, id, rng, agenda),
             Output::Hangup { id } => self.carrier.hang_up(now, id, rng, agenda),
             Output::Bridge { id, .. } => self.carrier.bridged(now, id, rng, agenda),
-            Output::PlayAbandonMessage { id, .. } => self.carrier.message(now, id, rng, agenda),
+            Output::Play { id, .. } => self.carrier.message(now, id, rng, agenda),
             Output::Reply { reply, result } => self.crew.replied(now, reply, &result, agenda),
             Output::Event(Event::Agent(view)) if !self.finishing => self.crew.saw(now, &view, rng, agenda),
             Output::Drained => self.drained = true,

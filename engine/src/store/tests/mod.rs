@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{
-    AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, CampaignStatus, Lead, LeadChange, LeadId,
-    LeadStatus, NewTry, Outcome, Pii, TrunkId, TryId, Write,
+    AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, CampaignStatus, Lead, LeadAnswer, LeadChange,
+    LeadId, LeadStatus, NewTry, Outcome, Pii, TrunkId, TryId, Write,
 };
 
 /// The campaign most tests use.

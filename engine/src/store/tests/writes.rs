@@ -239,3 +239,34 @@ async fn agents_times_are_kept() {
             .unwrap();
     assert_eq!(row, (9, "paused".into(), "lunch".into(), NOW, 1_800_000));
 }
+
+/// One lead as an agent dials it: where it stands after all writes before, suppression first.
+#[tokio::test]
+async fn a_single_lead_is_read_in_order() {
+    let mut rig = Rig::new().await;
+    rig.leads(2).await;
+    let read = async |rig: &mut Rig, campaign, lead| {
+        rig.writer.try_send(Job::Lead { reply: 7, campaign, lead }).unwrap();
+        match rig.events.recv().await.unwrap() {
+            StoreEvent::Lead { reply: 7, answer } => answer,
+            other => panic!("{other:?}"),
+        }
+    };
+    let standing = |answer| match answer {
+        LeadAnswer::Found { lead, status, .. } => (lead.phone.0, status),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(standing(read(&mut rig, ONE, LeadId(1)).await), (phone(0), LeadStatus::New));
+    assert_eq!(read(&mut rig, CampaignId(2), LeadId(1)).await, LeadAnswer::NotFound);
+    assert_eq!(read(&mut rig, ONE, LeadId(9)).await, LeadAnswer::NotFound);
+    // In the same breath: the writes before it count.
+    rig.send(None, Write::Suppress { phone: phone(0).into(), reason: "asked".into(), at_unix_ms: 1 });
+    assert_eq!(standing(read(&mut rig, ONE, LeadId(1)).await), (phone(0), LeadStatus::Suppressed));
+    // A number that an agent types is that lead, or becomes one.
+    let found = rig.store.lead_of_number(ONE, "by hand", "US", &phone(1)).await.unwrap();
+    assert_eq!(found.id, LeadId(2));
+    let made = rig.store.lead_of_number(ONE, "by hand", "US", "(202) 555-0177").await.unwrap();
+    assert_eq!((made.phone.0.as_str(), made.status), ("+12025550177", LeadStatus::New));
+    let due = rig.store.due_leads(ONE, 10, 1_000).await.unwrap();
+    assert_eq!(due.iter().map(|lead| lead.id).collect::<Vec<_>>(), [LeadId(2), made.id]);
+}

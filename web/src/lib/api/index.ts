@@ -6,6 +6,7 @@ import type {
 	Campaign,
 	CampaignSettings,
 	CallRecord,
+	DueLead,
 	ImportReport,
 	LeadRecord,
 	LeadStatus,
@@ -56,6 +57,14 @@ export const agent = {
 	state: () => json<AgentDesk>('GET', '/api/agent/state'),
 	set: (state: 'ready' | 'paused' | 'offline', reason?: string) =>
 		json<AgentDesk>('POST', '/api/agent/state', reason ? { state, reason } : { state }),
+	/** The next leads of a manual campaign. */
+	due: (campaign: number) => json<DueLead[]>('GET', `/api/agent/leads${query({ campaign })}`),
+	/** Dials by hand; what forbids it comes back as an error. */
+	dial: (campaign: number, whom: { lead: number } | { phone: string }) =>
+		request('POST', '/api/agent/dial', { body: { campaign, ...whom } }),
+	dialPreview: (lead: number) => request('POST', '/api/agent/preview/dial', { body: { lead } }),
+	skipPreview: (lead: number, delay_s: number, reason: string) =>
+		request('POST', '/api/agent/preview/skip', { body: { lead, delay_s, reason } }),
 	/** Opens the audio leg: an SDP offer for an answer and the place where the leg lives. */
 	async openLeg(offer: string): Promise<{ answer: string; location: string }> {
 		const raw = { type: 'application/sdp', body: offer };

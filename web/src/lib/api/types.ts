@@ -30,13 +30,15 @@ export interface Problem {
 export const CAMPAIGN_STATUSES = ['draft', 'running', 'paused', 'completed'] as const;
 export type CampaignStatus = (typeof CAMPAIGN_STATUSES)[number];
 
-export const MODES = ['predictive', 'progressive', 'power'] as const;
+export const MODES = ['predictive', 'progressive', 'power', 'preview', 'manual', 'agentless'] as const;
 export type Mode = (typeof MODES)[number];
 
 export const OUTCOMES = [
 	'connected',
 	'abandoned',
 	'caller_hangup',
+	'prompt_played',
+	'opted_out',
 	'no_media',
 	'machine',
 	'false_answer',
@@ -54,7 +56,16 @@ export const OUTCOMES = [
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
-export const AGENT_STATES = ['offline', 'ready', 'reserved', 'talking', 'hold', 'wrap_up', 'paused'] as const;
+export const AGENT_STATES = [
+	'offline',
+	'ready',
+	'preview',
+	'reserved',
+	'talking',
+	'hold',
+	'wrap_up',
+	'paused',
+] as const;
 export type AgentState = (typeof AGENT_STATES)[number];
 
 export const CALL_STATES = [
@@ -100,6 +111,9 @@ export interface CampaignSettings {
 	description: string;
 	mode: Mode;
 	lines_per_agent: number;
+	max_lines_per_agent: number;
+	max_cps: number;
+	cancel_ringing: boolean;
 	abandonment_cap: number;
 	trunk: string;
 	caller_id: string;
@@ -114,6 +128,13 @@ export interface CampaignSettings {
 	agents: number[];
 	priority: number;
 	abandon_message: string;
+	preview_s: number;
+	preview_auto_dial: boolean;
+	max_lines: number;
+	prompt: string;
+	opt_out_key: string;
+	queue_key: string;
+	queue_wait_s: number;
 }
 
 export interface CampaignView {
@@ -177,6 +198,26 @@ export interface AgentView {
 	audio: boolean;
 	next: AgentState | null;
 	calls: number;
+	preview: PreviewView | null;
+}
+
+/** A lead on an agent's screen that is not dialed yet. */
+export interface PreviewView {
+	campaign: number;
+	lead: LeadView;
+	/** When it is dialed or skipped by itself. */
+	ends_unix_ms: number | null;
+	auto_dial: boolean;
+}
+
+/** A lead that an agent may choose to dial. */
+export interface DueLead {
+	id: number;
+	phone: string;
+	first_name: string;
+	last_name: string;
+	time_zone: string;
+	attempts: number;
 }
 
 export interface AgentDesk extends AgentView {

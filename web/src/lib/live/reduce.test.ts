@@ -13,6 +13,7 @@ const agent = (id: number, change: Partial<AgentView> = {}): AgentView => ({
 	audio: true,
 	next: null,
 	calls: 0,
+	preview: null,
 	...change,
 });
 const call = (id: number, change: Partial<CallView> = {}): CallView => ({

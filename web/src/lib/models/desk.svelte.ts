@@ -1,6 +1,6 @@
 /** The agent's desk: what the agent asks for, and what the server made of it. */
 import { agent, calls, campaigns, isTransient } from '$lib/api';
-import type { AgentDesk, AgentState, AgentView, CallView, Disposition } from '$lib/api/types';
+import type { AgentDesk, AgentState, AgentView, CallView, Disposition, PreviewView } from '$lib/api/types';
 import { live } from '$lib/live/index.svelte';
 import { leg } from '$lib/softphone/leg.svelte';
 import { pending, type Draft } from './pending';
@@ -49,6 +49,23 @@ class Desk {
 	get call(): CallView | null {
 		const id = this.me?.call;
 		return id != null && live.mine?.id === id ? live.mine : null;
+	}
+
+	/** The lead to look at before it is dialed. */
+	get preview(): PreviewView | null {
+		return this.me?.preview ?? null;
+	}
+
+	/** The call is by hand and nobody answered yet. */
+	get dialing(): boolean {
+		return this.state === 'reserved' && this.call?.connected_unix_ms === null;
+	}
+
+	/** The last call by hand, when nobody was reached: how it ended. */
+	get unanswered(): CallView | null {
+		const last = live.mine;
+		const over = last?.state === 'ended' && last.connected_unix_ms === null && last.outcome !== null;
+		return over && !this.call && !this.preview ? last : null;
 	}
 
 	form(campaign: number): CallForm | undefined {
@@ -163,6 +180,16 @@ class Desk {
 
 	hangup = (): Promise<void> => this.#do(() => this.#onCall((id) => calls.hangup(id)));
 	hold = (on: boolean): Promise<void> => this.#do(() => this.#onCall((id) => calls.hold(id, on)));
+
+	/** Dials by hand; true when the call is on its way. */
+	dial = async (campaign: number, whom: { lead: number } | { phone: string }): Promise<boolean> => {
+		await this.#do(async () => void (await agent.dial(campaign, whom)));
+		return this.error === null;
+	};
+
+	dialPreview = (lead: number): Promise<void> => this.#do(async () => void (await agent.dialPreview(lead)));
+	skipPreview = (lead: number, delayS: number, reason: string): Promise<void> =>
+		this.#do(async () => void (await agent.skipPreview(lead, delayS, reason)));
 
 	/** Sends keys one request after the other, so that they arrive as they were pressed. */
 	dtmf(digits: string): void {

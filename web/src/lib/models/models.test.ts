@@ -20,6 +20,12 @@ it('names what is wrong with settings', () => {
 		'ring_timeout_s',
 		'caller_id',
 	]);
+	expect(
+		Object.keys(
+			faultsOf({ ...settings, max_lines_per_agent: 0, max_cps: 1.5, max_lines: 1001, queue_key: '9' }),
+		),
+	).toEqual(['max_lines_per_agent', 'max_cps', 'max_lines', 'queue_key']);
+	expect(faultsOf({ ...settings, queue_key: '', opt_out_key: '' })).toEqual({});
 	const midnight = [{ days: [6], from: '10:00', to: '24:00' }];
 	expect(faultsOf({ ...settings, calling_hours: midnight })).toEqual({});
 	expect(

@@ -1,5 +1,5 @@
 /** A campaign's settings while they are edited: defaults, and what can be said without asking the server. */
-import { OUTCOMES, type CampaignSettings } from '$lib/api/types';
+import { OUTCOMES, type CampaignSettings, type Mode, type Outcome } from '$lib/api/types';
 import type { Key } from '$lib/i18n/index.svelte';
 
 /** The engine's defaults. The labels of dispositions are the words of the person who creates the campaign. */
@@ -9,6 +9,9 @@ export function defaultSettings(label: (key: Key) => string): CampaignSettings {
 		description: '',
 		mode: 'predictive',
 		lines_per_agent: 1,
+		max_lines_per_agent: 10,
+		max_cps: 0,
+		cancel_ringing: false,
 		abandonment_cap: 0.03,
 		trunk: '',
 		caller_id: '',
@@ -29,11 +32,25 @@ export function defaultSettings(label: (key: Key) => string): CampaignSettings {
 		agents: [],
 		priority: 0,
 		abandon_message: '',
+		preview_s: 0,
+		preview_auto_dial: false,
+		max_lines: 10,
+		prompt: '',
+		opt_out_key: '9',
+		queue_key: '1',
+		queue_wait_s: 30,
 	};
 }
 
 /** Outcomes that no delay changes; the others may have a rule of their own. */
-export const RETRIABLE = OUTCOMES.filter((o) => o !== 'invalid' && o !== 'unwanted' && o !== 'not_sent');
+const FINAL: readonly Outcome[] = ['invalid', 'unwanted', 'opted_out', 'not_sent'];
+export const RETRIABLE = OUTCOMES.filter((o) => !FINAL.includes(o));
+
+/** Modes that dial by themselves for whichever agent is free. */
+export const isPaced = (mode: Mode): boolean => ['progressive', 'power', 'predictive'].includes(mode);
+
+/** Keys of a telephone that a campaign can give a meaning; none at all is one too. */
+export const PHONE_KEYS = ['', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '#'] as const;
 
 export type Field = keyof CampaignSettings;
 export type Faults = Partial<Record<Field, Key>>;
@@ -46,6 +63,12 @@ export function faultsOf(s: CampaignSettings): Faults {
 	const faults: Faults = {};
 	if (!s.name.trim()) faults.name = 'fault.required';
 	if (!between(s.lines_per_agent, 1, 10)) faults.lines_per_agent = 'fault.lines';
+	if (!between(s.max_lines_per_agent, 1, 50)) faults.max_lines_per_agent = 'fault.max_lines_per_agent';
+	if (!between(s.max_cps, 0, 10_000) || !Number.isInteger(s.max_cps)) faults.max_cps = 'fault.cps';
+	if (!between(s.preview_s, 0, 3600)) faults.preview_s = 'fault.wrap_up';
+	if (!between(s.max_lines, 1, 1000)) faults.max_lines = 'fault.max_lines';
+	if (!between(s.queue_wait_s, 0, 600)) faults.queue_wait_s = 'fault.queue_wait';
+	if (s.queue_key && s.queue_key === s.opt_out_key) faults.queue_key = 'fault.same_key';
 	if (!between(s.abandonment_cap, 0, 0.1)) faults.abandonment_cap = 'fault.cap';
 	if (!between(s.ring_timeout_s, 15, 120)) faults.ring_timeout_s = 'fault.ring';
 	if (!between(s.grace_ms, 0, 10_000)) faults.grace_ms = 'fault.grace';

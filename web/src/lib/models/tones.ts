@@ -13,6 +13,7 @@ export const campaignTone: Record<CampaignStatus, Tone> = {
 export const agentTone: Record<AgentState, Tone> = {
 	offline: 'grey',
 	ready: 'green',
+	preview: 'blue',
 	reserved: 'blue',
 	talking: 'blue',
 	hold: 'amber',
@@ -51,6 +52,7 @@ export function outcomeTone(outcome: Outcome): Tone {
 		case 'no_media':
 			return 'red';
 		case 'caller_hangup':
+		case 'opted_out':
 		case 'unwanted':
 		case 'rejected':
 		case 'congestion':
