@@ -309,7 +309,7 @@ mod tests {
                 code: "sale".into(),
                 note: NAME.into(),
                 at_unix_ms: 0,
-                lead: change,
+                lead: Some(change),
             }),
         ]
     }

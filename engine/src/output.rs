@@ -199,8 +199,8 @@ pub enum Write {
         note: String,
         /// Milliseconds since 1970.
         at_unix_ms: i64,
-        /// What becomes of the lead.
-        lead: LeadChange,
+        /// What becomes of the lead; nothing when it has been dialed again since.
+        lead: Option<LeadChange>,
     },
     /// A lead is not to be dialed before this time (outside its hours), or not at all.
     Lead(LeadChange),

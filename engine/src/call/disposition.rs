@@ -11,8 +11,8 @@ use crate::engine::Then;
 use crate::lead::retry::{Tally, after_disposition};
 use crate::limits::{DISPOSABLE_MOST, NOTE_MOST};
 use crate::{
-    AgentId, AttemptId, CampaignId, CommandError, Engine, Event, FollowUp, LeadStatus, Outcome, Output, Pii,
-    Undisposed, Write,
+    AgentId, AttemptId, CampaignId, CommandError, Engine, Event, FollowUp, LeadId, LeadStatus, Outcome,
+    Output, Pii, Undisposed, Write,
 };
 
 /// A callback further ahead than this is a slip of the hand.
@@ -35,6 +35,8 @@ struct Disposable {
     tally: Tally,
     agent: AgentId,
     given: Option<Given>,
+    /// The lead was dialed again: what becomes of it is the later call's to say.
+    superseded: bool,
 }
 
 /// Those calls; the oldest are forgotten first.
@@ -42,17 +44,32 @@ struct Disposable {
 pub(crate) struct Disposables {
     calls: BTreeMap<AttemptId, Disposable>,
     order: VecDeque<AttemptId>,
+    /// The last of these calls of each lead.
+    last: BTreeMap<LeadId, AttemptId>,
 }
 
 impl Disposables {
     fn insert(&mut self, attempt: AttemptId, call: Disposable) {
+        self.last.insert(call.tally.lead, attempt);
         if self.calls.insert(attempt, call).is_none() {
             self.order.push_back(attempt);
         }
         if self.order.len() > DISPOSABLE_MOST
             && let Some(oldest) = self.order.pop_front()
         {
-            self.calls.remove(&oldest);
+            if let Some(gone) = self.calls.remove(&oldest)
+                && self.last.get(&gone.tally.lead) == Some(&oldest)
+            {
+                self.last.remove(&gone.tally.lead);
+            }
+        }
+    }
+
+    /// The lead is dialed again.
+    pub(crate) fn supersede(&mut self, lead: LeadId) {
+        let last = self.last.remove(&lead);
+        if let Some(call) = last.and_then(|attempt| self.calls.get_mut(&attempt)) {
+            call.superseded = true;
         }
     }
 
@@ -68,8 +85,14 @@ impl Disposables {
             last_outcome: Some(Outcome::Connected),
             repeats: call.repeats,
         };
-        let entry =
-            Disposable { campaign: call.campaign, phone: call.phone, tally, agent: call.agent, given: None };
+        let entry = Disposable {
+            campaign: call.campaign,
+            phone: call.phone,
+            tally,
+            agent: call.agent,
+            given: None,
+            superseded: false,
+        };
         self.insert(call.attempt, entry);
     }
 }
@@ -91,6 +114,7 @@ impl Engine {
             tally: Tally::of(&call.lead).and(outcome),
             agent,
             given: call.disposition.clone(),
+            superseded: false,
         };
         self.disposables.insert(call.attempt(), entry);
     }
@@ -102,6 +126,7 @@ impl Engine {
         }
         let attempt = said.call;
         let ended = self.disposables.calls.get(&attempt);
+        let superseded = ended.is_some_and(|ended| ended.superseded);
         let known = match (self.calls.get(&attempt), ended) {
             (_, Some(ended)) => Some((ended.campaign, ended.phone.clone(), ended.tally)),
             (Some(call), None) if call.stage.talk().is_some() => {
@@ -135,20 +160,32 @@ impl Engine {
             if !(first..=last).contains(&callback) {
                 return Err(invalid("callback_unix_ms", "must be in the future, at most a year ahead"));
             }
+            if superseded {
+                let text = "this lead was called again since; give the callback with the later call";
+                return Err(CommandError::Conflict(text.into()));
+            }
             if tally.attempts >= settings.max_attempts {
                 let message = "this lead has had all its attempts; raise the campaign's max_attempts first";
                 return Err(invalid("callback_unix_ms", message));
             }
         }
         let lead = after_disposition(settings, tally, follow_up, said.callback_unix_ms, at_unix_ms);
-        live.hopper.remove(lead.lead);
-        self.take_from_screens(now, |shown| shown.id == lead.lead);
+        if !superseded {
+            live.hopper.remove(lead.lead);
+            self.take_from_screens(now, |shown| shown.id == lead.lead);
+        }
         if follow_up == FollowUp::Suppress {
             self.suppress(now, &phone.0, &format!("disposition {}", said.code));
         }
         let given = Given { code: said.code.clone(), status: lead.status, next_unix_ms: lead.next_unix_ms };
         let before = self.set_given(attempt, Some(given));
-        let write = Write::Disposed { attempt, code: said.code, note: said.note, at_unix_ms, lead };
+        let write = Write::Disposed {
+            attempt,
+            code: said.code,
+            note: said.note,
+            at_unix_ms,
+            lead: (!superseded).then_some(lead),
+        };
         self.store(now, write, Then::Dispose(reply, attempt, before));
         Ok(())
     }

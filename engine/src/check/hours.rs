@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use kraliki_time::Time;
 
 use super::{Books, Check, Found};
-use crate::{CallingWindow, CampaignId, Input, LeadId, Output, TryId, Write};
+use crate::{CallingWindow, CampaignId, Input, LeadAnswer, LeadId, Output, TryId, Write};
 
 /// A step of the clock is noticed by the driver within this (its tick); until then the old reading holds as well.
 const NOTICED: Duration = Duration::from_millis(300);
@@ -79,6 +79,9 @@ impl Check for Hours {
                     let hours = restored.campaign.settings.calling_hours.clone();
                     self.windows.insert(restored.campaign.id, hours);
                 }
+            }
+            Input::Lead { answer: LeadAnswer::Found { lead, .. }, .. } => {
+                self.zones.insert(lead.id, lead.time_zone.clone());
             }
             Input::Leads { leads, .. } => {
                 for lead in leads {

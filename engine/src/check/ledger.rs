@@ -157,7 +157,7 @@ mod tests {
         hand.clean();
         hand.finish(&snapshot(3, 1), None);
         hand.caught("says (3, 1), a recount (3, 2)");
-        hand.input(&Input::CommitFailed { token: 22 });
+        hand.input(&Input::CommitFailed { token: 42 });
         hand.finish(&snapshot(2, 1), None);
         hand.clean();
         // The third was answered when we crashed, and no agent had it.

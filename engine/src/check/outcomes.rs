@@ -204,8 +204,8 @@ mod tests {
             hand.ended(1, Outcome::Busy, 11);
             hand.committed(11);
             hand.call(2, 2);
-            hand.ended(2, Outcome::NoAnswer, 21);
             hand.call(3, 3);
+            hand.ended(2, Outcome::NoAnswer, 31); // not known to be on disk
             hand.clean();
             hand
         };
@@ -213,7 +213,7 @@ mod tests {
         let mut good = fresh();
         good.restarted(&books(&[(1, busy), (2, crash), (3, crash)]));
         good.clean();
-        good.ended(3, Outcome::Busy, 31);
+        good.ended(3, Outcome::Busy, 41);
         good.caught("ends twice");
         let cases = [
             (vec![(1, busy), (2, crash), (3, None)], "has no outcome on disk"),

@@ -108,7 +108,7 @@ impl Check for Redial {
                 self.over(lead.lead);
                 self.change(write, lead);
             }
-            Write::Disposed { lead, .. } | Write::Lead(lead) => self.change(write, lead),
+            Write::Disposed { lead: Some(lead), .. } | Write::Lead(lead) => self.change(write, lead),
             _ => {}
         }
     }

@@ -103,6 +103,7 @@ impl Engine {
         line.committing += 1;
         line.dirty = true;
         self.in_flight.insert(lead.id);
+        self.disposables.supersede(lead.id);
         self.numbers.insert(lead.phone.0.clone());
         let at_unix_ms = self.clock.unix_ms(now);
         let try_id = TryId { attempt, number: 1 };

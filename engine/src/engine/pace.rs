@@ -25,6 +25,8 @@ struct Demand {
     id: CampaignId,
     running: bool,
     lines: Vec<LineView>,
+    /// Whose they are, in the same order.
+    attempts: Vec<AttemptId>,
     waiting: Vec<Time>,
     /// Since when they are answered.
     detecting: Vec<Time>,
@@ -50,7 +52,7 @@ impl Engine {
         }
         for turn in 0..demands.len() {
             let Some(demand) = demands.get(turn).filter(|demand| demand.running) else { continue };
-            let (id, nobody) = (demand.id, demand.seats.is_empty());
+            let (id, nobody) = (demand.id, !self.has_supply(demand.id));
             let chances = self.decide(now, turn, &demands, &seats);
             if nobody {
                 self.take_back(now, id);
@@ -105,6 +107,7 @@ impl Engine {
                 running: live.is_running(),
                 seats: serving.map(|(place, _)| place).collect(),
                 lines: live.lines.values().copied().collect(),
+                attempts: live.lines.keys().copied().collect(),
                 waiting: Vec::new(),
                 detecting: live.detecting.values().copied().collect(),
                 certain: live.policy.pacer().keeps_an_agent(),
@@ -146,6 +149,7 @@ impl Engine {
         let leads: Vec<f64> = live.hopper.answers().take(most as usize).collect();
         let allowance = live.budget.allowance(now, cap, live.ledger.answered(), live.ledger.abandoned());
         let (answered, abandoned) = (live.ledger.answered(), live.ledger.abandoned());
+        let cancellable = if settings.cancel_ringing { mine.attempts.len() } else { 0 };
         let (max_lines, calls) = (settings.max_lines, live.in_progress());
         let looks_ahead = live.policy.pacer().looks_ahead();
         // The policy steps out while the others' tables are read.
@@ -154,6 +158,7 @@ impl Engine {
         let view = View {
             agents: &agents,
             lines: &lines,
+            cancellable,
             waiting: &waiting,
             detecting,
             leads: &leads,
@@ -182,6 +187,8 @@ impl Engine {
             live.decision = reason;
             live.dirty = true;
         }
+        let back = decision.take_back.iter().filter_map(|place| mine.attempts.get(*place)).copied();
+        self.cancel_lines(now, back.collect());
         let Some((trunk, caller_id)) = way else { return Vec::new() };
         let mut begun = Vec::new();
         while (begun.len() as u32) < decision.dial.min(most) {
@@ -286,6 +293,10 @@ impl Engine {
         let may = |line: &LineView| line.ringing.is_none_or(|since| now.since(since) >= RING_LEAST);
         let lines: Vec<AttemptId> =
             live.lines.iter().filter(|(_, line)| may(line)).map(|(id, _)| *id).collect();
+        self.cancel_lines(now, lines);
+    }
+
+    fn cancel_lines(&mut self, now: Time, lines: Vec<AttemptId>) {
         for attempt in lines {
             let Some(mut call) = self.calls.remove(&attempt) else { continue };
             // What was not sent yet is looked at again in its turn, and finds nobody.

@@ -130,9 +130,10 @@ impl Hopper {
         Some(ready)
     }
 
-    /// A lead that was taken but not dialed is next again.
+    /// A lead that was taken but not dialed is next again, and as old as the oldest.
     pub(crate) fn put_back(&mut self, now: Time, ready: Ready) {
-        if self.held.insert(ready.lead.id, now).is_none() {
+        let since = self.held.values().min().copied().unwrap_or(now);
+        if self.held.insert(ready.lead.id, since).is_none() {
             self.leads.push_front(ready);
         }
     }

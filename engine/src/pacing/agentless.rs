@@ -15,6 +15,10 @@ impl Pacer for Agentless {
 
     fn decide(&mut self, _now: Time, view: &View<'_>) -> Decision {
         let dial = view.max_lines.saturating_sub(view.calls).min(view.most);
-        Decision { dial, reason: format!("{} of {} calls at once", view.calls, view.max_lines) }
+        Decision {
+            dial,
+            reason: format!("{} of {} calls at once", view.calls, view.max_lines),
+            ..Decision::default()
+        }
     }
 }

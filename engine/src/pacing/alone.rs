@@ -61,6 +61,7 @@ impl Alone {
         let view = View {
             agents,
             lines,
+            cancellable: 0,
             waiting: &[],
             detecting: 0,
             leads,

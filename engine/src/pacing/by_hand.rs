@@ -14,6 +14,6 @@ impl Pacer for ByHand {
     }
 
     fn decide(&mut self, _now: Time, _view: &View<'_>) -> Decision {
-        Decision { dial: 0, reason: "agents dial by hand".into() }
+        Decision { reason: "agents dial by hand".into(), ..Decision::default() }
     }
 }

@@ -23,7 +23,7 @@ pub(super) const VERDICT: Grid = Grid::even(0.25, 40);
 const LINES_REMEMBERED: f64 = 4000.0;
 const CALLS_REMEMBERED: f64 = 1500.0;
 /// The tables are worked out anew this often: short against the minute in which a floor may change.
-const REFRESH: Duration = Duration::from_secs(5);
+const REFRESH: Duration = Duration::from_secs(10);
 const REFRESH_SOONEST: Duration = Duration::from_millis(500);
 
 /// What was learned, and the tables made of it.

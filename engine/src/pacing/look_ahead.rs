@@ -172,7 +172,7 @@ impl Pacer for LookAhead {
     fn decide(&mut self, now: Time, view: &View<'_>) -> Decision {
         let threshold = self.tune(now, view);
         if self.looked.is_some_and(|last| now.since(last) < LOOK) {
-            return Decision { dial: 0, reason: "looked a moment ago".into() };
+            return Decision { reason: "looked a moment ago".into(), ..Decision::default() };
         }
         self.looked = Some(now);
         let tables = self.tables.get_or_insert_with(|| {
@@ -188,7 +188,7 @@ impl Pacer for LookAhead {
             normal(agents, &events, &new, threshold, most)
         };
         let reason = format!("{} lines open, {:.1}% may be risked", view.open(), threshold * 100.0);
-        Decision { dial, reason }
+        Decision { dial, reason, ..Decision::default() }
     }
 }
 

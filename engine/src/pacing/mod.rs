@@ -94,8 +94,11 @@ pub struct LineView {
 pub struct View<'a> {
     /// The agents who may serve this campaign.
     pub agents: &'a [AgentPhase],
-    /// Tries in flight that may need one of them.
+    /// Tries in flight that may need one of them, the campaign's own in front.
     pub lines: &'a [LineView],
+    /// How many of these are its own and may be taken back once they have rung as long as the law demands; 0 when the
+    /// campaign does not want that.
+    pub cancellable: usize,
     /// People who answered and have no agent yet: since when they wait.
     pub waiting: &'a [Time],
     /// Answered calls of which it is not known yet whether a person is there.
@@ -178,10 +181,12 @@ pub enum Observation {
 }
 
 /// What a pacer wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
     /// Lines to dial now.
     pub dial: u32,
+    /// Lines to take back, by their places in [`View::lines`].
+    pub take_back: Vec<usize>,
     /// Why, in words for a manager.
     pub reason: String,
 }
@@ -207,6 +212,7 @@ mod testing {
         View {
             agents,
             lines: &[],
+            cancellable: 0,
             waiting: &[],
             detecting: 0,
             leads: &[],

@@ -94,8 +94,8 @@ pub(crate) struct Odds {
 
 impl Odds {
     pub(crate) fn new() -> Self {
-        // Four of five answered: too many rather than too few.
-        let base = Belief::new(1.4, 0.6);
+        // Four of five answered: too many rather than too few. Ten lines tell more.
+        let base = Belief::new(1.4, 1.0);
         Odds {
             base: [base; 2],
             weights: std::array::from_fn(|_| BTreeMap::new()),
@@ -143,7 +143,7 @@ impl Odds {
         let spread = base.variance
             + self.trust.iter().zip(said).map(|(trust, said)| trust.variance * said * said).sum::<f64>();
         base.learn(1.0, surprise, curvature, spread);
-        base.fade(haste / REMEMBERED, 0.6);
+        base.fade(haste / REMEMBERED, 1.0);
         for (trust, said) in self.trust.iter_mut().zip(said) {
             trust.learn(said, surprise, curvature, spread);
             trust.mean = trust.mean.clamp(0.0, 1.5);
@@ -167,7 +167,7 @@ impl Odds {
         }
         let spread = base.variance + weights.iter().map(|weight| weight.variance).sum::<f64>();
         base.learn(1.0, surprise, curvature, spread);
-        base.fade(haste / REMEMBERED, 0.6);
+        base.fade(haste / REMEMBERED, 1.0);
         for (weight, prior) in weights.into_iter().zip(PRIOR) {
             weight.learn(1.0, surprise, curvature, spread);
             weight.fade(haste / REMEMBERED, prior);

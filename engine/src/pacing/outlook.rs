@@ -91,6 +91,13 @@ impl<'a> Outlook<'a> {
         (middle(&self.at_s), due, (middle(&self.shortfall.mean()) - (busy - due)).max(0.0))
     }
 
+    /// The chance that a line of the campaign's own is answered by the middle horizon.
+    pub(super) fn answered(&self, now: Time, line: &LineView) -> f64 {
+        let (by_s, ..) = self.middle();
+        let rings_in_s = self.learned.rings_in_s(now, line);
+        self.learned.tables().map_or(0.0, |tables| tables.answered(line.answers, rings_in_s, by_s))
+    }
+
     /// How many lines to leads with these chances fit within the limit.
     pub(super) fn room(&self, leads: &[f64], limit: &Limit, most: u32) -> Room {
         let tables = self.learned.tables();

@@ -29,6 +29,7 @@ impl Pacer for PerAgent {
                 self.lines,
                 view.open()
             ),
+            ..Decision::default()
         }
     }
 }

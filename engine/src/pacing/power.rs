@@ -22,6 +22,10 @@ impl Pacer for Power {
         let lines = self.lines.unwrap_or(view.lines_per_agent);
         let wanted = (idle as f64 * lines).round() as u32;
         let dial = wanted.saturating_sub(u32::try_from(open).unwrap_or(u32::MAX)).min(view.most);
-        Decision { dial, reason: format!("{lines} lines for each of {idle} idle agents, {open} open") }
+        Decision {
+            dial,
+            reason: format!("{lines} lines for each of {idle} idle agents, {open} open"),
+            ..Decision::default()
+        }
     }
 }

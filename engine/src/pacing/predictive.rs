@@ -7,10 +7,14 @@ use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
 use super::shortfall::Limit;
-use super::{Decision, Pacer, View};
+use super::{Decision, Outlook, Pacer, View};
+use crate::limits::RING_LEAST;
 
 /// The chance that may be taken of losing more calls at once than the half hour has left.
-const OVERRUN: f64 = 0.000_02;
+const OVERRUN: f64 = 0.0001;
+
+/// Lines are taken back when the next person who answers finds nobody with this chance.
+const TOO_MUCH: f64 = 0.4;
 
 /// The look-ahead policy.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,9 +29,9 @@ impl Pacer for Predictive {
         true
     }
 
-    fn decide(&mut self, _now: Time, view: &View<'_>) -> Decision {
+    fn decide(&mut self, now: Time, view: &View<'_>) -> Decision {
         let Some(outlook) = view.outlook else {
-            return Decision { dial: 0, reason: "no forecast yet".into() };
+            return Decision { reason: "no forecast yet".into(), ..Decision::default() };
         };
         let open = view.open();
         // One line for each idle agent risks nobody, whatever the ledger says.
@@ -36,7 +40,12 @@ impl Pacer for Predictive {
         let room = outlook.room(view.leads, &limit, view.most);
         let fits = if outlook.agents() == 0 || view.spare == 0 { 0 } else { room.lines };
         let dial = fits.max(safe);
-        let verb = if dial == 0 { "holding".into() } else { format!("dialing {dial}") };
+        let take_back = if room.before > TOO_MUCH { too_many(now, view, outlook) } else { Vec::new() };
+        let verb = match (dial, take_back.len()) {
+            (0, 0) => "holding".into(),
+            (0, n) => format!("taking {n} back"),
+            (n, _) => format!("dialing {n}"),
+        };
         let (at_s, due, answers) = outlook.middle();
         let reason = format!(
             "{verb}: {} idle, {due:.1} due in {at_s:.0} s, {open} lines open, {answers:.1} answers expected by then; one \
@@ -45,8 +54,29 @@ impl Pacer for Predictive {
             room.next * 100.0,
             view.risk * 100.0,
         );
-        Decision { dial, reason }
+        Decision { dial, reason, ..Decision::default() }
     }
+}
+
+/// The lines without which as many people will answer as agents will be free: the likeliest first, and none that rings
+/// and has not rung long enough.
+fn too_many(now: Time, view: &View<'_>, outlook: &Outlook<'_>) -> Vec<usize> {
+    let (_, due, answers) = outlook.middle();
+    let mut over = answers - due - outlook.idle() as f64;
+    let own = view.lines.iter().take(view.cancellable).enumerate();
+    let may = own.filter(|(_, line)| line.ringing.is_none_or(|since| now.since(since) >= RING_LEAST));
+    let mut lines: Vec<(usize, f64)> =
+        may.map(|(place, line)| (place, outlook.answered(now, line))).collect();
+    lines.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    let mut back = Vec::new();
+    for (place, answered) in lines {
+        if over <= 0.0 || answered <= 0.0 {
+            break;
+        }
+        over -= answered;
+        back.push(place);
+    }
+    back
 }
 
 #[cfg(test)]
@@ -83,6 +113,7 @@ mod tests {
         let view = View {
             agents,
             lines,
+            cancellable: lines.len(),
             waiting: &vec![now; waiting],
             detecting: 0,
             leads: &leads,
@@ -129,6 +160,21 @@ mod tests {
             0,
             "nobody is left for one more"
         );
+    }
+
+    #[test]
+    fn lines_that_are_too_many_are_taken_back_once_they_rang_long_enough() {
+        let now = Time::from_millis(600_000);
+        let line = |rang_s: u64| {
+            let ringing = Some(now - Duration::from_secs(rang_s));
+            LineView { dialed: now - Duration::from_secs(rang_s + 2), ringing, answers: 0.6 }
+        };
+        let unrung = LineView { dialed: now, ringing: None, answers: 0.6 };
+        let lines = [line(3), line(3), line(16), line(17), unrung, unrung, unrung];
+        let decision = decide(&mut taught(2_000), &[AgentPhase::Talking { since: now }], &lines, 0, 0.03);
+        assert!(!decision.take_back.is_empty() && decision.reason.starts_with("taking"), "{decision:?}");
+        assert!(decision.take_back.iter().all(|place| *place >= 2), "{decision:?}");
+        assert_eq!(decide(&mut taught(2_000), &[IDLE; 9], &lines, 0, 0.03).take_back, [] as [usize; 0]);
     }
 
     #[test]

@@ -20,6 +20,10 @@ impl Pacer for Progressive {
     fn decide(&mut self, _now: Time, view: &View<'_>) -> Decision {
         let (idle, open) = (view.idle(), view.open());
         let dial = u32::try_from(idle.saturating_sub(open)).unwrap_or(u32::MAX).min(view.most);
-        Decision { dial, reason: format!("one line for each of {idle} idle agents, {open} open") }
+        Decision {
+            dial,
+            reason: format!("one line for each of {idle} idle agents, {open} open"),
+            ..Decision::default()
+        }
     }
 }

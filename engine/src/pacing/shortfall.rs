@@ -76,7 +76,7 @@ impl Shortfall {
 
 /// A sum to which lines are added.
 trait Sum {
-    /// The chance that one more person finds nobody, and that more than the spare are lost.
+    /// The chance that one more person finds nobody, and the highest one at any horizon that more than the spare are lost.
     fn risks(&self) -> [f64; 2];
     fn add(&mut self, line: &Chances);
 }
@@ -125,7 +125,7 @@ impl Sum for Exact {
             let (near, far) = sum.split_at(self.agents);
             let enough: f64 = near.iter().sum();
             risks[0] += (1.0 - enough).max(0.0) / HORIZONS as f64;
-            risks[1] += (1.0 - enough - far.iter().sum::<f64>()).max(0.0) / HORIZONS as f64;
+            risks[1] = risks[1].max(1.0 - enough - far.iter().sum::<f64>());
         }
         risks
     }
@@ -149,7 +149,7 @@ impl Sum for Normal {
         let mut risks = [0.0; 2];
         for moments in &self.moments {
             risks[0] += at_least(self.agents, *moments) / HORIZONS as f64;
-            risks[1] += at_least(self.agents + self.spare, *moments) / HORIZONS as f64;
+            risks[1] = risks[1].max(at_least(self.agents + self.spare, *moments));
         }
         risks
     }

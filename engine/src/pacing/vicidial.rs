@@ -130,6 +130,7 @@ impl Pacer for Vicidial {
         Decision {
             dial: u32::try_from(dial).unwrap_or(u32::MAX).min(view.most),
             reason: format!("level {:.2}, {busy} busy, {} open", self.level, view.open()),
+            ..Decision::default()
         }
     }
 }

@@ -101,7 +101,10 @@ pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<
                 .bind(at_unix_ms)
                 .execute(&mut *conn)
                 .await?;
-            change_lead(conn, lead).await
+            match lead {
+                Some(change) => change_lead(conn, change).await,
+                None => Ok(Applied::Done),
+            }
         }
         Write::Lead(change) => change_lead(conn, change).await,
         Write::Suppress { phone, reason, at_unix_ms } => {

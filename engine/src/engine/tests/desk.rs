@@ -13,6 +13,29 @@ fn dispose(hand: &mut Hand, id: TryId, code: &str, callback: Option<i64>) -> Res
 }
 
 #[test]
+fn what_is_said_of_an_earlier_call_does_not_move_a_lead_that_was_dialed_again() {
+    let mut hand = Hand::floor(CampaignSettings { max_attempts: 2, ..settings() }, 1);
+    let first = hand.talk();
+    hand.line(first, LineEvent::Ended { by: EndedBy::Far, q850: None });
+    dispose(&mut hand, first, "call_back", None).unwrap();
+    hand.command(Command::Ready(AgentId(1))).unwrap();
+    hand.leads = vec![Lead { attempts: 1, last_outcome: Some(Outcome::Connected), repeats: 1, ..lead(1) }];
+    hand.command(Command::LeadsChanged(CampaignId(1))).unwrap();
+    hand.wait(Duration::from_secs(2));
+    let second = hand.talk();
+    assert_ne!(second, first);
+    hand.out.clear();
+    let corrected = dispose(&mut hand, first, "call_back", None);
+    assert!(corrected.is_ok(), "{corrected:?}");
+    assert!(
+        hand.out.iter().any(|o| matches!(o, Output::Store { write: Write::Disposed { lead: None, .. }, .. }))
+    );
+    let at = NOON + 3_600_000;
+    assert!(matches!(dispose(&mut hand, first, "call_back", Some(at)), Err(CommandError::Conflict(_))));
+    hand.sound();
+}
+
+#[test]
 fn ready_needs_audio() {
     let mut hand = Hand::new(Restore { trunks: vec![trunk(1, 1)], ..Restore::default() });
     let agent = AgentId(1);
@@ -102,7 +125,7 @@ fn dispositions_decide_about_the_lead() {
         let at = NOON + i64::try_from(hand.now.since(Time::from_millis(1_000)).as_millis()).unwrap();
         dispose(&mut hand, id, code, callback.map(|ms| at + ms)).unwrap();
         let given = hand.out.iter().find_map(|o| match o {
-            Output::Store { write: Write::Disposed { lead, .. }, .. } => Some(lead.clone()),
+            Output::Store { write: Write::Disposed { lead, .. }, .. } => lead.clone(),
             _ => None,
         });
         let given = given.unwrap();
@@ -178,7 +201,7 @@ fn calls_before_a_restart_get_their_disposition() {
     dispose(&mut hand, id, "do_not_call", None).unwrap();
     assert!(hand.out.iter().any(|o| matches!(
         o,
-        Output::Store { write: Write::Disposed { lead, .. }, .. } if lead.attempts == 2
+        Output::Store { write: Write::Disposed { lead: Some(lead), .. }, .. } if lead.attempts == 2
     )));
     let other = TryId { attempt: AttemptId(6), number: 1 };
     assert!(matches!(dispose(&mut hand, other, "sale", None), Err(CommandError::NotFound { .. })));

@@ -232,7 +232,9 @@ impl Disk {
                 let Some(row) = self.attempts.get_mut(&attempt) else { return false };
                 row.disposed = true;
                 self.books.dispositions.insert((attempt, code));
-                self.change_lead(&lead);
+                if let Some(change) = lead {
+                    self.change_lead(&change);
+                }
             }
             Write::Lead(change) => self.change_lead(&change),
             Write::Suppress { phone, .. } => self.suppress(phone.0),

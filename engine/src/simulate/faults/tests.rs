@@ -26,12 +26,14 @@ fn a_calm_world_connects_people() {
 #[test]
 fn every_family_alone() {
     for family in Family::ALL {
-        let mut happened = 0;
+        let (mut happened, mut dials) = (0, 0);
         for seed in 0..6 {
             let report = sound(&short([family], seed));
-            assert!(report.dials > 10, "seed {seed} of {}: {report:?}", family.name());
+            dials += report.dials;
             happened += report.faults.values().sum::<u64>();
         }
+        // At some clock changes nobody may be called at first.
+        assert!(dials > 100, "{}: {dials}", family.name());
         let momentary = matches!(
             family,
             Family::Kill | Family::PowerLoss | Family::Disk | Family::Trunk | Family::Agents | Family::Clock

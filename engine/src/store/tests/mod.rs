@@ -181,7 +181,7 @@ fn ended(attempt: i64, outcome: Outcome, lead: LeadChange) -> Write {
 
 fn disposed(attempt: i64, code: &str, lead: LeadChange) -> Write {
     let (attempt, note) = (AttemptId(attempt), format!("note on {code}"));
-    Write::Disposed { attempt, code: code.into(), note, at_unix_ms: NOW + 30_000, lead }
+    Write::Disposed { attempt, code: code.into(), note, at_unix_ms: NOW + 30_000, lead: Some(lead) }
 }
 
 fn answered(attempt: i64) -> Write {
