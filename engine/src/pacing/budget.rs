@@ -69,13 +69,13 @@ impl Budget {
     }
 
     /// The most calls that the last half hour may lose, and those it lost. A loss stays in the window while answers come
-    /// and go, so what it may hold is counted from the answers of a bad half hour: half a standard deviation below.
+    /// and go, so what it may hold is counted from the answers of a bad half hour: a standard deviation below.
     fn window(&mut self, now: Time, cap: f64) -> (f64, f64) {
         while self.parts.front().is_some_and(|(since, ..)| now.since(*since) > WINDOW + PART) {
             self.parts.pop_front();
         }
         let (all, lost) = self.parts.iter().fold((0.0, 0.0), |(a, l), (_, all, lost)| (a + all, l + lost));
-        let least = all - 0.5 * all.sqrt();
+        let least = all - all.sqrt();
         ((WINDOW_CAPS * cap * least).max(WINDOW_CALLS).floor(), lost)
     }
 }

@@ -54,7 +54,7 @@ impl Pacer for Predictive {
             room.next * 100.0,
             view.risk * 100.0,
         );
-        Decision { dial, reason, ..Decision::default() }
+        Decision { dial, take_back, reason }
     }
 }
 

@@ -17,7 +17,8 @@ fn what_is_said_of_an_earlier_call_does_not_move_a_lead_that_was_dialed_again() 
     let mut hand = Hand::floor(CampaignSettings { max_attempts: 2, ..settings() }, 1);
     let first = hand.talk();
     hand.line(first, LineEvent::Ended { by: EndedBy::Far, q850: None });
-    dispose(&mut hand, first, "call_back", None).unwrap();
+    let at = NOON + i64::try_from(hand.now.since(Time::from_millis(1_000)).as_millis()).unwrap();
+    dispose(&mut hand, first, "call_back", Some(at)).unwrap();
     hand.command(Command::Ready(AgentId(1))).unwrap();
     hand.leads = vec![Lead { attempts: 1, last_outcome: Some(Outcome::Connected), repeats: 1, ..lead(1) }];
     hand.command(Command::LeadsChanged(CampaignId(1))).unwrap();
@@ -30,8 +31,10 @@ fn what_is_said_of_an_earlier_call_does_not_move_a_lead_that_was_dialed_again() 
     assert!(
         hand.out.iter().any(|o| matches!(o, Output::Store { write: Write::Disposed { lead: None, .. }, .. }))
     );
-    let at = NOON + 3_600_000;
-    assert!(matches!(dispose(&mut hand, first, "call_back", Some(at)), Err(CommandError::Conflict(_))));
+    assert!(matches!(
+        dispose(&mut hand, first, "call_back", Some(at + 3_600_000)),
+        Err(CommandError::Conflict(_))
+    ));
     hand.sound();
 }
 
