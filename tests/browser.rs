@@ -61,7 +61,7 @@ fn work_a_shift(mode: &str) {
     let mut agent = Process::start("node", &[script, &options.to_string()], dir);
     let seen: Value = agent.wait_line(SHIFT, |line| serde_json::from_str(line.strip_prefix("result ")?).ok());
     assert_eq!(agent.finish(STEP).0, Some(0));
-    println!("{seen:#}");
+    eprintln!("{seen:#}");
 
     assert!(seen["wrong"].as_str().unwrap().contains("did not match"), "a wrong password: {seen:#}");
     assert_eq!(seen["heading"], "Petra Ozvěna", "{seen:#}");

@@ -56,12 +56,10 @@ impl Disposables {
         }
         if self.order.len() > DISPOSABLE_MOST
             && let Some(oldest) = self.order.pop_front()
+            && let Some(gone) = self.calls.remove(&oldest)
+            && self.last.get(&gone.tally.lead) == Some(&oldest)
         {
-            if let Some(gone) = self.calls.remove(&oldest)
-                && self.last.get(&gone.tally.lead) == Some(&oldest)
-            {
-                self.last.remove(&gone.tally.lead);
-            }
+            self.last.remove(&gone.tally.lead);
         }
     }
 

@@ -31,10 +31,8 @@ impl Check for Cut {
             }
             Input::Agent { id, event: AgentEvent::LegUp } => drop(self.away.remove(id)),
             Input::Agent { id, event: AgentEvent::LegDown } => drop(self.away.entry(*id).or_insert(now)),
-            Input::Command { command: Command::Hangup(call), .. } => {
-                if self.talks.contains_key(call) {
-                    self.asked.insert(*call);
-                }
+            Input::Command { command: Command::Hangup(call), .. } if self.talks.contains_key(call) => {
+                self.asked.insert(*call);
             }
             Input::Command { command: Command::Drain { deadline }, .. } => {
                 self.deadline = Some(now + *deadline);

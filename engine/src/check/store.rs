@@ -40,10 +40,8 @@ impl Check for Store {
                     self.failing = None;
                 }
             }
-            Input::CommitFailed { token } => {
-                if self.waiting.remove(token).is_some() {
-                    self.failing.get_or_insert(now);
-                }
+            Input::CommitFailed { token } if self.waiting.remove(token).is_some() => {
+                self.failing.get_or_insert(now);
             }
             _ => {}
         }
