@@ -61,11 +61,11 @@ class Desk {
 		return this.state === 'reserved' && this.call?.connected_unix_ms === null;
 	}
 
-	/** The last call by hand, when nobody was reached: how it ended. */
+	/** The last call by hand, when nobody was reached: how it ended. The next lead may be there already. */
 	get unanswered(): CallView | null {
 		const last = live.mine;
 		const over = last?.state === 'ended' && last.connected_unix_ms === null && last.outcome !== null;
-		return over && !this.call && !this.preview ? last : null;
+		return over && !this.call ? last : null;
 	}
 
 	form(campaign: number): CallForm | undefined {
@@ -270,7 +270,10 @@ class Desk {
 		if (id !== undefined) await work(id);
 	}
 
+	/** An answer that was overtaken by the live socket says nothing new. */
 	#take({ current_call, ...view }: AgentDesk): void {
+		const known = live.agent(view.id);
+		if (known && known.since_unix_ms > view.since_unix_ms) return;
 		if (current_call !== undefined) live.setMine(current_call);
 		live.apply({ type: 'agent', ...view });
 	}
