@@ -3,8 +3,8 @@
 use anyhow::Context;
 use kraliki_engine::simulate::{Shock, ShockReport};
 
-use super::CAPS;
 use super::work::on_two_threads;
+use super::{CAPS, scale};
 use crate::results::{Better, Row};
 
 /// So many that chance is a point of occupancy.
@@ -14,7 +14,8 @@ const AGENTS: u32 = 20;
 const RECOVERY_S: f64 = 120.0;
 
 pub(super) fn measure() -> anyhow::Result<Vec<ShockReport>> {
-    let seeds: Vec<u64> = (1..=SEEDS).collect();
+    let many = (SEEDS as f64 * scale()).ceil() as u64;
+    let seeds: Vec<u64> = (1..=many).collect();
     let report = |name: &str| {
         let shock = Shock::named(name, AGENTS).with_context(|| format!("no shock {name}"))?;
         eprintln!("  shock {name}");
