@@ -85,28 +85,30 @@ impl Tables {
 
     /// The chance that a person answers a line by `by_s` from now. `chance`: that a person answers it at all, as it was
     /// when it was dialed; `rings_in_s`: when it begins to ring, below zero since when it does.
-    pub(super) fn answered(&self, chance: f64, rings_in_s: f64, by_s: f64) -> f64 {
+    #[cfg(test)]
+    fn answered(&self, chance: f64, rings_in_s: f64, by_s: f64) -> f64 {
+        self.pending(chance, rings_in_s).by(by_s)
+    }
+
+    /// A line in flight. `chance`: that a person answers it at all, as it was when it was dialed; `rings_in_s`: when it
+    /// begins to ring, below zero since when it does.
+    pub(super) fn pending(&self, chance: f64, rings_in_s: f64) -> Pending<'_> {
         let chance = chance * self.drift / (1.0 + chance * (self.drift - 1.0).max(0.0));
-        self.answered_as_learned(chance, rings_in_s, by_s)
+        self.pending_as_learned(chance, rings_in_s)
     }
 
     /// The same without the drift.
-    pub(super) fn answered_as_learned(&self, chance: f64, rings_in_s: f64, by_s: f64) -> f64 {
-        let (from_s, to_s) = ((-rings_in_s).max(0.0), by_s - rings_in_s);
-        if to_s <= from_s {
-            return 0.0;
-        }
+    pub(super) fn pending_as_learned(&self, chance: f64, rings_in_s: f64) -> Pending<'_> {
+        let from_s = (-rings_in_s).max(0.0);
         let before = at(&self.answered, from_s);
         let alive = chance * (1.0 - before) + (1.0 - chance) * at(&self.lasting, from_s);
-        if alive < 1e-9 {
-            return 0.0;
-        }
-        (chance * (at(&self.answered, to_s) - before) / alive).clamp(0.0, 1.0)
+        let share = if alive < 1e-9 { 0.0 } else { chance / alive };
+        Pending { answered: &self.answered, share, before, from_s, rings_in_s }
     }
 
     /// A line dialed now.
-    pub(super) fn answered_new(&self, chance: f64, by_s: f64) -> f64 {
-        self.answered(chance, self.post_dial_s, by_s)
+    pub(super) fn pending_new(&self, chance: f64) -> Pending<'_> {
+        self.pending(chance, self.post_dial_s)
     }
 
     /// By time: the chance that a busy agent is free by then, from a phase of this age; always for one who is idle.
@@ -135,6 +137,29 @@ impl Tables {
     /// Ends of wrap-ups to be expected in so short a time.
     pub(super) fn wraps_ending(&self, lasting: &[u32], dt_s: f64) -> f64 {
         ends(lasting, &self.wrap_rates, dt_s)
+    }
+}
+
+/// A line that a person may still answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending<'a> {
+    answered: &'a [f64],
+    /// The chance that a person answers, divided by the chance to have come this far.
+    share: f64,
+    /// Answered by now, of those that a person answers.
+    before: f64,
+    from_s: f64,
+    rings_in_s: f64,
+}
+
+impl Pending<'_> {
+    /// The chance that a person answers it by so many seconds from now.
+    pub(super) fn by(&self, by_s: f64) -> f64 {
+        let to_s = by_s - self.rings_in_s;
+        if to_s <= self.from_s {
+            return 0.0;
+        }
+        (self.share * (at(self.answered, to_s) - self.before)).clamp(0.0, 1.0)
     }
 }
 
@@ -275,7 +300,7 @@ mod tests {
         // A likelier lead is likelier to answer, and one that does not ring yet later.
         assert!(tables.answered(0.8, -4.0, 5.0) > 0.3);
         assert_eq!(tables.answered(0.8, 6.0, 5.0), 0.0);
-        assert!((tables.answered_new(0.5, 7.0) - tables.answered(0.5, 0.0, 5.0)).abs() < 1e-9);
+        assert!((tables.pending_new(0.5).by(7.0) - tables.answered(0.5, 0.0, 5.0)).abs() < 1e-9);
         let horizons = tables.horizons();
         assert!(horizons.is_sorted() && horizons[0] > 2.0, "{horizons:?}");
     }

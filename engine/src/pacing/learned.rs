@@ -194,7 +194,7 @@ impl Learned {
         if self.rings.knows() {
             let answers = lines
                 .iter()
-                .map(|line| tables.answered_as_learned(line.answers, self.rings_in_s(now, line), dt_s));
+                .map(|line| tables.pending_as_learned(line.answers, self.rings_in_s(now, line)).by(dt_s));
             self.answer_drift.expected(answers.sum());
         }
         if self.talks.knows() {
@@ -288,7 +288,7 @@ pub(super) mod tests {
             let tables = learned.tables().unwrap();
             lines(now)
                 .iter()
-                .map(|l| tables.answered(l.answers, learned.rings_in_s(now, l), 5.0))
+                .map(|l| tables.pending(l.answers, learned.rings_in_s(now, l)).by(5.0))
                 .sum::<f64>()
         };
         learned.refresh(now, &lines(now), &[]);

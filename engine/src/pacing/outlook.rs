@@ -61,7 +61,8 @@ impl<'a> Outlook<'a> {
             return self.person(share);
         }
         let rings_in_s = learned.rings_in_s(now, line);
-        self.shortfall.add(self.at_s.map(|by_s| share * tables.answered(line.answers, rings_in_s, by_s)));
+        let pending = tables.pending(line.answers, rings_in_s);
+        self.shortfall.add(self.at_s.map(|by_s| share * pending.by(by_s)));
     }
 
     /// A call of the group that was answered so long ago and may be a person.
@@ -95,14 +96,15 @@ impl<'a> Outlook<'a> {
     pub(super) fn answered(&self, now: Time, line: &LineView) -> f64 {
         let (by_s, ..) = self.middle();
         let rings_in_s = self.learned.rings_in_s(now, line);
-        self.learned.tables().map_or(0.0, |tables| tables.answered(line.answers, rings_in_s, by_s))
+        self.learned.tables().map_or(0.0, |tables| tables.pending(line.answers, rings_in_s).by(by_s))
     }
 
     /// How many lines to leads with these chances fit within the limit.
     pub(super) fn room(&self, leads: &[f64], limit: &Limit, most: u32) -> Room {
         let tables = self.learned.tables();
         let new = leads.iter().map(|chance| {
-            self.at_s.map(|by_s| tables.map_or(1.0, |tables| tables.answered_new(*chance, by_s)))
+            let pending = tables.map(|tables| tables.pending_new(*chance));
+            self.at_s.map(|by_s| pending.map_or(1.0, |pending| pending.by(by_s)))
         });
         self.shortfall.room(new, limit, most)
     }
