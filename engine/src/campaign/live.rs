@@ -128,7 +128,7 @@ impl CampaignLive {
     }
 
     pub(crate) fn observe(&mut self, now: Time, seen: Observation) {
-        self.learned.observe(seen);
+        self.learned.observe(now, seen);
         self.budget.observe(now, &seen, self.campaign.settings.abandonment_cap);
         self.policy.pacer().observe(now, seen);
     }

@@ -31,7 +31,7 @@ impl Alone {
 
     /// Something happened on its lines or to its agents.
     pub fn observe(&mut self, now: Time, seen: Observation) {
-        self.learned.observe(seen);
+        self.learned.observe(now, seen);
         self.budget.observe(now, &seen, self.cap);
         self.policy.pacer().observe(now, seen);
     }

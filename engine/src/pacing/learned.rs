@@ -1,6 +1,9 @@
 //! What a campaign's floor teaches, whatever the campaign's mode: how long lines ring and calls last, who answers. A
 //! change of mode, of cap or of agents loses nothing of it.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +13,6 @@ use super::lifetimes::{Grid, Lifetimes};
 use super::normal::lognormal_below;
 use super::odds::{Odds, Traits};
 use super::{AgentPhase, LineView, Observation};
-use std::time::Duration;
 
 /// Rings last up to 120 s (the longest ring time-out) in the forecast's steps.
 pub(super) const RING: Grid = Grid::even(0.5, 242);
@@ -24,6 +26,10 @@ const LINES_REMEMBERED: f64 = 4000.0;
 const CALLS_REMEMBERED: f64 = 1500.0;
 /// The tables are worked out anew this often: short against the minute in which a floor may change.
 const REFRESH: Duration = Duration::from_secs(10);
+/// By then a line has ended, or its ring time-out is long and few of its kind still answer.
+const COHORT: Duration = Duration::from_secs(30);
+/// Ends that wait at most: half a minute at 1,000 dials a second.
+const ENDS_MOST: usize = 30_000;
 const REFRESH_SOONEST: Duration = Duration::from_millis(500);
 
 /// What was learned, and the tables made of it.
@@ -35,6 +41,8 @@ pub(crate) struct Learned {
     verdicts: Lifetimes,
     post_dial: PostDial,
     odds: Odds,
+    /// Ends of lines that are not learned from yet: by when all that were dialed with them have ended.
+    ends: VecDeque<(Time, Traits, bool)>,
     answer_drift: Drift,
     talk_drift: Drift,
     wrap_drift: Drift,
@@ -90,6 +98,7 @@ impl Learned {
             }),
             post_dial: PostDial { mean_s: 2.0, seen: 0.0, rang: 0.0, answered: 0.0 },
             odds: Odds::new(),
+            ends: VecDeque::new(),
             answer_drift: Drift::new(),
             talk_drift: Drift::new(),
             wrap_drift: Drift::new(),
@@ -101,7 +110,7 @@ impl Learned {
     }
 
     /// Something happened on the campaign's lines or to an agent who served one of its calls.
-    pub(crate) fn observe(&mut self, seen: Observation) {
+    pub(crate) fn observe(&mut self, now: Time, seen: Observation) {
         match seen {
             Observation::Dialed | Observation::Abandoned | Observation::Served { .. } => {}
             Observation::Ringing { after } => self.post_dial.rang(after.as_secs_f64()),
@@ -111,7 +120,7 @@ impl Learned {
                 let age_s = after.as_secs_f64() - self.post_dial.seconds();
                 self.rings.ended(age_s, usize::from(!person), haste);
                 self.verdicts.ended(known_after.as_secs_f64(), usize::from(!person), 1.0);
-                self.odds.ended(&lead, person, haste);
+                self.end(now, after, lead, person);
                 if person && self.rings.knows() {
                     self.answer_drift.saw();
                 }
@@ -120,7 +129,7 @@ impl Learned {
                 let haste = self.answer_drift.haste();
                 let age_s = if rang { after.as_secs_f64() - self.post_dial.seconds() } else { 0.0 };
                 self.rings.ended(age_s, 1, haste);
-                self.odds.ended(&lead, false, haste);
+                self.end(now, after, lead, false);
             }
             Observation::TalkEnded { lasted } => {
                 self.talks.ended(lasted.as_secs_f64(), 0, self.talk_drift.haste());
@@ -135,6 +144,29 @@ impl Learned {
                 }
             }
         }
+    }
+
+    /// Lines that fail do so sooner than people answer: who learned from each end at once would take a new floor for one
+    /// where nobody answers. So an end counts when all lines that were dialed with it have had their time.
+    fn end(&mut self, now: Time, after: Duration, lead: Traits, person: bool) {
+        self.ends.push_back((now + COHORT.saturating_sub(after), lead, person));
+        if self.ends.len() > ENDS_MOST
+            && let Some((_, lead, person)) = self.ends.pop_front()
+        {
+            self.odds.ended(&lead, person, self.answer_drift.haste());
+        }
+    }
+
+    fn learn_ends(&mut self, now: Time) {
+        let haste = self.answer_drift.haste();
+        let odds = &mut self.odds;
+        self.ends.retain(|(due, lead, person)| {
+            let stays = *due > now;
+            if !stays {
+                odds.ended(lead, *person, haste);
+            }
+            stays
+        });
     }
 
     /// The chance that a person answers such a lead, as it was before the last minute's drift.
@@ -162,6 +194,7 @@ impl Learned {
     /// Counts what the tables expected since the last call, and works the tables out anew when they are old. `lines` are
     /// the campaign's tries in flight, `agents` those who are in its calls.
     pub(crate) fn refresh(&mut self, now: Time, lines: &[LineView], agents: &[AgentPhase]) {
+        self.learn_ends(now);
         let ages = Ages::of(self, now, lines, agents);
         self.watch(now, lines, &ages);
         let samples = self.rings.samples() + self.talks.samples() + self.wraps.samples();
@@ -255,18 +288,26 @@ pub(super) mod tests {
 
     /// What a floor taught on which every fifth of `dials` lines was answered after 10 s, and calls lasted 50 to 150 s.
     pub(in crate::pacing) fn taught(dials: u32) -> Learned {
+        let now = Time::ZERO;
         let mut learned = Learned::new();
         for n in 0..dials {
-            learned.observe(Observation::Ringing { after: Duration::from_secs(2) });
+            learned.observe(now, Observation::Ringing { after: Duration::from_secs(2) });
             let after = Duration::from_secs(if n % 5 == 0 { 10 } else { 25 });
-            learned.observe(if n % 5 == 0 {
-                Observation::Answered { after, person: true, known_after: Duration::ZERO, lead: LEAD }
-            } else {
-                Observation::Failed { after, rang: true, lead: LEAD }
-            });
-            learned.observe(Observation::TalkEnded { lasted: Duration::from_secs(u64::from(50 + n % 100)) });
-            learned.observe(Observation::WrapEnded { lasted: Duration::from_secs(10) });
+            learned.observe(
+                now,
+                if n % 5 == 0 {
+                    Observation::Answered { after, person: true, known_after: Duration::ZERO, lead: LEAD }
+                } else {
+                    Observation::Failed { after, rang: true, lead: LEAD }
+                },
+            );
+            learned.observe(
+                now,
+                Observation::TalkEnded { lasted: Duration::from_secs(u64::from(50 + n % 100)) },
+            );
+            learned.observe(now, Observation::WrapEnded { lasted: Duration::from_secs(10) });
         }
+        learned.learn_ends(Time::from_millis(60_000));
         // All in one moment looks like a floor gone wild.
         (learned.answer_drift, learned.talk_drift, learned.wrap_drift) =
             (Drift::new(), Drift::new(), Drift::new());
@@ -299,7 +340,8 @@ pub(super) mod tests {
             if n % 5 < 1 {
                 let (after, known_after) = (Duration::from_secs(10), Duration::ZERO);
                 for _ in 0..2 {
-                    learned.observe(Observation::Answered { after, person: true, known_after, lead: LEAD });
+                    learned
+                        .observe(now, Observation::Answered { after, person: true, known_after, lead: LEAD });
                 }
             }
             learned.refresh(now, &lines(now), &[]);
@@ -315,7 +357,7 @@ pub(super) mod tests {
         assert_eq!(learned.rings_in_s(now, &line), 0.0);
         let (after, known_after) = (Duration::from_secs(12), Duration::ZERO);
         for _ in 0..3 {
-            learned.observe(Observation::Answered { after, person: true, known_after, lead: LEAD });
+            learned.observe(now, Observation::Answered { after, person: true, known_after, lead: LEAD });
         }
         assert_eq!(learned.rings_in_s(now, &line), -10.0);
     }
