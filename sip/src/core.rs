@@ -13,7 +13,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::endpoint::{CallKey, Output, SocketId};
 use crate::error::ApiMisuse;
 use crate::event::{Body, EndpointConfig, Event, Transmit};
-use crate::message::{Headers, Method, Name, Request, Writer};
+use crate::message::{Headers, Method, Name, Request, Uri, Writer};
 use crate::session::stray::Strays;
 use crate::stats::Stats;
 use crate::trace::{Direction, Trace};
@@ -21,15 +21,36 @@ use crate::transaction::{
     ClientInvite, ClientOther, Hop, Kind, Owner, ServerInvite, ServerKey, ServerOther, Table, Timer, TxnId,
     hex,
 };
+use crate::transport::{Destination, LocalSocket, Transport};
 
 /// What we take; also the answer to OPTIONS and 405.
 pub(crate) const ALLOW: &[u8] = b"INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE";
 
 /// What stands in messages for one socket.
 struct Local {
+    transport: Transport,
     is_ipv4: bool,
-    sent_by: Bytes,
+    host: Bytes,
+    via: Bytes,
     contact: Bytes,
+}
+
+impl Local {
+    fn new(socket: &LocalSocket) -> Local {
+        let (transport, host) = (socket.transport, socket.advertise.to_string());
+        let contact = match transport {
+            Transport::Udp => format!("<sip:{host}>"),
+            _ => format!("<sip:{host};transport={transport}>"),
+        };
+        Local {
+            transport,
+            is_ipv4: socket.bound.is_ipv4(),
+            // It asks for rport (RFC 3581 §3).
+            via: Bytes::from(format!("Via: SIP/2.0/{} {host};rport;branch=", transport.via())),
+            host: Bytes::from(host),
+            contact: Bytes::from(contact),
+        }
+    }
 }
 
 pub(crate) struct Core {
@@ -57,12 +78,7 @@ impl Tag {
 impl Core {
     pub(crate) fn new(config: EndpointConfig, seed: [u8; 32], stats: Arc<Stats>) -> Core {
         let mut rng = ChaCha8Rng::from_seed(seed);
-        let locals = config.sockets.iter().map(|socket| {
-            let sent_by = Bytes::from(socket.advertise.to_string());
-            let contact = Bytes::from(format!("<sip:{}>", socket.advertise));
-            Local { is_ipv4: socket.bound.is_ipv4(), sent_by, contact }
-        });
-        let locals = locals.collect();
+        let locals = config.sockets.iter().map(Local::new).collect();
         let secret = rng.next_u64();
         let (txns, strays) = (Table::default(), Strays::default());
         Core { config, locals, rng, secret, txns, strays, queue: VecDeque::new(), stats }
@@ -85,19 +101,83 @@ impl Core {
         Some(CallKey(hidden ^ self.secret))
     }
 
-    /// The first socket of the destination's family.
-    pub(crate) fn route(&self, to: SocketAddr) -> Result<Hop, ApiMisuse> {
-        let at = self.locals.iter().position(|local| local.is_ipv4 == to.is_ipv4());
-        let socket = at.and_then(|at| u16::try_from(at).ok()).ok_or(ApiMisuse::NoSocket)?;
-        Ok(Hop { socket: SocketId(socket), to })
+    /// The way to a destination: by the socket that it names, else by the first of its transport and family.
+    pub(crate) fn route(&self, destination: &Destination) -> Result<Hop, ApiMisuse> {
+        let Destination { address: to, transport, socket, .. } = *destination;
+        let fits = |local: &Local| local.transport == transport && local.is_ipv4 == to.is_ipv4();
+        let at = match socket {
+            Some(socket) => Some(socket).filter(|socket| self.local(*socket).is_some_and(fits)),
+            None => self.locals.iter().position(fits).and_then(|at| u16::try_from(at).ok()).map(SocketId),
+        };
+        Ok(Hop { socket: at.ok_or(ApiMisuse::NoSocket)?, to })
     }
 
-    pub(crate) fn sent_by(&self, socket: SocketId) -> Bytes {
-        self.locals.get(usize::from(socket.0)).map_or_else(Bytes::new, |local| local.sent_by.clone())
+    /// The way to a URI that names an address (a Contact, a Route), from a peer that is reached by `known`. A name
+    /// is not looked up here: then the way that is known is taken, and so it is when we have no such socket.
+    pub(crate) fn route_to_uri(&self, uri: &[u8], known: Hop) -> Hop {
+        let Some(uri) = Uri::parse(uri).filter(Uri::is_sip) else { return known };
+        let param = uri.params.get("transport").and_then(|name| std::str::from_utf8(name).ok());
+        let of_socket = self.transport(known.socket);
+        let transport = match param.and_then(Transport::of) {
+            // RFC 7118 §5.2.1: a URI says `ws` for both.
+            Some(Transport::Ws) if of_socket == Transport::Wss => Transport::Wss,
+            Some(transport) => transport,
+            None if uri.is_sips() => Transport::Tls,
+            None => of_socket,
+        };
+        let Some(mut to) = uri.address() else { return known };
+        if uri.port.is_none() {
+            to.set_port(transport.default_port());
+        }
+        let usable = to.port() != 0 && !to.ip().is_unspecified();
+        let socket = (transport == of_socket).then_some(known.socket);
+        let to = Destination { socket, ..Destination::new(to, transport) };
+        self.route(&to).ok().filter(|_| usable).unwrap_or(known)
+    }
+
+    fn local(&self, socket: SocketId) -> Option<&Local> {
+        self.locals.get(usize::from(socket.0))
+    }
+
+    /// What a socket carries.
+    pub(crate) fn transport(&self, socket: SocketId) -> Transport {
+        self.local(socket).map_or(Transport::Udp, |local| local.transport)
+    }
+
+    /// The host and port that stand for a socket.
+    pub(crate) fn host(&self, socket: SocketId) -> Bytes {
+        self.local(socket).map_or_else(Bytes::new, |local| local.host.clone())
+    }
+
+    /// The Via line of a socket, up to the branch.
+    pub(crate) fn via(&self, socket: SocketId) -> Bytes {
+        self.local(socket).map_or_else(Bytes::new, |local| local.via.clone())
     }
 
     pub(crate) fn contact(&self, socket: SocketId) -> Bytes {
-        self.locals.get(usize::from(socket.0)).map_or_else(Bytes::new, |local| local.contact.clone())
+        self.local(socket).map_or_else(Bytes::new, |local| local.contact.clone())
+    }
+
+    /// Where the answer to a request goes (RFC 3261 §18.2.2, RFC 3581 §4): over a stream, back by its connection.
+    pub(crate) fn answer_hop(&self, request: &Headers, socket: SocketId, from: SocketAddr) -> Hop {
+        let mut to = from;
+        if let Some(via) = request.via()
+            && !self.transport(socket).is_reliable()
+            && !via.params.has("rport")
+        {
+            to.set_port(via.port.filter(|port| *port != 0).unwrap_or(5060));
+        }
+        Hop { socket, to }
+    }
+
+    /// A transaction is done and stays as a tombstone for its timer; over a reliable transport, where nothing is
+    /// sent twice, it goes at once (RFC 3261 §17.1.1.2, 17.1.2.2, 17.2.1, 17.2.2: D, K, I and J are zero).
+    pub(crate) fn bury(&mut self, now: Time, id: TxnId, timer: Timer) {
+        match self.txns.get_mut(id).map(|txn| txn.hop.socket) {
+            Some(socket) if self.transport(socket).is_reliable() => self.txns.close(id),
+            Some(_) => self.txns.timers.arm(now, id.0, timer),
+            None => {}
+        }
     }
 
     pub(crate) fn event(&mut self, event: Event) {
@@ -135,7 +215,9 @@ impl Core {
             };
         }
         let (again, give_up) = if invite { (Timer::A, Timer::B) } else { (Timer::E, Timer::F) };
-        self.txns.timers.arm(now, id.0, again);
+        if !self.transport(hop.socket).is_reliable() {
+            self.txns.timers.arm(now, id.0, again);
+        }
         self.txns.timers.arm(now, id.0, give_up);
         self.send(now, hop, request, trace);
         Ok(id)
@@ -208,8 +290,9 @@ impl Core {
         bytes: Bytes,
         trace: Option<&mut Trace>,
     ) {
+        let Some(hop) = self.txns.get_mut(id).map(|txn| txn.hop) else { return };
+        let reliable = self.transport(hop.socket).is_reliable();
         let Some(txn) = self.txns.get_mut(id) else { return };
-        let hop = txn.hop;
         let timers: &[Timer] = match &mut txn.kind {
             Kind::ServerInvite(_, state @ ServerInvite::Proceeding { .. }) => {
                 let (next, timers): (_, &[Timer]) = match status {
@@ -217,6 +300,8 @@ impl Core {
                     200..300 => {
                         (ServerInvite::Accepted { answer: Some(bytes.clone()) }, &[Timer::Accepted, Timer::L])
                     }
+                    // A 2xx is sent again over any transport, since a further hop may lose it (§13.3.1.4).
+                    _ if reliable => (ServerInvite::Completed { answer: bytes.clone() }, &[Timer::H]),
                     _ => (ServerInvite::Completed { answer: bytes.clone() }, &[Timer::G, Timer::H]),
                 };
                 *state = next;
@@ -224,6 +309,10 @@ impl Core {
             }
             Kind::ServerOther(_, state @ ServerOther::Trying) if status >= 200 => {
                 *state = ServerOther::Completed { answer: bytes.clone() };
+                if reliable {
+                    self.txns.close(id);
+                    return self.send(now, hop, bytes, trace);
+                }
                 &[Timer::J]
             }
             // A second final answer is not sent.
@@ -273,17 +362,6 @@ impl Core {
         w.header(Name::Contact, &self.contact(socket)).header(Name::Allow, ALLOW);
         w.body(body.map(|body| (&body.content_type[..], &body.data[..])))
     }
-}
-
-/// Where the answer to a request goes (RFC 3261 §18.2.2, RFC 3581 §4).
-pub(crate) fn answer_hop(request: &Headers, socket: SocketId, from: SocketAddr) -> Hop {
-    let mut to = from;
-    if let Some(via) = request.via()
-        && !via.params.has("rport")
-    {
-        to.set_port(via.port.filter(|port| *port != 0).unwrap_or(5060));
-    }
-    Hop { socket, to }
 }
 
 /// The start of a response (RFC 3261 §8.2.6): Via, From, To, Call-ID, CSeq. `tag` is added to a To without one.

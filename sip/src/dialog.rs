@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::core::Core;
 use crate::limits;
-use crate::message::{Headers, Method, Name, NameAddr, Request, Response, Uri, Writer};
+use crate::message::{Headers, Method, Name, NameAddr, Request, Response, Writer};
 use crate::transaction::Hop;
 
 /// What two user agents know of each other in one call.
@@ -28,7 +29,14 @@ pub(crate) struct Dialog {
 impl Dialog {
     /// From a 2xx to our INVITE (§12.1.2). A peer that leaves out its tag (RFC 2543) has an empty one; one that
     /// leaves out its Contact is asked for at the URI that we called.
-    pub(crate) fn of_caller(response: &Response, local: Bytes, called: &[u8], seq: u32, hop: Hop) -> Dialog {
+    pub(crate) fn of_caller(
+        core: &Core,
+        response: &Response,
+        local: Bytes,
+        called: &[u8],
+        seq: u32,
+        hop: Hop,
+    ) -> Dialog {
         let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
         let mut routes = routes(response);
         routes.reverse();
@@ -45,12 +53,12 @@ impl Dialog {
             routes,
             hop,
         };
-        dialog.hop = dialog.next_hop(hop);
+        dialog.hop = dialog.next_hop(core);
         dialog
     }
 
     /// From a peer's INVITE that we answer with `tag` (§12.1.1).
-    pub(crate) fn of_callee(request: &Request, tag: &[u8], hop: Hop) -> Dialog {
+    pub(crate) fn of_callee(core: &Core, request: &Request, tag: &[u8], hop: Hop) -> Dialog {
         let to = request.get(Name::To).unwrap_or_default();
         let from = request.from();
         let target = match request.contact() {
@@ -68,46 +76,35 @@ impl Dialog {
             routes: routes(request),
             hop,
         };
-        dialog.hop = dialog.next_hop(hop);
+        dialog.hop = dialog.next_hop(core);
         dialog
     }
 
     /// Where requests go: the first route, else the target, when that is an address. A name is not looked up
     /// here: then the peer that the call came through is the way.
-    pub(crate) fn next_hop(&self, fallback: Hop) -> Hop {
+    fn next_hop(&self, core: &Core) -> Hop {
         let uri = match self.routes.first() {
             Some(route) => NameAddr::parse(route).map_or(&b""[..], |route| route.uri),
             None => &self.target[..],
         };
-        let address = Uri::parse(uri).filter(Uri::is_sip).and_then(|uri| uri.address());
-        match address {
-            Some(to) if to.is_ipv4() == fallback.to.is_ipv4() && to.port() != 0 => Hop { to, ..fallback },
-            _ => fallback,
-        }
+        core.route_to_uri(uri, self.hop)
     }
 
     /// The peer's Contact in a re-INVITE, UPDATE or its answer is the new target (§12.2.1.2, RFC 3311 §5.1).
-    pub(crate) fn refresh(&mut self, headers: &Headers) {
+    pub(crate) fn refresh(&mut self, core: &Core, headers: &Headers) {
         if let Some(contact) = headers.contact() {
             self.target = headers.share(contact.uri);
-            self.hop = self.next_hop(self.hop);
+            self.hop = self.next_hop(core);
         }
     }
 
     /// The start of a request within the dialog (§12.2.1.1), up to and including CSeq.
-    pub(crate) fn write(
-        &self,
-        method: &Method,
-        seq: u32,
-        sent_by: &[u8],
-        branch: &[u8],
-        body: usize,
-    ) -> Writer {
+    pub(crate) fn write(&self, core: &Core, method: &Method, seq: u32, branch: &[u8], body: usize) -> Writer {
         let first = self.routes.first().and_then(|route| NameAddr::parse(route));
         let strict = first.filter(|first| first.parsed_uri().is_some_and(|uri| !uri.params.has("lr")));
         let uri = strict.map_or(&self.target[..], |first| first.uri);
         let mut w = Writer::request(method, uri, body);
-        w.via(sent_by, branch).max_forwards();
+        w.via(&core.via(self.hop.socket), branch).max_forwards();
         for route in self.routes.iter().skip(usize::from(strict.is_some())) {
             w.header(Name::Route, route);
         }
@@ -129,8 +126,17 @@ fn routes(headers: &Headers) -> Vec<Bytes> {
 mod tests {
     use super::*;
     use crate::endpoint::SocketId;
+    use crate::event::EndpointConfig;
     use crate::message::Message;
     use crate::recovery::DialogSnapshot;
+    use crate::transport::{LocalSocket, Transport};
+
+    fn core() -> Core {
+        let at = "192.0.2.7:5060".parse().unwrap();
+        let socket = |transport| LocalSocket { transport, bound: at, advertise: at };
+        let sockets = [Transport::Udp, Transport::Tcp, Transport::Ws].map(socket).to_vec();
+        Core::new(EndpointConfig { sockets, ..EndpointConfig::default() }, [0; 32], Default::default())
+    }
 
     fn dialog(record_route: &str) -> Dialog {
         let text = format!(
@@ -139,11 +145,11 @@ mod tests {
         );
         let Ok(Message::Response(response)) = Message::parse(text.into()) else { panic!() };
         let hop = Hop { socket: SocketId(0), to: "192.0.2.1:5060".parse().unwrap() };
-        Dialog::of_caller(&response, Bytes::from_static(b"<sip:us@h>;tag=a"), b"sip:them@h", 1, hop)
+        Dialog::of_caller(&core(), &response, Bytes::from_static(b"<sip:us@h>;tag=a"), b"sip:them@h", 1, hop)
     }
 
     fn written(dialog: &Dialog) -> String {
-        let bytes = dialog.write(&Method::Bye, 2, b"h:5060", b"z9hG4bK1", 0).body(None);
+        let bytes = dialog.write(&core(), &Method::Bye, 2, b"z9hG4bK1", 0).body(None);
         String::from_utf8(bytes.to_vec()).unwrap()
     }
 
@@ -174,10 +180,32 @@ mod tests {
     #[test]
     fn a_snapshot_can_be_stored() {
         for routes in ["", "Record-Route: <sip:192.0.2.5;lr>, <sip:192.0.2.6;lr>\r\n"] {
-            let snapshot = DialogSnapshot(dialog(routes));
+            let snapshot = DialogSnapshot { dialog: dialog(routes), transport: Transport::Tcp };
             assert_eq!(snapshot.encode().parse(), Ok(snapshot));
         }
         assert!("".parse::<DialogSnapshot>().is_err());
         assert!("1\nx".parse::<DialogSnapshot>().is_err());
+        // As it was written before there was more than UDP.
+        let text = DialogSnapshot { dialog: dialog(""), transport: Transport::Udp }.encode();
+        assert_eq!(text.replacen("udp ", "", 1).parse::<DialogSnapshot>().unwrap().transport, Transport::Udp);
+    }
+
+    #[test]
+    fn a_uri_says_how_it_is_reached() {
+        let (core, known) = (core(), Hop { socket: SocketId(0), to: "192.0.2.1:5060".parse().unwrap() });
+        let route = |uri: &str, known: Hop| {
+            let hop = core.route_to_uri(uri.as_bytes(), known);
+            (hop.socket.0, hop.to.to_string())
+        };
+        assert_eq!(route("sip:192.0.2.9", known), (0, "192.0.2.9:5060".into()));
+        assert_eq!(route("sip:192.0.2.9:7;transport=TCP", known), (1, "192.0.2.9:7".into()));
+        // No TLS socket here, a name, another family, a browser: the way that is known.
+        for uri in ["sips:192.0.2.9", "sip:h.example.com", "sip:[2001:db8::1]", "sip:x.invalid;transport=ws"]
+        {
+            assert_eq!(route(uri, known), (0, "192.0.2.1:5060".into()), "{uri}");
+        }
+        // A peer that came by TCP and does not say so in its Contact.
+        let by_tcp = Hop { socket: SocketId(1), ..known };
+        assert_eq!(route("sip:192.0.2.9", by_tcp), (1, "192.0.2.9:5060".into()));
     }
 }

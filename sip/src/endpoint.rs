@@ -11,15 +11,17 @@ use bytes::Bytes;
 use kraliki_time::Time;
 
 use crate::core::Core;
+use crate::dialog::Dialog;
 use crate::error::ApiMisuse;
-use crate::event::{AcceptFrom, Body, EndpointConfig, Event, InviteRequest, ModifyAnswer, Transmit};
+use crate::event::{AcceptFrom, Body, EndpointConfig, Event, Failure, InviteRequest, ModifyAnswer, Transmit};
 use crate::message::{Message, Method, Name, Reason, Writer};
 use crate::receive::check;
 use crate::recovery::DialogSnapshot;
 use crate::session::{Call, Fate};
 use crate::stats::Stats;
 use crate::trace::{self, Trace};
-use crate::transaction::{Fired, Owner, SpreadMap, Timer};
+use crate::transaction::{Fired, Hop, Owner, SpreadMap, Timer, TxnId};
+use crate::transport::Destination;
 
 /// A call, an OPTIONS or a BYE for a stored dialog. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -199,21 +201,30 @@ impl Endpoint {
     }
 
     /// Asks a trunk whether it is there.
-    pub fn options(&mut self, now: Time, destination: SocketAddr) -> Result<CallKey, ApiMisuse> {
+    pub fn options(&mut self, now: Time, destination: impl Into<Destination>) -> Result<CallKey, ApiMisuse> {
         let key = self.keys.next();
-        self.options_as(now, key, destination).map(|()| key)
+        self.options_as(now, key, &destination.into()).map(|()| key)
     }
 
     /// As `options`, with a key from [`Endpoint::keys`].
-    pub fn options_as(&mut self, now: Time, key: CallKey, destination: SocketAddr) -> Result<(), ApiMisuse> {
+    pub fn options_as(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        destination: &Destination,
+    ) -> Result<(), ApiMisuse> {
         let hop = self.core.route(destination)?;
         let tag = self.core.new_tag(key);
         let (owner, contact) = (Owner::Options(key, now), self.core.contact(hop.socket));
         let request = self.core.request(now, owner, hop, false, None, |core, branch| {
-            let mut w = Writer::request(&Method::Options, format!("sip:{destination}").as_bytes(), 0);
-            w.via(&core.sent_by(hop.socket), branch).max_forwards();
+            let host = match &destination.server_name {
+                Some(name) => name.to_string(),
+                None => destination.address.to_string(),
+            };
+            let mut w = Writer::request(&Method::Options, format!("sip:{host}").as_bytes(), 0);
+            w.via(&core.via(hop.socket), branch).max_forwards();
             w.raw(b"From: ").raw(&contact).raw(b";tag=").raw(tag.as_bytes()).raw(b"\r\n");
-            w.header(Name::To, format!("<sip:{destination}>").as_bytes());
+            w.header(Name::To, format!("<sip:{host}>").as_bytes());
             w.raw(b"Call-ID: ").raw(tag.as_bytes()).raw(b"\r\n").cseq(1, &Method::Options);
             w.header(Name::Accept, b"application/sdp")
                 .header(Name::UserAgent, core.config.user_agent.as_bytes());
@@ -241,11 +252,12 @@ impl Endpoint {
         dialog: &DialogSnapshot,
         reason: Option<Reason>,
     ) -> Result<(), ApiMisuse> {
-        let dialog = &dialog.0;
-        let hop = self.core.route(dialog.hop.to)?;
+        let to = Destination::new(dialog.dialog.hop.to, dialog.transport);
+        let hop = self.core.route(&to)?;
+        let dialog = Dialog { hop, ..dialog.dialog.clone() };
         let seq = dialog.local_seq + 1;
         let request = self.core.request(now, Owner::Snapshot(key), hop, false, None, |core, branch| {
-            let mut w = dialog.write(&Method::Bye, seq, &core.sent_by(hop.socket), branch, 0);
+            let mut w = dialog.write(core, &Method::Bye, seq, branch, 0);
             if let Some(reason) = &reason {
                 w.header(Name::Reason, reason.encode().as_bytes());
             }
@@ -299,26 +311,39 @@ impl Endpoint {
                     };
                     self.core.send(now, hop, bytes, trace);
                 }
-                Fired::TimedOut => match owner {
-                    Owner::Call(key) => {
-                        if let Some(call) = self.calls.get_mut(&key) {
-                            let fate = call.on_timeout(&mut self.core, now, id);
-                            self.settle(key, fate);
-                        }
-                    }
-                    Owner::Options(key, sent) => {
-                        self.core.event(Event::OptionsResult { key, status: None, rtt: now.since(sent) });
-                    }
-                    Owner::Snapshot(key) => self.core.event(Event::DialogCleared { key, status: None }),
-                    Owner::Nobody => {}
-                },
+                Fired::TimedOut(sent) => self.gave_up(now, id, owner, Failure::Timeout, sent),
             }
+        }
+    }
+
+    /// A connection is gone, or could not be made: what waits for an answer by it has failed (RFC 3261 §18.4).
+    pub fn handle_closed(&mut self, now: Time, socket: SocketId, peer: SocketAddr) {
+        for (id, owner, sent) in self.core.txns.waiting_on(Hop { socket, to: peer }) {
+            self.core.txns.close(id);
+            self.gave_up(now, id, owner, Failure::Unreachable, sent);
+        }
+    }
+
+    /// A request of ours will not be answered any more.
+    fn gave_up(&mut self, now: Time, id: TxnId, owner: Owner, why: Failure, sent: Option<Bytes>) {
+        match owner {
+            Owner::Call(key) => {
+                if let Some(call) = self.calls.get_mut(&key) {
+                    let fate = call.on_no_answer(&mut self.core, now, id, why, sent);
+                    self.settle(key, fate);
+                }
+            }
+            Owner::Options(key, sent) => {
+                self.core.event(Event::OptionsResult { key, status: None, rtt: now.since(sent) });
+            }
+            Owner::Snapshot(key) => self.core.event(Event::DialogCleared { key, status: None }),
+            Owner::Nobody => {}
         }
     }
 
     // Messages
 
-    /// Takes a datagram.
+    /// Takes a datagram, or one message cut from a stream.
     pub fn handle_datagram(&mut self, now: Time, socket: SocketId, from: SocketAddr, datagram: Bytes) {
         // RFC 5626 §3.5.1: CRLF CRLF asks whether we are there, CRLF answers; other blank datagrams say nothing.
         if datagram.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {

@@ -11,15 +11,7 @@ use crate::endpoint::{CallKey, SocketId};
 use crate::limits;
 use crate::message::{Reason, Request};
 use crate::recovery::{CallIdKey, DialogSnapshot};
-
-/// One local socket.
-#[derive(Clone, Debug)]
-pub struct LocalSocket {
-    /// Where it is bound.
-    pub bound: SocketAddr,
-    /// What Via and Contact say: the bound address, or the public one in front of it.
-    pub advertise: SocketAddr,
-}
+use crate::transport::{Destination, LocalSocket};
 
 /// From whom requests are taken that no dialog of ours explains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,7 +88,9 @@ impl Body {
 #[derive(Clone, Debug)]
 pub struct InviteRequest {
     /// Where the INVITE goes: the trunk.
-    pub destination: SocketAddr,
+    pub destination: Destination,
+    /// Where it goes when nobody is there (RFC 3263 §4.3): a transport that fails, no answer at all, a 503. In order.
+    pub alternatives: Vec<Destination>,
     /// The Request-URI; also To.
     pub uri: String,
     /// The display name in From; empty for none.
@@ -119,9 +113,10 @@ pub struct InviteRequest {
 
 impl InviteRequest {
     /// A call without caller id, credentials or body, to be filled in.
-    pub fn new(destination: SocketAddr, uri: &str, call_id: &str) -> InviteRequest {
+    pub fn new(destination: impl Into<Destination>, uri: &str, call_id: &str) -> InviteRequest {
         InviteRequest {
-            destination,
+            destination: destination.into(),
+            alternatives: Vec::new(),
             uri: uri.into(),
             from_display: String::new(),
             from_user: String::new(),
@@ -143,6 +138,8 @@ pub enum Failure {
     Status(u16),
     /// The peer never answered (timer B).
     Timeout,
+    /// The transport failed: no connection, or it broke before an answer (RFC 3261 §18.4).
+    Unreachable,
     /// The call could not be started.
     Refused(crate::error::ApiMisuse),
 }
@@ -296,12 +293,12 @@ pub enum Event {
     },
 }
 
-/// A datagram to send.
+/// A message to send.
 #[derive(Clone, Debug)]
 pub struct Transmit {
     /// Through which socket.
     pub socket: SocketId,
-    /// Where to.
+    /// Where to. Over a stream transport: the connection to there, made when there is none.
     pub to: SocketAddr,
     /// What.
     pub bytes: Bytes,

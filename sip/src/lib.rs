@@ -21,13 +21,13 @@ mod session;
 mod stats;
 mod trace;
 mod transaction;
+mod transport;
 
 pub use auth::{Algorithm, Credentials, DigestServer};
 pub use endpoint::{CallKey, Endpoint, Keys, Output, SocketId};
 pub use error::{ApiMisuse, Malformed, PeerMisbehaved};
 pub use event::{
-    AcceptFrom, Body, EndedBy, EndpointConfig, Event, Failure, InviteRequest, LocalSocket, ModifyAnswer,
-    Transmit,
+    AcceptFrom, Body, EndedBy, EndpointConfig, Event, Failure, InviteRequest, ModifyAnswer, Transmit,
 };
 pub use message::{
     Builder, CSeq, Challenge, Headers, Message, Method, Name, NameAddr, Params, Reason, Request, Response,
@@ -36,3 +36,4 @@ pub use message::{
 pub use recovery::{CallIdKey, DialogSnapshot};
 pub use stats::{ByKind, Counter, METHODS, Stats};
 pub use trace::{Direction, Trace, TraceEntry, ladder};
+pub use transport::{Destination, LocalSocket, Transport};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kraliki_time::Time;
 
 use crate::auth::Verdict;
-use crate::core::{ALLOW, answer_hop, response_to};
+use crate::core::{ALLOW, response_to};
 use crate::endpoint::{Endpoint, SocketId};
 use crate::error::Malformed;
 use crate::event::Event;
@@ -97,14 +97,14 @@ impl Endpoint {
         self.core.stats.received.request(request.method().as_bytes());
         let core = &mut self.core;
         let Some(key) = core.server_key(&request, request.method(), false) else { return };
-        let hop = answer_hop(&request, socket, from);
+        let hop = core.answer_hop(&request, socket, from);
         if let Some(txn) = core.txns.server(key) {
             let (id, hop) = (txn.id, txn.hop);
             let acknowledged = *request.method() == Method::Ack;
             let repeat = match &mut txn.kind {
                 Kind::ServerInvite(_, state @ ServerInvite::Completed { .. }) if acknowledged => {
                     *state = ServerInvite::Confirmed;
-                    core.txns.timers.arm(now, id.0, Timer::I);
+                    core.bury(now, id, Timer::I);
                     return;
                 }
                 Kind::ServerInvite(_, ServerInvite::Confirmed) if acknowledged => return,
@@ -164,7 +164,7 @@ impl Endpoint {
 
     fn on_invite(&mut self, now: Time, socket: SocketId, from: SocketAddr, request: Request) {
         let core = &mut self.core;
-        let hop = answer_hop(&request, socket, from);
+        let hop = core.answer_hop(&request, socket, from);
         if let Some(server) = core.config.challenge.clone() {
             let verdict = server.verify(now, &request, request.method());
             if verdict != Verdict::Good {

@@ -8,8 +8,10 @@ use aws_lc_rs::hmac;
 use bytes::Bytes;
 
 use crate::dialog::Dialog;
+use crate::endpoint::SocketId;
 use crate::limits;
-use crate::transaction::{hex, unhex};
+use crate::transaction::{Hop, hex, unhex};
+use crate::transport::Transport;
 
 /// Makes and knows again the Call-IDs of our own attempts. Keyed, so that a peer cannot make us believe in a call.
 #[derive(Clone)]
@@ -57,18 +59,22 @@ impl CallIdKey {
 
 /// A dialog as it can be stored, to be ended after a crash. Its text form is one line per field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DialogSnapshot(pub(crate) Dialog);
+pub struct DialogSnapshot {
+    pub(crate) dialog: Dialog,
+    pub(crate) transport: Transport,
+}
 
 impl DialogSnapshot {
     /// The Call-ID.
     pub fn call_id(&self) -> &[u8] {
-        &self.0.call_id
+        &self.dialog.call_id
     }
 
     /// For the store. Bytes that are not UTF-8 are replaced, which no carrier's tags need.
     pub fn encode(&self) -> String {
-        let d = &self.0;
-        let mut lines = vec!["1".into(), d.hop.to.to_string(), d.local_seq.to_string()];
+        let d = &self.dialog;
+        let by = self.transport.via().to_ascii_lowercase();
+        let mut lines = vec!["1".into(), format!("{by} {}", d.hop.to), d.local_seq.to_string()];
         for part in [&d.call_id, &d.local, &d.remote, &d.remote_tag, &d.target].into_iter().chain(&d.routes) {
             lines.push(String::from_utf8_lossy(part).replace(['\r', '\n'], " "));
         }
@@ -85,22 +91,19 @@ impl FromStr for DialogSnapshot {
         if line()? != "1" {
             return Err(());
         }
-        let to: SocketAddr = line()?.parse().map_err(drop)?;
+        let hop = line()?;
+        // Before there was more than UDP the transport was not written.
+        let (by, to) = hop.split_once(' ').unwrap_or(("udp", hop));
+        let transport = Transport::of(by).ok_or(())?;
+        let to: SocketAddr = to.parse().map_err(drop)?;
         let local_seq = line()?.parse().map_err(drop)?;
         let mut part = || line().map(|text| Bytes::copy_from_slice(text.as_bytes()));
         let (call_id, local, remote, remote_tag, target) = (part()?, part()?, part()?, part()?, part()?);
         let routes = lines.take(limits::ROUTES).map(|text| Bytes::copy_from_slice(text.as_bytes())).collect();
-        Ok(DialogSnapshot(Dialog {
-            call_id,
-            local,
-            remote,
-            remote_tag,
-            local_seq,
-            remote_seq: None,
-            target,
-            routes,
-            hop: crate::transaction::Hop { socket: crate::endpoint::SocketId(0), to },
-        }))
+        let hop = Hop { socket: SocketId(0), to };
+        let dialog =
+            Dialog { call_id, local, remote, remote_tag, local_seq, remote_seq: None, target, routes, hop };
+        Ok(DialogSnapshot { dialog, transport })
     }
 }
 

@@ -276,7 +276,7 @@ fn changes_within_a_call() {
     let call = p.invite();
     p.run_answering(SECOND);
     let snapshot = p.events[A].iter().find_map(|e| match e {
-        Event::Answered { dialog, .. } => Some(dialog.0.clone()),
+        Event::Answered { dialog, .. } => Some(dialog.dialog.clone()),
         _ => None,
     });
     let d = snapshot.unwrap();
@@ -369,7 +369,10 @@ fn misuse_is_said() {
         invite(&mut p, |r| r.headers.push(("Via".into(), "x".into()))),
         Err(ApiMisuse::BadField("headers"))
     );
-    assert_eq!(invite(&mut p, |r| r.destination = "[::1]:5060".parse().unwrap()), Err(ApiMisuse::NoSocket));
+    assert_eq!(
+        invite(&mut p, |r| r.destination = "[::1]:5060".parse::<SocketAddr>().unwrap().into()),
+        Err(ApiMisuse::NoSocket)
+    );
     assert_eq!(p.ends[A].answer(p.now, CallKey(77), None), Err(ApiMisuse::UnknownCall));
     assert_eq!(p.ends[A].call_count(), 0);
     let mut small = config(A);

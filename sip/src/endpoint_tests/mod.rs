@@ -4,6 +4,7 @@ mod calls;
 mod faults;
 mod peers;
 mod recovery;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,9 +16,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::*;
-use crate::event::{LocalSocket, ModifyAnswer};
+use crate::event::ModifyAnswer;
 use crate::message::Builder;
 use crate::recovery::CallIdKey;
+use crate::transport::{LocalSocket, Transport};
 
 pub(super) const A: usize = 0;
 pub(super) const B: usize = 1;
@@ -28,7 +30,11 @@ pub(super) fn address(side: usize) -> SocketAddr {
 
 pub(super) fn config(side: usize) -> EndpointConfig {
     EndpointConfig {
-        sockets: vec![LocalSocket { bound: address(side), advertise: address(side) }],
+        sockets: vec![LocalSocket {
+            transport: Transport::Udp,
+            bound: address(side),
+            advertise: address(side),
+        }],
         accept_from: AcceptFrom::Any,
         // B's own calls are none of A's.
         call_id_key: (side == A).then(|| CallIdKey::new(&[9; 32])),

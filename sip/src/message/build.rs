@@ -70,9 +70,9 @@ impl Writer {
         self.clean(name).raw(b": ").clean(value).raw(b"\r\n")
     }
 
-    /// `Via` of our own, asking for rport (RFC 3581 §3).
-    pub(crate) fn via(&mut self, sent_by: &[u8], branch: &[u8]) -> &mut Writer {
-        self.raw(b"Via: SIP/2.0/UDP ").raw(sent_by).raw(b";rport;branch=").raw(branch).raw(b"\r\n")
+    /// `Via` of our own: all that one socket's have in common, then the branch.
+    pub(crate) fn via(&mut self, line: &[u8], branch: &[u8]) -> &mut Writer {
+        self.raw(line).raw(branch).raw(b"\r\n")
     }
 
     pub(crate) fn cseq(&mut self, number: u32, method: &Method) -> &mut Writer {

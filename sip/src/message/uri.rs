@@ -66,6 +66,11 @@ impl<'a> Uri<'a> {
         self.scheme.eq_ignore_ascii_case(b"sip") || self.scheme.eq_ignore_ascii_case(b"sips")
     }
 
+    /// Whether the scheme is sips.
+    pub fn is_sips(&self) -> bool {
+        self.scheme.eq_ignore_ascii_case(b"sips")
+    }
+
     /// The address, when the host is one and not a name. The port defaults to 5060.
     pub fn address(&self) -> Option<SocketAddr> {
         let ip: IpAddr = std::str::from_utf8(self.host).ok()?.parse().ok()?;

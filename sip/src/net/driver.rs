@@ -204,7 +204,7 @@ impl Driver {
                 return self.drain(now);
             }
             Command::Options(key, destination) => {
-                if endpoint.options_as(now, key, destination).is_err() {
+                if endpoint.options_as(now, key, &destination).is_err() {
                     let rtt = std::time::Duration::ZERO;
                     self.tell(now, Event::OptionsResult { key, status: None, rtt });
                 }

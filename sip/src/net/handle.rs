@@ -12,6 +12,7 @@ use crate::message::Reason;
 use crate::recovery::DialogSnapshot;
 use crate::stats::Stats;
 use crate::trace::Trace;
+use crate::transport::Destination;
 
 /// The driver is behind with its commands, or has stopped. Nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -27,7 +28,7 @@ pub(super) enum Command {
     Answer(CallKey, Option<Body>),
     Reject(CallKey, u16, Vec<(String, String)>),
     Modify(CallKey, ModifyAnswer),
-    Options(CallKey, SocketAddr),
+    Options(CallKey, Destination),
     ByeDialog(CallKey, Box<DialogSnapshot>, Option<Reason>),
     AcceptFrom(AcceptFrom),
     Trace(CallKey, oneshot::Sender<Option<Trace>>),
@@ -101,9 +102,9 @@ impl SipHandle {
     }
 
     /// Asks a trunk whether it is there.
-    pub fn options(&self, destination: SocketAddr) -> Result<CallKey, QueueFull> {
+    pub fn options(&self, destination: impl Into<Destination>) -> Result<CallKey, QueueFull> {
         let key = self.keys.next();
-        self.send(Command::Options(key, destination)).map(|()| key)
+        self.send(Command::Options(key, destination.into())).map(|()| key)
     }
 
     /// Ends a dialog that was stored before a crash.

@@ -20,8 +20,9 @@ use tokio::sync::mpsc;
 pub use handle::{QueueFull, SipHandle};
 
 use crate::endpoint::Endpoint;
-use crate::event::{EndpointConfig, Event, LocalSocket};
+use crate::event::{EndpointConfig, Event};
 use crate::limits;
+use crate::transport::{LocalSocket, Transport};
 
 /// One address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +123,7 @@ pub fn start(
         if advertise.port() == 0 {
             advertise.set_port(bound.port());
         }
-        config.sockets.push(LocalSocket { bound, advertise });
+        config.sockets.push(LocalSocket { transport: Transport::Udp, bound, advertise });
         sockets.push(socket);
     }
     let bound: Arc<[SocketAddr]> = config.sockets.iter().map(|socket| socket.bound).collect();

@@ -7,7 +7,7 @@ use kraliki_time::Time;
 
 use super::close::Closing;
 use super::{Call, Fate, Phase, Up, acknowledge};
-use crate::core::{Core, answer_hop, body_of, response_to};
+use crate::core::{Core, body_of, response_to};
 use crate::dialog::Dialog;
 use crate::endpoint::{CallKey, SocketId};
 use crate::error::ApiMisuse;
@@ -47,7 +47,7 @@ impl Call {
         from: SocketAddr,
         request: Request,
     ) -> Option<Call> {
-        let hop = answer_hop(&request, socket, from);
+        let hop = core.answer_hop(&request, socket, from);
         let invite = core.serve(Owner::Call(key), &request, hop)?;
         let mut call = Call {
             key,
@@ -120,7 +120,7 @@ impl Call {
         let bytes = self.write_answer(core, offered, 200, &[], body);
         let invite = offered.invite;
         let hop = Hop { socket: offered.hop.socket, to: offered.from };
-        let dialog = Dialog::of_callee(&offered.request, self.tag.as_bytes(), hop);
+        let dialog = Dialog::of_callee(core, &offered.request, self.tag.as_bytes(), hop);
         let seq = dialog.remote_seq.unwrap_or(0);
         core.answer(now, invite, 200, bytes, Some(&mut self.trace));
         let unacknowledged = Some((seq, invite));

@@ -94,8 +94,7 @@ impl Call {
         let dialog = &up.dialog;
         let owner = Owner::Call(self.key);
         let bye = core.request(now, owner, dialog.hop, false, Some(&mut self.trace), |core, branch| {
-            let sent_by = core.sent_by(dialog.hop.socket);
-            let mut w = dialog.write(&Method::Bye, dialog.local_seq, &sent_by, branch, 0);
+            let mut w = dialog.write(core, &Method::Bye, dialog.local_seq, branch, 0);
             if let Some(reason) = &reason {
                 w.header(Name::Reason, reason.encode().as_bytes());
             }
@@ -225,6 +224,6 @@ pub(crate) fn finish_other(core: &mut Core, now: Time, txn: TxnId) {
         && let Kind::ClientOther(state) = &mut open.kind
     {
         *state = ClientOther::Done;
-        core.txns.timers.arm(now, txn.0, Timer::K);
+        core.bury(now, txn, Timer::K);
     }
 }

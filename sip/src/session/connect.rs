@@ -1,12 +1,13 @@
 //! Calls that we place: one INVITE, any number of provisional answers and forks, one outcome.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use kraliki_time::Time;
 
 use super::close::{After, Closing};
-use super::{Call, Fate, Phase, Up};
+use super::{Again, Call, Fate, Phase, Up};
 use crate::core::{Core, body_of};
 use crate::dialog::Dialog;
 use crate::endpoint::CallKey;
@@ -16,6 +17,7 @@ use crate::limits;
 use crate::message::{Message, Method, Name, Reason, Request, Response, Uri, Writer, quoted};
 use crate::recovery::DialogSnapshot;
 use crate::transaction::{ClientInvite, Hop, Kind, Owner, Timer, TxnId};
+use crate::transport::Destination;
 
 /// A call whose INVITE has no final answer yet.
 pub(crate) struct Connecting {
@@ -34,6 +36,8 @@ pub(crate) struct Connecting {
     early: Vec<Bytes>,
     cancel: Cancel,
     auth_tries: u8,
+    /// Where to try next when nobody is there.
+    alternatives: VecDeque<Destination>,
 }
 
 enum Cancel {
@@ -101,16 +105,15 @@ impl Call {
         request: InviteRequest,
     ) -> Result<Call, ApiMisuse> {
         check(&request)?;
-        let hop = core.route(request.destination)?;
+        let hop = core.route(&request.destination)?;
         let tag = core.new_tag(key);
         let mut local = String::new();
         if !request.from_display.is_empty() {
             local.push_str(&quoted(&request.from_display));
             local.push(' ');
         }
-        let sent_by = core.sent_by(hop.socket);
         let host = match request.from_host.is_empty() {
-            true => String::from_utf8_lossy(&sent_by).into_owned(),
+            true => String::from_utf8_lossy(&core.host(hop.socket)).into_owned(),
             false => request.from_host.clone(),
         };
         let at = if request.from_user.is_empty() { "" } else { "@" };
@@ -123,7 +126,7 @@ impl Call {
             tag,
             trace: Default::default(),
             merge: 0,
-            account: request.credentials.map(|credentials| (credentials, request.destination.ip())),
+            account: request.credentials.map(|credentials| (credentials, request.destination.address.ip())),
             phase: Phase::Connecting(Connecting {
                 invite: TxnId(0),
                 hop,
@@ -135,6 +138,7 @@ impl Call {
                 early: Vec::new(),
                 cancel: Cancel::No,
                 auth_tries: 0,
+                alternatives: request.alternatives.into(),
             }),
         };
         let Phase::Connecting(connecting) = &mut call.phase else { return Err(ApiMisuse::WrongState) };
@@ -143,7 +147,7 @@ impl Call {
         connecting.invite = core.request(now, owner, hop, true, Some(&mut call.trace), |core, branch| {
             let length = request.body.as_ref().map_or(0, |body| body.data.len());
             let mut w = Writer::request(&Method::Invite, uri, length);
-            w.via(&sent_by, branch).max_forwards().header(Name::From, &local);
+            w.via(&core.via(hop.socket), branch).max_forwards().header(Name::From, &local);
             w.raw(b"To: <").clean(uri).raw(b">\r\n").header(Name::CallId, call_id).cseq(1, &Method::Invite);
             if let Some(identity) = &request.asserted_identity {
                 w.header(Name::PAssertedIdentity, identity.as_bytes());
@@ -207,7 +211,7 @@ impl Call {
     fn on_answer(&mut self, core: &mut Core, now: Time, response: &Response) -> Fate {
         let Phase::Connecting(connecting) = &self.phase else { return Fate::Lives };
         let (local, called) = (connecting.local.clone(), &connecting.called);
-        let dialog = Dialog::of_caller(response, local, called, connecting.seq, connecting.hop);
+        let dialog = Dialog::of_caller(core, response, local, called, connecting.seq, connecting.hop);
         let cancelled = !matches!(connecting.cancel, Cancel::No);
         // §22.1: the ACK carries the credentials of its INVITE.
         let invite = if connecting.auth_tries > 0 { self.sent_invite(core) } else { None };
@@ -223,7 +227,8 @@ impl Call {
         }
         core.send(now, hop, ack, Some(&mut self.trace));
         let early = dialog.remote_tag.clone();
-        let snapshot = Box::new(DialogSnapshot(dialog.clone()));
+        let transport = core.transport(dialog.hop.socket);
+        let snapshot = Box::new(DialogSnapshot { dialog: dialog.clone(), transport });
         self.phase = Phase::Up(Up { dialog, unacknowledged: None, modify: None, closing: Closing::No });
         if cancelled {
             // The 200 crossed our CANCEL (§9.1, §15).
@@ -242,7 +247,7 @@ impl Call {
             && let Kind::ClientInvite(state) = &mut txn.kind
         {
             *state = ClientInvite::Completed { ack: ack.clone(), acked: now, cancel: state.cancel() };
-            core.txns.timers.arm(now, invite.0, Timer::D);
+            core.bury(now, invite, Timer::D);
         }
         core.send(now, hop, ack, Some(&mut self.trace));
 
@@ -253,6 +258,10 @@ impl Call {
             core.event(Event::Cancelled { call: self.key, status: Some(status), reasons });
             return Fate::Over;
         }
+        if status == 503 && self.try_next(core, now, &sent) {
+            return Fate::Lives;
+        }
+        let Phase::Connecting(connecting) = &self.phase else { return Fate::Lives };
         let tries = connecting.auth_tries;
         let retry = matches!(status, 401 | 407) && tries < limits::AUTH_RETRIES && from.ip() == hop.to.ip();
         if retry && let Some((txn, seq)) = self.retry_with_digest(core, now, &sent, hop, response, tries > 0)
@@ -282,21 +291,57 @@ impl Call {
         Fate::Over
     }
 
-    /// Timer B, or nothing final after our CANCEL.
-    pub(super) fn on_silence(&mut self, core: &mut Core) -> Fate {
+    /// Timer B, a transport that failed, or nothing final after our CANCEL. `sent` is the INVITE when nobody heard it.
+    pub(super) fn on_silence(
+        &mut self,
+        core: &mut Core,
+        now: Time,
+        failure: Failure,
+        sent: Option<Request>,
+    ) -> Fate {
         let Phase::Connecting(connecting) = &self.phase else { return Fate::Lives };
-        core.event(match connecting.cancel {
-            Cancel::No => Event::Failed {
-                call: self.key,
-                failure: Failure::Timeout,
-                reasons: Vec::new(),
-                retry_after_s: None,
-                progressed: connecting.progressed,
-                contacts: Vec::new(),
-            },
-            _ => Event::Cancelled { call: self.key, status: None, reasons: Vec::new() },
+        if !matches!(connecting.cancel, Cancel::No) {
+            core.event(Event::Cancelled { call: self.key, status: None, reasons: Vec::new() });
+            return Fate::Over;
+        }
+        if sent.is_some_and(|sent| self.try_next(core, now, &sent)) {
+            return Fate::Lives;
+        }
+        let progressed = matches!(&self.phase, Phase::Connecting(c) if c.progressed);
+        core.event(Event::Failed {
+            call: self.key,
+            failure,
+            reasons: Vec::new(),
+            retry_after_s: None,
+            progressed,
+            contacts: Vec::new(),
         });
         Fate::Over
+    }
+
+    /// RFC 3263 §4.3: the same request by a new transaction to the next place where the peer may be found. Not once
+    /// somebody has rung: a person is never dialed twice.
+    fn try_next(&mut self, core: &mut Core, now: Time, sent: &Request) -> bool {
+        let Phase::Connecting(connecting) = &mut self.phase else { return false };
+        if connecting.progressed {
+            return false;
+        }
+        while let Some(destination) = connecting.alternatives.pop_front() {
+            let Ok(hop) = core.route(&destination) else { continue };
+            let owner = Owner::Call(self.key);
+            let txn = core.request(now, owner, hop, true, Some(&mut self.trace), |core, branch| {
+                Again::of(sent).write(core, hop, branch, &[])
+            });
+            let Ok(txn) = txn else { return false };
+            (connecting.invite, connecting.hop, connecting.provisional) = (txn, hop, false);
+            connecting.early.clear();
+            if let Some((_, peer)) = &mut self.account {
+                // The credentials are the trunk's, wherever it is found.
+                *peer = destination.address.ip();
+            }
+            return true;
+        }
+        false
     }
 
     /// Gives the call up: a CANCEL as soon as one may be sent.
@@ -351,7 +396,7 @@ pub(super) fn parsed(bytes: Bytes) -> Option<Request> {
 /// The ACK to a 2xx (§13.2.2.4): a request of the dialog with a transaction of its own.
 pub(super) fn write_ack(core: &mut Core, dialog: &Dialog, seq: u32, invite: Option<&Request>) -> Bytes {
     let branch = TxnId(core.chance()).branch();
-    let mut w = dialog.write(&Method::Ack, seq, &core.sent_by(dialog.hop.socket), &branch, 0);
+    let mut w = dialog.write(core, &Method::Ack, seq, &branch, 0);
     for name in [Name::Authorization, Name::ProxyAuthorization] {
         if let Some(value) = invite.and_then(|invite| invite.get(name)) {
             w.header(name, value);

@@ -13,10 +13,10 @@ use bytes::Bytes;
 use kraliki_time::Time;
 
 use crate::auth::{self, Credentials};
-use crate::core::{Core, Tag, answer_hop, body_of};
+use crate::core::{Core, Tag, body_of};
 use crate::dialog::Dialog;
 use crate::endpoint::{CallKey, SocketId};
-use crate::event::Event;
+use crate::event::{Event, Failure};
 use crate::message::{Method, Name, Request, Response, Writer};
 use crate::trace::Trace;
 use crate::transaction::{Hop, Kind, Owner, ServerInvite, TxnId};
@@ -76,7 +76,7 @@ impl Call {
         from: SocketAddr,
         request: Request,
     ) -> Fate {
-        let hop = answer_hop(&request, socket, from);
+        let hop = core.answer_hop(&request, socket, from);
         let remote = request.from().and_then(|from| from.tag()).unwrap_or_default();
         let known = request.call_id() == Some(&self.call_id[..])
             && match &self.phase {
@@ -129,10 +129,20 @@ impl Call {
         }
     }
 
-    /// A transaction of this call has run out of time.
-    pub(crate) fn on_timeout(&mut self, core: &mut Core, now: Time, txn: TxnId) -> Fate {
+    /// A transaction of this call was never answered. `sent` is the INVITE that nobody heard.
+    pub(crate) fn on_no_answer(
+        &mut self,
+        core: &mut Core,
+        now: Time,
+        txn: TxnId,
+        why: Failure,
+        sent: Option<Bytes>,
+    ) -> Fate {
         match &self.phase {
-            Phase::Connecting(connecting) if connecting.invite == txn => self.on_silence(core),
+            Phase::Connecting(connecting) if connecting.invite == txn => {
+                let sent = sent.and_then(connect::parsed);
+                self.on_silence(core, now, why, sent)
+            }
             Phase::Up(_) => self.on_up_timeout(core, now, txn),
             _ => Fate::Lives,
         }
@@ -174,31 +184,50 @@ impl Call {
         let owner = Owner::Call(self.key);
         let invite = method == Method::Invite;
         let txn = core.request(now, owner, hop, invite, Some(&mut self.trace), |core, branch| {
-            repeat(sent, seq, &core.sent_by(hop.socket), branch, (name, &value))
+            let again = Again { seq, ..Again::of(sent) };
+            again.write(core, hop, branch, &[(name, value.as_bytes())])
         });
         Some((txn.ok()?, seq))
     }
 }
 
-/// A request as it was sent, but for branch, CSeq and credentials.
-fn repeat(sent: &Request, seq: u32, sent_by: &[u8], branch: &[u8], credentials: (Name, &str)) -> Bytes {
-    let body = sent.body();
-    let mut w = Writer::request(sent.method(), sent.uri(), body.len());
-    w.via(sent_by, branch);
-    for (name, label, line) in sent.lines() {
-        match name {
-            Name::Via | Name::ContentLength | Name::ContentType => {}
-            Name::CSeq => {
-                w.cseq(seq, sent.method());
-            }
-            name if name == credentials.0 => {}
-            _ => {
-                w.named(label, line);
+/// A request as it was sent, but for branch, CSeq, Request-URI and the way that it goes.
+struct Again<'a> {
+    sent: &'a Request,
+    uri: &'a [u8],
+    seq: u32,
+}
+
+impl<'a> Again<'a> {
+    fn of(sent: &'a Request) -> Again<'a> {
+        Again { sent, uri: sent.uri(), seq: sent.cseq().map_or(1, |cseq| cseq.number) }
+    }
+
+    /// `replaced` stand in place of the lines of the same name.
+    fn write(&self, core: &Core, hop: Hop, branch: &[u8], replaced: &[(Name, &[u8])]) -> Bytes {
+        let (sent, body) = (self.sent, self.sent.body());
+        let mut w = Writer::request(sent.method(), self.uri, body.len());
+        w.via(&core.via(hop.socket), branch);
+        for (name, label, line) in sent.lines() {
+            match name {
+                Name::Via | Name::ContentLength | Name::ContentType => {}
+                Name::CSeq => {
+                    w.cseq(self.seq, sent.method());
+                }
+                Name::Contact => {
+                    w.header(Name::Contact, &core.contact(hop.socket));
+                }
+                name if replaced.iter().any(|(other, _)| *other == name) => {}
+                _ => {
+                    w.named(label, line);
+                }
             }
         }
+        for (name, value) in replaced {
+            w.header(*name, value);
+        }
+        w.body(sent.content_type().map(|content_type| (content_type, &body[..])))
     }
-    w.header(credentials.0, credentials.1.as_bytes());
-    w.body(sent.content_type().map(|content_type| (content_type, &body[..])))
 }
 
 /// Marks our 2xx as acknowledged.

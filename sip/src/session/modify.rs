@@ -66,7 +66,7 @@ impl Call {
         let wanted = up.modify.take().ok_or(ApiMisuse::WrongState)?;
         match answer {
             ModifyAnswer::Accept(body) => {
-                up.dialog.refresh(&wanted.request);
+                up.dialog.refresh(core, &wanted.request);
                 if *wanted.request.method() == Method::Invite {
                     let seq = wanted.request.cseq().map_or(0, |cseq| cseq.number);
                     up.unacknowledged = Some((seq, wanted.txn));

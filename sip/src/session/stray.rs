@@ -73,7 +73,7 @@ fn clear(core: &mut Core, now: Time, response: &Response, hop: Hop) -> bool {
     let seq = response.cseq().map_or(1, |cseq| cseq.number);
     let local = response.share(response.get(Name::From).unwrap_or_default());
     let called = response.to().map(|to| to.uri).unwrap_or_default();
-    let dialog = Dialog::of_caller(response, local, called, seq, hop);
+    let dialog = Dialog::of_caller(core, response, local, called, seq, hop);
     let ack = write_ack(core, &dialog, seq, None);
     core.strays.known.insert(key, (ack.clone(), dialog.hop, now));
     core.txns.timers.arm(now, key, Timer::Stray);
@@ -81,7 +81,7 @@ fn clear(core: &mut Core, now: Time, response: &Response, hop: Hop) -> bool {
     core.send(now, dialog.hop, ack, None);
     // Full tables leave the peer to find out by itself that nobody is there.
     let _ = core.request(now, Owner::Nobody, dialog.hop, false, None, |core, branch| {
-        dialog.write(&Method::Bye, seq + 1, &core.sent_by(dialog.hop.socket), branch, 0).body(None)
+        dialog.write(core, &Method::Bye, seq + 1, branch, 0).body(None)
     });
     true
 }

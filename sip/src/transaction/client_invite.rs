@@ -22,8 +22,8 @@ impl ClientInvite {
     pub(super) fn fire(&mut self, timer: Timer) -> Fired {
         match (self, timer) {
             (ClientInvite::Calling { request }, Timer::A) => Fired::Again(request.clone()),
-            (ClientInvite::Calling { .. }, Timer::B) => Fired::TimedOut,
-            (ClientInvite::Proceeding { .. }, Timer::Cancelled) => Fired::TimedOut,
+            (ClientInvite::Calling { request }, Timer::B) => Fired::TimedOut(Some(request.clone())),
+            (ClientInvite::Proceeding { .. }, Timer::Cancelled) => Fired::TimedOut(None),
             (ClientInvite::Completed { .. }, Timer::D) | (ClientInvite::Accepted { .. }, Timer::M) => {
                 Fired::Gone
             }

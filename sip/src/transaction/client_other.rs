@@ -21,7 +21,7 @@ impl ClientOther {
             (ClientOther::Trying { request } | ClientOther::Proceeding { request }, Timer::E) => {
                 Fired::Again(request.clone())
             }
-            (ClientOther::Trying { .. } | ClientOther::Proceeding { .. }, Timer::F) => Fired::TimedOut,
+            (ClientOther::Trying { .. } | ClientOther::Proceeding { .. }, Timer::F) => Fired::TimedOut(None),
             (ClientOther::Done, Timer::K) => Fired::Gone,
             _ => Fired::Nothing,
         }

@@ -111,8 +111,8 @@ pub(crate) enum Fired {
     Nothing,
     /// Send these bytes again, and wake again after the next interval.
     Again(Bytes),
-    /// The peer never answered (or acknowledged).
-    TimedOut,
+    /// The peer never answered (or acknowledged). With the INVITE that nobody heard.
+    TimedOut(Option<Bytes>),
     /// The tombstone has stood long enough.
     Gone,
 }
@@ -219,10 +219,25 @@ impl Table {
             }
             Fired::Gone => self.close(id),
             // A server's 2xx that was never acknowledged has its BYE sent by the call; all others end here.
-            Fired::TimedOut => self.close(id),
+            Fired::TimedOut(_) => self.close(id),
             Fired::Nothing => {}
         }
         Some((id, owner, hop, fired))
+    }
+
+    /// Requests of ours that went to `hop` and have no final answer; of an INVITE that nobody heard, itself.
+    pub(crate) fn waiting_on(&self, hop: Hop) -> Vec<(TxnId, Owner, Option<Bytes>)> {
+        let waits = |txn: &Txn| match &txn.kind {
+            Kind::ClientInvite(ClientInvite::Calling { request }) => {
+                Some((txn.id, txn.owner, Some(request.clone())))
+            }
+            Kind::ClientInvite(ClientInvite::Proceeding { .. })
+            | Kind::ClientOther(ClientOther::Trying { .. } | ClientOther::Proceeding { .. }) => {
+                Some((txn.id, txn.owner, None))
+            }
+            _ => None,
+        };
+        self.slots.iter().flatten().filter(|txn| txn.hop == hop).filter_map(waits).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -25,7 +25,7 @@ impl ServerInvite {
                 Fired::Again(answer.clone())
             }
             (ServerInvite::Completed { .. }, Timer::H)
-            | (ServerInvite::Accepted { answer: Some(_) }, Timer::L) => Fired::TimedOut,
+            | (ServerInvite::Accepted { answer: Some(_) }, Timer::L) => Fired::TimedOut(None),
             (ServerInvite::Confirmed, Timer::I) | (ServerInvite::Accepted { answer: None }, Timer::L) => {
                 Fired::Gone
             }
