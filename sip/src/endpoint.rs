@@ -174,9 +174,62 @@ impl Endpoint {
         self.command(call, |call, core| call.ring(core, now, status, body.as_ref()).map(|()| Fate::Lives))
     }
 
-    /// Answers an incoming call with 200.
+    /// Answers an incoming call with 200. A call whose place it takes is ended (RFC 3891 §3).
     pub fn answer(&mut self, now: Time, call: CallKey, body: Option<Body>) -> Result<(), ApiMisuse> {
-        self.command(call, |call, core| call.answer(core, now, body.as_ref()).map(|()| Fate::Lives))
+        let replaced = self.calls.get(&call).and_then(|call| call.replaced());
+        self.command(call, |call, core| call.answer(core, now, body.as_ref()).map(|()| Fate::Lives))?;
+        if let Some(replaced) = replaced {
+            // It may have ended by itself meanwhile.
+            let _ = self.bye(now, replaced, None);
+        }
+        Ok(())
+    }
+
+    /// Answers the offer that came with an answer ([`Event::Answered`] or [`Event::Modified`] with `offer`).
+    pub fn acknowledge(&mut self, now: Time, call: CallKey, body: Option<Body>) -> Result<(), ApiMisuse> {
+        self.command(call, |call, core| {
+            call.acknowledge_offer(core, now, body.as_ref()).map(|()| Fate::Lives)
+        })
+    }
+
+    /// Changes an answered call: a re-INVITE with this offer, or one that asks the peer for its own.
+    /// [`Event::Modified`] follows.
+    pub fn modify(&mut self, now: Time, call: CallKey, body: Option<Body>) -> Result<(), ApiMisuse> {
+        self.command(call, |call, core| call.modify(core, now, body).map(|()| Fate::Lives))
+    }
+
+    /// Sends an INFO within an answered call. [`Event::InfoResult`] follows.
+    pub fn info(&mut self, now: Time, call: CallKey, body: Body) -> Result<(), ApiMisuse> {
+        self.command(call, |call, core| call.info(core, now, &body).map(|()| Fate::Lives))
+    }
+
+    /// Asks the peer of an answered call to call `to`; with `replaces`, in the place of that other call of ours
+    /// (RFC 5589 §7). [`Event::ReferProgress`] follows.
+    pub fn refer(
+        &mut self,
+        now: Time,
+        call: CallKey,
+        to: &str,
+        replaces: Option<CallKey>,
+    ) -> Result<(), ApiMisuse> {
+        let replaces = match replaces {
+            Some(other) => {
+                let other = self.calls.get(&other).ok_or(ApiMisuse::UnknownCall)?;
+                Some(other.replaces().ok_or(ApiMisuse::WrongState)?)
+            }
+            None => None,
+        };
+        self.command(call, |call, core| call.refer(core, now, to, replaces.as_deref()).map(|()| Fate::Lives))
+    }
+
+    /// Answers [`Event::Refer`]: a 2xx accepts it, anything else is the refusal.
+    pub fn respond_refer(&mut self, now: Time, call: CallKey, status: u16) -> Result<(), ApiMisuse> {
+        self.command(call, |call, core| call.respond_refer(core, now, status).map(|()| Fate::Lives))
+    }
+
+    /// Tells the peer of an accepted [`Event::Refer`] what the new call has come to; a final status is the last word.
+    pub fn notify_refer(&mut self, now: Time, call: CallKey, status: u16) -> Result<(), ApiMisuse> {
+        self.command(call, |call, core| call.notify_refer(core, now, status).map(|()| Fate::Lives))
     }
 
     /// Refuses an incoming call, with more headers (Reason, Retry-After). The call is gone.
@@ -298,6 +351,14 @@ impl Endpoint {
         while let Some(entry) = self.core.txns.timers.pop(now) {
             if entry.timer == Timer::Stray {
                 self.core.strays.forget(entry.target);
+                continue;
+            }
+            if entry.timer.is_of_call() {
+                let key = CallKey(entry.target);
+                if let Some(call) = self.calls.get_mut(&key) {
+                    let fate = call.on_timer(&mut self.core, now, entry.timer);
+                    self.settle(key, fate);
+                }
                 continue;
             }
             let Some((id, owner, hop, fired)) = self.core.txns.fire(now, entry) else { continue };

@@ -39,6 +39,12 @@ pub enum PeerMisbehaved {
     /// It never acknowledged our 2xx (RFC 3261 §13.3.1.4).
     #[error("the 2xx was never acknowledged")]
     NoAck,
+    /// The session was not refreshed in time (RFC 4028 §10).
+    #[error("the session was not refreshed in time")]
+    SessionExpired,
+    /// It left a change within the call unanswered, or knows nothing of the call (RFC 3261 §12.2.1.2).
+    #[error("the call is not known to the peer any more")]
+    Lost,
 }
 
 /// The crate was called with something that it cannot do.

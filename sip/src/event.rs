@@ -52,6 +52,10 @@ pub struct EndpointConfig {
     pub challenge: Option<DigestServer>,
     /// Keeps the recent messages of each call.
     pub trace: bool,
+    /// Rings callers reliably when they offer it, not only when they require it (RFC 3262 §3).
+    pub reliable: bool,
+    /// What is answered to a caller who wants a session timer.
+    pub session_timer: SessionTimer,
 }
 
 impl Default for EndpointConfig {
@@ -64,6 +68,8 @@ impl Default for EndpointConfig {
             call_id_key: None,
             challenge: None,
             trace: true,
+            reliable: false,
+            session_timer: SessionTimer::default(),
         }
     }
 }
@@ -99,16 +105,67 @@ pub struct InviteRequest {
     pub from_user: String,
     /// The host in From; empty for our own address.
     pub from_host: String,
-    /// P-Asserted-Identity, a whole value (`<sip:…>`).
-    pub asserted_identity: Option<String>,
+    /// Where the trunk reads who calls.
+    pub identity: IdentityHeader,
+    /// The person called is not to see the caller id: `Privacy: id`, and an anonymous From (RFC 3323 §4.1, RFC 3325).
+    pub private: bool,
     /// Further header lines: name, value.
     pub headers: Vec<(String, String)>,
     /// The Call-ID; never used before.
     pub call_id: String,
     /// For a trunk that asks for a digest. They are given to `destination` only.
     pub credentials: Option<Arc<Credentials>>,
-    /// The offer.
+    /// The offer. None: the peer makes one in its answer, and [`crate::Endpoint::acknowledge`] answers it.
     pub body: Option<Body>,
+    /// Provisional answers that are acknowledged (RFC 3262).
+    pub reliable: Reliable,
+    /// A session that is refreshed, or ends (RFC 4028).
+    pub session_timer: Option<SessionTimer>,
+    /// How often a 3xx is followed: with its Contact as Request-URI, to the same destination (RFC 3261 §8.1.3.4).
+    pub max_redirects: u8,
+    /// A request of more than 1,300 bytes goes by TCP when there is a TCP socket (RFC 3261 §18.1.1).
+    pub large_by_tcp: bool,
+}
+
+/// The header that says who calls, beside From (RFC 3325 §9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdentityHeader {
+    /// From alone.
+    #[default]
+    None,
+    /// P-Asserted-Identity.
+    Asserted,
+    /// P-Preferred-Identity.
+    Preferred,
+    /// Remote-Party-ID: older than RFC 3325, still asked for.
+    RemoteParty,
+}
+
+/// Reliable provisional answers (RFC 3262), as a caller wants them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reliable {
+    /// Not offered.
+    No,
+    /// Offered: the peer may use them.
+    #[default]
+    Supported,
+    /// Required: a peer that cannot refuses the call.
+    Required,
+}
+
+/// A session timer (RFC 4028).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionTimer {
+    /// Session-Expires, in seconds: without a refresh the call ends then.
+    pub expires_s: u32,
+    /// Min-SE, in seconds: shorter ones are refused. At least 90 (§5).
+    pub min_s: u32,
+}
+
+impl Default for SessionTimer {
+    fn default() -> Self {
+        SessionTimer { expires_s: 1_800, min_s: 90 }
+    }
 }
 
 impl InviteRequest {
@@ -121,11 +178,16 @@ impl InviteRequest {
             from_display: String::new(),
             from_user: String::new(),
             from_host: String::new(),
-            asserted_identity: None,
+            identity: IdentityHeader::None,
+            private: false,
             headers: Vec::new(),
             call_id: call_id.into(),
             credentials: None,
             body: None,
+            reliable: Reliable::default(),
+            session_timer: None,
+            max_redirects: 0,
+            large_by_tcp: false,
         }
     }
 }
@@ -181,6 +243,8 @@ pub enum Event {
         request: Box<Request>,
         /// Its body.
         body: Option<Body>,
+        /// The call of ours that it takes the place of (RFC 3891): that one is ended when this one is answered.
+        replaces: Option<CallKey>,
     },
     /// 100.
     Trying {
@@ -200,14 +264,16 @@ pub enum Event {
         /// Reason headers.
         reasons: Vec<Reason>,
     },
-    /// 2xx; it has been acknowledged.
+    /// 2xx; it has been acknowledged, but for one with an offer.
     Answered {
         /// The call.
         call: CallKey,
         /// Which early dialog this was; empty for a peer without tags.
         early: Bytes,
-        /// The answer.
+        /// The answer; or the offer, when our INVITE had none.
         body: Option<Body>,
+        /// The body is an offer: [`crate::Endpoint::acknowledge`] with the answer.
+        offer: bool,
         /// To be stored, so that the call can be ended after a crash.
         dialog: Box<DialogSnapshot>,
     },
@@ -260,6 +326,44 @@ pub enum Event {
         update: bool,
         /// The offer; none when the peer wants ours.
         body: Option<Body>,
+    },
+    /// What became of a change that we wanted ([`crate::Endpoint::modify`]). A refusal leaves all as it was.
+    Modified {
+        /// The call.
+        call: CallKey,
+        /// The final status; 408 when there was none.
+        status: u16,
+        /// The answer, or an offer when ours was none.
+        body: Option<Body>,
+        /// The body is an offer: [`crate::Endpoint::acknowledge`] with the answer.
+        offer: bool,
+    },
+    /// Our INFO was answered; 408 when it was not.
+    InfoResult {
+        /// The call.
+        call: CallKey,
+        /// The status.
+        status: u16,
+    },
+    /// The peer wants us to call somebody (RFC 3515). Answer with [`crate::Endpoint::respond_refer`].
+    Refer {
+        /// The call.
+        call: CallKey,
+        /// Whom: a URI, without its headers.
+        to: Bytes,
+        /// A Replaces value that the INVITE is to carry: the transfer is an attended one (RFC 5589 §7).
+        replaces: Option<String>,
+        /// Referred-By (RFC 3892), to be passed on.
+        referred_by: Option<Bytes>,
+    },
+    /// How our REFER goes on. A 202 says only that it was heard; `status` is what the transferred call has come to.
+    ReferProgress {
+        /// The call that was referred.
+        call: CallKey,
+        /// The status: of the REFER when it was refused, else of the new call.
+        status: u16,
+        /// Nothing more will be heard.
+        done: bool,
     },
     /// INFO; it has been answered.
     Info {

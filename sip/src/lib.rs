@@ -27,7 +27,8 @@ pub use auth::{Algorithm, Credentials, DigestServer};
 pub use endpoint::{CallKey, Endpoint, Keys, Output, SocketId};
 pub use error::{ApiMisuse, Malformed, PeerMisbehaved};
 pub use event::{
-    AcceptFrom, Body, EndedBy, EndpointConfig, Event, Failure, InviteRequest, ModifyAnswer, Transmit,
+    AcceptFrom, Body, EndedBy, EndpointConfig, Event, Failure, IdentityHeader, InviteRequest, ModifyAnswer,
+    Reliable, SessionTimer, Transmit,
 };
 pub use message::{
     Builder, CSeq, Challenge, Headers, Message, Method, Name, NameAddr, Params, Reason, Request, Response,

@@ -15,6 +15,16 @@ pub const TRANSACTIONS: usize = 1 << 20;
 pub const STRAYS: usize = 4_096;
 /// Early dialogs of one INVITE. Forks beyond this are still cleared when they answer.
 pub const EARLY_DIALOGS: usize = 16;
+/// Requests of ours within one dialog that wait for an answer at once.
+pub const REQUESTS_PER_CALL: usize = 8;
+/// Provisional answers and the final one that wait for the PRACK of an earlier one (RFC 3262 §3).
+pub const HELD_ANSWERS: usize = 4;
+/// How often a change is tried that met one of the peer's (491), or that it asked to be tried later.
+pub const MODIFY_TRIES: u8 = 4;
+/// How often an INVITE is sent again with a longer session timer (422).
+pub const TIMER_RETRIES: u8 = 2;
+/// Above this many bytes a request is too large for UDP (RFC 3261 §18.1.1).
+pub const UDP_REQUEST_BYTES: usize = 1_300;
 /// How often one request is sent again with credentials: once for the challenge, once for a stale nonce.
 pub const AUTH_RETRIES: u8 = 2;
 /// Route-set entries that are kept of a peer's Record-Route.

@@ -6,15 +6,17 @@ use bytes::Bytes;
 use kraliki_time::Time;
 
 use crate::auth::Verdict;
-use crate::core::{ALLOW, response_to};
-use crate::endpoint::{Endpoint, SocketId};
+use crate::core::{ALLOW, Core, response_to};
+use crate::endpoint::{CallKey, Endpoint, SocketId};
 use crate::error::Malformed;
 use crate::event::Event;
 use crate::limits;
-use crate::message::{Method, Name, Request, Response};
-use crate::session::{Call, finish_other, merge_key, stray};
+use crate::message::{Method, Name, Params, Request, Response};
+use crate::session::{Call, finish_other, merge_key, refresh, stray};
 use crate::trace::Direction;
-use crate::transaction::{ClientInvite, ClientOther, Hop, Kind, Owner, ServerInvite, Timer, TxnId};
+use crate::transaction::{
+    ClientInvite, ClientOther, Hop, Kind, Owner, ServerInvite, SpreadMap, Timer, TxnId,
+};
 
 impl Endpoint {
     pub(crate) fn on_response(&mut self, now: Time, socket: SocketId, from: SocketAddr, response: Response) {
@@ -64,9 +66,7 @@ impl Endpoint {
         {
             match state {
                 ClientOther::Done => return core.stats.repeats.add(1),
-                ClientOther::Trying { request } if response.status() < 200 => {
-                    *state = ClientOther::Proceeding { request: request.clone() };
-                }
+                _ if response.status() < 200 => txn.provisional(),
                 _ => {}
             }
             if response.status() >= 200 && !matches!(owner, Owner::Call(_)) {
@@ -174,20 +174,36 @@ impl Endpoint {
                 });
             }
         }
-        // §8.2.2.3: nothing that a peer may require is spoken here.
-        if request.get(Name::Require).is_some() {
-            let wanted: Vec<_> = request.values(Name::Require).collect();
+        // §8.2.2.3: what a peer may require here.
+        let spoken =
+            |token: &[u8]| EXTENSIONS.iter().any(|known| token.eq_ignore_ascii_case(known.as_bytes()));
+        let wanted: Vec<_> = request.values(Name::Require).filter(|token| !spoken(token)).collect();
+        if !wanted.is_empty() {
             return core.reply_with(now, &request, hop, 420, None, |w| {
                 w.header(Name::Unsupported, &wanted.join(&b", "[..]));
             });
         }
+        if let Some(min_s) = refresh::too_short(core, &request) {
+            return core.reply_with(now, &request, hop, 422, None, |w| {
+                w.header(Name::MinSe, min_s.to_string().as_bytes());
+            });
+        }
+        let replaces = match request.get(Name::Replaces) {
+            None => None,
+            Some(value) => match find_replaced(core, &self.calls, value) {
+                // RFC 3891 §3: a call that is not there.
+                None => return core.reply(now, &request, hop, 481, None),
+                found => found,
+            },
+        };
         let merge = merge_key(core, &request);
         if self.merged.contains_key(&merge) {
             return core.reply(now, &request, hop, 482, None);
         }
         let key = self.keys.next();
         let full = self.calls.len() >= core.config.max_calls;
-        let call = if full { None } else { Call::offered(core, now, key, socket, from, request.clone()) };
+        let call =
+            if full { None } else { Call::offered(core, now, key, socket, from, request.clone(), replaces) };
         match call {
             Some(call) => {
                 self.merged.insert(merge, key);
@@ -230,6 +246,19 @@ impl Endpoint {
     }
 }
 
+/// What a peer may require of us in an INVITE.
+const EXTENSIONS: [&str; 3] = ["100rel", "timer", "replaces"];
+
+/// The call that a Replaces header means.
+fn find_replaced(core: &Core, calls: &SpreadMap<CallKey, Box<Call>>, value: &[u8]) -> Option<CallKey> {
+    let end = memchr::memchr(b';', value)?;
+    let params = Params::new(value.get(end..)?);
+    let (to_tag, from_tag) = (params.get("to-tag")?, params.get("from-tag")?);
+    let key = core.call_of_tag(to_tag)?;
+    let call = calls.get(&key)?;
+    call.is_meant(value.get(..end)?.trim_ascii(), to_tag, from_tag).then_some(key)
+}
+
 /// What every request must have (RFC 3261 §8.1.1).
 pub(crate) fn check(request: &Request) -> Result<(), Malformed> {
     request.check()?;
@@ -265,7 +294,8 @@ fn absorb(now: Time, state: &mut ClientInvite, response: &Response) -> Absorbed 
         }
         _ => return Absorbed::Silently,
     };
-    if now.since(*acked) < limits::ACK_GAP {
+    // Without an ACK so far, the answer's offer waits for the owner.
+    if ack.is_empty() || now.since(*acked) < limits::ACK_GAP {
         return Absorbed::Silently;
     }
     *acked = now;

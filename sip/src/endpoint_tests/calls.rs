@@ -57,7 +57,7 @@ fn both_hang_up_at_once() {
 }
 
 #[test]
-fn refused_with_reason_and_retry_after() {
+fn row_03_16_19_refused_with_reason_and_retry_after() {
     let mut p = Pair::new(4);
     p.invite();
     p.run_with(SECOND, |ends, now, side, event| {
@@ -78,7 +78,7 @@ fn refused_with_reason_and_retry_after() {
 }
 
 #[test]
-fn cancelled_while_ringing() {
+fn row_05_cancelled_while_ringing() {
     let mut p = Pair::new(5);
     let call = p.invite();
     p.run_with(SECOND, |ends, now, side, event| {
@@ -97,7 +97,7 @@ fn cancelled_while_ringing() {
 
 /// Interop row 1: CANCEL only after a 1xx, and the INVITE goes on until then.
 #[test]
-fn a_cancel_waits_for_a_provisional_answer() {
+fn row_01_a_cancel_waits_for_a_provisional_answer() {
     let mut p = Pair::new(6);
     p.weather.loss = 100;
     let call = p.invite();
@@ -126,7 +126,7 @@ fn a_cancel_leaves_an_answered_call_alone() {
 }
 
 #[test]
-fn an_answer_crosses_the_cancel() {
+fn row_02_an_answer_crosses_the_cancel() {
     let mut p = Pair::new(7);
     let call = p.invite();
     p.run(SECOND);
@@ -142,7 +142,7 @@ fn an_answer_crosses_the_cancel() {
 
 /// Interop row 4: a 2xx that comes again is acknowledged again, without a second event.
 #[test]
-fn a_repeated_answer_is_acknowledged_again() {
+fn row_04_a_repeated_answer_is_acknowledged_again() {
     let mut p = Pair::new(8);
     let call = p.invite();
     p.run(SECOND);
@@ -247,7 +247,7 @@ fn an_answer_that_nobody_acknowledges() {
 }
 
 #[test]
-fn digests_of_both_kinds_and_wrong_passwords() {
+fn row_14_digests_of_both_kinds_and_wrong_passwords() {
     for (algorithm, password, good) in [
         (Algorithm::Md5, "right", true),
         (Algorithm::Sha256, "right", true),
@@ -320,7 +320,7 @@ fn changes_within_a_call() {
         ("200", "8 INFO"),
         ("200", "9 OPTIONS"),
         ("501", "10 DANCE"),
-        ("405", "11 REFER"),
+        ("400", "11 REFER"),
         ("500", "3 INFO"),
     ] {
         assert_eq!(p.sent(A, &format!("SIP/2.0 {status}"), method), 1, "{method}");

@@ -2,6 +2,7 @@
 
 mod calls;
 mod faults;
+mod interop;
 mod peers;
 mod recovery;
 mod streams;

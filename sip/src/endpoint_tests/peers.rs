@@ -9,14 +9,14 @@ const PEER: usize = B;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A alone: what it sends to B is looked at and answered by hand.
-fn alone() -> Pair {
+pub(super) fn alone() -> Pair {
     let mut b = config(B);
     b.accept_from = AcceptFrom::Nobody;
     Pair::with(30, config(A), b)
 }
 
 /// The latest request with this method that A sent.
-fn latest(p: &Pair, method: &str) -> Request {
+pub(super) fn latest(p: &Pair, method: &str) -> Request {
     let bytes = p
         .wire
         .iter()
@@ -27,7 +27,7 @@ fn latest(p: &Pair, method: &str) -> Request {
 }
 
 /// An answer to a request of A's.
-fn answer(request: &Request, status: u16, tag: &str, more: &[(&str, &str)], body: &str) -> Bytes {
+pub(super) fn answer(request: &Request, status: u16, tag: &str, more: &[(&str, &str)], body: &str) -> Bytes {
     let text = |name: Name| String::from_utf8_lossy(request.get(name).unwrap()).into_owned();
     let to = if tag.is_empty() { text(Name::To) } else { format!("{};tag={tag}", text(Name::To)) };
     let mut b = Builder::response(status, "x")
@@ -42,11 +42,11 @@ fn answer(request: &Request, status: u16, tag: &str, more: &[(&str, &str)], body
     if body.is_empty() { b.finish() } else { b.body("application/sdp", body.as_bytes()) }
 }
 
-const CONTACT: (&str, &str) = ("Contact", "<sip:gw@10.0.0.2:5060>");
+pub(super) const CONTACT: (&str, &str) = ("Contact", "<sip:gw@10.0.0.2:5060>");
 
 /// Interop row 6: early dialogs by tag; one call; a second 2xx is acknowledged and ended.
 #[test]
-fn forks_end_with_one_call() {
+fn row_06_forks_end_with_one_call() {
     let mut p = alone();
     let call = p.invite();
     p.run(SECOND / 10);
@@ -92,7 +92,7 @@ fn forks_end_with_one_call() {
 
 /// Interop row 27: the route set is on every request within the dialog.
 #[test]
-fn the_route_set_is_kept() {
+fn row_27_the_route_set_is_kept() {
     let mut p = alone();
     let call = p.invite();
     p.run(SECOND / 10);
@@ -112,7 +112,7 @@ fn the_route_set_is_kept() {
 
 /// Interop row 28: peers that leave out the To tag and the Contact.
 #[test]
-fn a_bare_answer_still_makes_a_call() {
+fn row_28_a_bare_answer_still_makes_a_call() {
     let mut p = alone();
     let call = p.invite();
     p.run(SECOND / 10);
@@ -136,7 +136,7 @@ fn credentials() -> Option<Arc<Credentials>> {
 
 /// Interop row 14: a new branch, the next CSeq, the same Call-ID; refused twice is final; stale is not.
 #[test]
-fn challenges() {
+fn row_14_challenges() {
     let mut p = alone();
     p.invite_with(|request| request.credentials = credentials());
     p.run(SECOND / 10);
@@ -214,7 +214,7 @@ fn statuses(p: &Pair) -> Vec<String> {
 
 /// Interop row 30.
 #[test]
-fn requests_outside_of_calls() {
+fn row_30_requests_outside_of_calls() {
     let mut p = alone();
     for (i, (method, tag, more)) in [
         ("OPTIONS", "", None),
@@ -224,7 +224,7 @@ fn requests_outside_of_calls() {
         ("BYE", "", None),
         ("CANCEL", "", None),
         ("INVITE", ";tag=gone", None),
-        ("INVITE", "", Some(("Require", "100rel, timer"))),
+        ("INVITE", "", Some(("Require", "100rel, teleport"))),
         ("ACK", ";tag=gone", None),
     ]
     .into_iter()
@@ -236,7 +236,7 @@ fn requests_outside_of_calls() {
     assert_eq!(statuses(&p), ["200", "501", "405", "481", "481", "481", "481", "420"]);
     // Without rport the answer goes to the port in Via (§18.2.2).
     assert!(p.elsewhere.iter().all(|(to, _)| *to == "10.0.0.2:5062".parse().unwrap()));
-    assert!(String::from_utf8_lossy(&p.elsewhere[7].1).contains("Unsupported: 100rel, timer"));
+    assert!(String::from_utf8_lossy(&p.elsewhere[7].1).contains("Unsupported: teleport"));
     // Each again: the same answers, no new work.
     p.inject(address(PEER), A, request("OPTIONS", "0", "", &[]));
     p.run(SECOND / 4);
@@ -296,7 +296,7 @@ fn merged_requests_and_full_tables() {
 }
 
 #[test]
-fn redirections_carry_their_contacts() {
+fn row_20_redirections_carry_their_contacts() {
     let mut p = alone();
     p.invite();
     p.run(SECOND / 10);

@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use kraliki_time::Time;
 
-use super::close::Closing;
-use super::{Call, Fate, Phase, Up, acknowledge};
+use super::early::ReliableAnswers;
+use super::refresh::Asked;
+use super::{Call, Fate, Phase, Up, acknowledge, refresh};
 use crate::core::{Core, body_of, response_to};
 use crate::dialog::Dialog;
 use crate::endpoint::{CallKey, SocketId};
 use crate::error::ApiMisuse;
 use crate::event::{Body, Event};
 use crate::message::{Name, Request};
-use crate::transaction::{Hop, Owner, TxnId};
+use crate::transaction::{Hop, Owner, Timer, TxnId};
 
 /// A call whose INVITE we have not answered yet.
 pub(crate) struct Offered {
@@ -22,6 +23,11 @@ pub(crate) struct Offered {
     request: Request,
     /// Where the INVITE came from.
     from: SocketAddr,
+    remote_seq: Option<u32>,
+    pub(super) reliable: ReliableAnswers,
+    session: Asked,
+    /// The call whose place this one takes.
+    replaces: Option<CallKey>,
 }
 
 /// RFC 3261 §8.2.2.2: the same Call-ID, From tag and CSeq by another way.
@@ -35,6 +41,11 @@ impl Offered {
     pub(super) fn remote_tag(&self) -> &[u8] {
         self.request.from().and_then(|from| from.tag()).unwrap_or_default()
     }
+
+    /// The CSeq of the peer's last request.
+    pub(super) fn remote_seq(&mut self) -> Option<&mut Option<u32>> {
+        Some(&mut self.remote_seq)
+    }
 }
 
 impl Call {
@@ -46,9 +57,12 @@ impl Call {
         socket: SocketId,
         from: SocketAddr,
         request: Request,
+        replaces: Option<CallKey>,
     ) -> Option<Call> {
         let hop = core.answer_hop(&request, socket, from);
         let invite = core.serve(Owner::Call(key), &request, hop)?;
+        let reliable = request.lists(Name::Require, "100rel")
+            || (core.config.reliable && request.lists(Name::Supported, "100rel"));
         let mut call = Call {
             key,
             call_id: request.share(request.call_id().unwrap_or_default()),
@@ -56,7 +70,18 @@ impl Call {
             trace: Default::default(),
             merge: merge_key(core, &request),
             account: None,
-            phase: Phase::Offered(Offered { invite, hop, request: request.clone(), from }),
+            ours: Vec::new(),
+            wanted: None,
+            phase: Phase::Offered(Offered {
+                invite,
+                hop,
+                from,
+                remote_seq: request.cseq().map(|cseq| cseq.number),
+                reliable: ReliableAnswers::new(reliable, core.chance()),
+                session: refresh::asked(core, &request),
+                replaces,
+                request: request.clone(),
+            }),
         };
         if core.config.trace {
             call.trace.push(now, crate::trace::Direction::In, from, request.raw());
@@ -65,7 +90,7 @@ impl Call {
         let trying = response_to(&request, from, 100, None, 0).body(None);
         core.answer(now, invite, 100, trying, Some(&mut call.trace));
         let body = body_of(&request);
-        core.event(Event::Incoming { call: key, from, socket, request: Box::new(request), body });
+        core.event(Event::Incoming { call: key, from, socket, request: Box::new(request), body, replaces });
         Some(call)
     }
 
@@ -74,6 +99,7 @@ impl Call {
         core: &Core,
         offered: &Offered,
         status: u16,
+        rseq: Option<u32>,
         headers: &[(String, String)],
         body: Option<&Body>,
     ) -> Bytes {
@@ -88,8 +114,32 @@ impl Call {
         for (name, value) in headers {
             w.named(name.as_bytes(), value.as_bytes());
         }
+        match (rseq, &offered.session) {
+            (Some(rseq), _) => {
+                w.header(Name::Require, b"100rel").header(Name::RSeq, rseq.to_string().as_bytes());
+            }
+            (None, Asked::Answer(offer, require)) if (200..300).contains(&status) => {
+                if *require {
+                    w.header(Name::Require, b"timer");
+                }
+                offer.write(&mut w);
+            }
+            _ => {}
+        }
         w.header(Name::Server, core.config.user_agent.as_bytes());
-        core.finish(w, offered.hop.socket, body)
+        match status {
+            ..300 => core.finish(w, offered.hop.socket, body),
+            // A refusal's Contact would say where else to call.
+            _ => w.body(None),
+        }
+    }
+
+    /// The call that ends when this one is answered.
+    pub(crate) fn replaced(&self) -> Option<CallKey> {
+        match &self.phase {
+            Phase::Offered(offered) => offered.replaces,
+            _ => None,
+        }
     }
 
     /// 180, 183 or another provisional answer.
@@ -100,12 +150,25 @@ impl Call {
         status: u16,
         body: Option<&Body>,
     ) -> Result<(), ApiMisuse> {
-        let Phase::Offered(offered) = &self.phase else { return Err(ApiMisuse::WrongState) };
         if !(101..200).contains(&status) {
             return Err(ApiMisuse::BadField("status"));
         }
-        let bytes = self.write_answer(core, offered, status, &[], body);
-        core.answer(now, offered.invite, status, bytes, Some(&mut self.trace));
+        let Phase::Offered(offered) = &mut self.phase else { return Err(ApiMisuse::WrongState) };
+        if offered.reliable.is_waiting() {
+            return offered.reliable.hold(status, body).then_some(()).ok_or(ApiMisuse::Full);
+        }
+        let rseq = offered.reliable.on.then(|| offered.reliable.next_rseq());
+        let Phase::Offered(offered) = &self.phase else { return Err(ApiMisuse::WrongState) };
+        let bytes = self.write_answer(core, offered, status, rseq, &[], body);
+        let (invite, hop) = (offered.invite, offered.hop);
+        core.answer(now, invite, status, bytes.clone(), Some(&mut self.trace));
+        if let Phase::Offered(offered) = &mut self.phase
+            && rseq.is_some()
+        {
+            let cseq = offered.request.cseq().map_or(1, |cseq| cseq.number);
+            let at = offered.reliable.sent(now, cseq, bytes, hop);
+            core.txns.timers.arm_at(at, self.key.0, Timer::Reliable);
+        }
         Ok(())
     }
 
@@ -116,15 +179,25 @@ impl Call {
         now: Time,
         body: Option<&Body>,
     ) -> Result<(), ApiMisuse> {
+        let Phase::Offered(offered) = &mut self.phase else { return Err(ApiMisuse::WrongState) };
+        // RFC 3262 §3: not while an answer that may hold our offer or answer waits for its PRACK.
+        if offered.reliable.is_waiting() {
+            return offered.reliable.hold(200, body).then_some(()).ok_or(ApiMisuse::Full);
+        }
         let Phase::Offered(offered) = &self.phase else { return Err(ApiMisuse::WrongState) };
-        let bytes = self.write_answer(core, offered, 200, &[], body);
+        let bytes = self.write_answer(core, offered, 200, None, &[], body);
         let invite = offered.invite;
         let hop = Hop { socket: offered.hop.socket, to: offered.from };
-        let dialog = Dialog::of_callee(core, &offered.request, self.tag.as_bytes(), hop);
+        let mut dialog = Dialog::of_callee(core, &offered.request, self.tag.as_bytes(), hop);
         let seq = dialog.remote_seq.unwrap_or(0);
+        dialog.remote_seq = offered.remote_seq;
         core.answer(now, invite, 200, bytes, Some(&mut self.trace));
         let unacknowledged = Some((seq, invite));
-        self.phase = Phase::Up(Up { dialog, unacknowledged, modify: None, closing: Closing::No });
+        let up = Up { unacknowledged, local: body.cloned(), ..Up::new(dialog, false) };
+        if let Phase::Offered(offered) = std::mem::replace(&mut self.phase, Phase::Up(up)) {
+            self.note_allow(&offered.request);
+            self.session_given(core, now, &offered.session);
+        }
         Ok(())
     }
 
@@ -140,7 +213,7 @@ impl Call {
         if !(300..700).contains(&status) {
             return Err(ApiMisuse::BadField("status"));
         }
-        let bytes = self.write_answer(core, offered, status, headers, None);
+        let bytes = self.write_answer(core, offered, status, None, headers, None);
         core.answer(now, offered.invite, status, bytes, Some(&mut self.trace));
         Ok(Fate::Over)
     }

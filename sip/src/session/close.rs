@@ -1,16 +1,13 @@
 //! Ending calls.
 
-use std::net::SocketAddr;
-
 use kraliki_time::Time;
 
-use super::connect::parsed;
-use super::{Call, Fate, Phase, acknowledge};
+use super::{Call, Fate, Phase, What, acknowledge};
 use crate::core::Core;
 use crate::error::{ApiMisuse, PeerMisbehaved};
 use crate::event::{EndedBy, Event};
-use crate::message::{Method, Name, Reason, Request, Response, Uri};
-use crate::transaction::{ClientOther, Hop, Kind, Owner, Timer, TxnId};
+use crate::message::{Method, Name, Reason, Request};
+use crate::transaction::{ClientOther, Hop, Kind, Timer, TxnId};
 
 /// Whether an answered call is being ended by us.
 pub(super) enum Closing {
@@ -18,11 +15,7 @@ pub(super) enum Closing {
     /// A callee must not send BYE before the ACK to its 2xx (RFC 3261 §15).
     Wanted(Option<Reason>),
     /// The BYE is out.
-    Sent {
-        bye: TxnId,
-        after: After,
-        auth_tried: bool,
-    },
+    Sent,
 }
 
 /// What is told when the BYE is done.
@@ -73,6 +66,11 @@ impl Call {
         if up.unacknowledged.is_some() {
             return Fate::Lives;
         }
+        if up.offered.is_some() {
+            // An offer that nobody answers any more: its ACK goes all the same, so that the peer stops sending.
+            let _ = self.acknowledge_offer(core, now, None);
+        }
+        let Phase::Up(up) = &mut self.phase else { return Fate::Lives };
         match &mut up.closing {
             Closing::Wanted(reason) => {
                 let reason = reason.take();
@@ -89,28 +87,21 @@ impl Call {
         reason: Option<Reason>,
         after: After,
     ) -> Fate {
-        let Phase::Up(up) = &mut self.phase else { return Fate::Lives };
-        up.dialog.local_seq += 1;
-        let dialog = &up.dialog;
-        let owner = Owner::Call(self.key);
-        let bye = core.request(now, owner, dialog.hop, false, Some(&mut self.trace), |core, branch| {
-            let mut w = dialog.write(core, &Method::Bye, dialog.local_seq, branch, 0);
+        let bye = self.request(core, now, &Method::Bye, What::Bye(after), None, |w| {
             if let Some(reason) = &reason {
                 w.header(Name::Reason, reason.encode().as_bytes());
             }
-            w.body(None)
         });
+        let Phase::Up(up) = &mut self.phase else { return Fate::Lives };
+        up.closing = Closing::Sent;
         match bye {
-            Ok(bye) => {
-                up.closing = Closing::Sent { bye, after, auth_tried: false };
-                Fate::Lives
-            }
+            Ok(()) => Fate::Lives,
             // The table is full: the call is over for us all the same.
             Err(_) => self.closed(core, after),
         }
     }
 
-    fn closed(&mut self, core: &mut Core, after: After) -> Fate {
+    pub(super) fn closed(&mut self, core: &mut Core, after: After) -> Fate {
         let (call, reasons) = (self.key, Vec::new());
         core.event(match after {
             After::Ended => Event::Ended { call, by: EndedBy::Local, reasons },
@@ -137,7 +128,7 @@ impl Call {
                 if let Some((_, txn)) = up.unacknowledged.take() {
                     acknowledge(core, txn);
                 }
-                let crossing = matches!(up.closing, Closing::Sent { .. });
+                let crossing = matches!(up.closing, Closing::Sent);
                 self.drop_modify(core, now);
                 self.reply(core, now, request, hop, 200);
                 if crossing {
@@ -150,71 +141,20 @@ impl Call {
         }
     }
 
-    /// An answer to our BYE. Whatever it says, the call is over (§15.1.1), but for a challenge.
-    pub(super) fn on_bye_response(
-        &mut self,
-        core: &mut Core,
-        now: Time,
-        txn: TxnId,
-        from: SocketAddr,
-        response: &Response,
-    ) -> Fate {
-        let Phase::Up(up) = &self.phase else { return Fate::Lives };
-        let Closing::Sent { bye, after, auth_tried } = up.closing else { return Fate::Lives };
-        if bye != txn {
-            return Fate::Lives;
-        }
-        let sent = request_of(core, txn);
-        if response.status() < 200 {
-            return Fate::Lives;
-        }
-        finish_other(core, now, txn);
-        // A callee behind the trunk could ask for the trunk's digest. It is given only when the trunk itself is
-        // both the next hop and the target.
-        let target = Uri::parse(&up.dialog.target).and_then(|uri| uri.address()).map(|address| address.ip());
-        let hop = up.dialog.hop;
-        let ours = self.account.as_ref().is_some_and(|(_, peer)| target == Some(*peer) && from.ip() == *peer);
-        if matches!(response.status(), 401 | 407)
-            && !auth_tried
-            && ours
-            && let Some(sent) = sent
-            && let Some((bye, seq)) = self.retry_with_digest(core, now, &sent, hop, response, false)
-        {
-            if let Phase::Up(up) = &mut self.phase {
-                up.dialog.local_seq = seq;
-                up.closing = Closing::Sent { bye, after, auth_tried: true };
-            }
-            return Fate::Lives;
-        }
-        self.closed(core, after)
-    }
-
-    pub(super) fn on_up_timeout(&mut self, core: &mut Core, now: Time, txn: TxnId) -> Fate {
+    /// Our 2xx was never acknowledged.
+    pub(super) fn on_no_ack(&mut self, core: &mut Core, now: Time, txn: TxnId) -> Fate {
         let Phase::Up(up) = &mut self.phase else { return Fate::Lives };
-        if let Closing::Sent { bye, after, .. } = up.closing
-            && bye == txn
-        {
-            return self.closed(core, after);
-        }
         if up.unacknowledged.take_if(|(_, waiting)| *waiting == txn).is_some() {
             // §13.3.1.4: no ACK in 64*T1: the dialog stands, and is ended.
             let (reason, after) = match std::mem::replace(&mut up.closing, Closing::No) {
                 Closing::Wanted(reason) => (reason, After::Ended),
-                Closing::Sent { .. } => return Fate::Lives,
+                Closing::Sent => return Fate::Lives,
                 Closing::No => (None, After::Misbehaved(PeerMisbehaved::NoAck)),
             };
             self.drop_modify(core, now);
             return self.send_bye(core, now, reason, after);
         }
         Fate::Lives
-    }
-}
-
-/// The request of a non-INVITE transaction that is still open.
-fn request_of(core: &mut Core, txn: TxnId) -> Option<Request> {
-    match &core.txns.get_mut(txn)?.kind {
-        Kind::ClientOther(state) => parsed(state.request()?.clone()),
-        _ => None,
     }
 }
 

@@ -6,18 +6,19 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use kraliki_time::Time;
 
-use super::close::{After, Closing};
-use super::{Again, Call, Fate, Phase, Up};
+use super::close::After;
+use super::early::{Early, Provisional};
+use super::{Again, Call, Fate, Phase, Up, refresh};
 use crate::core::{Core, body_of};
 use crate::dialog::Dialog;
 use crate::endpoint::CallKey;
 use crate::error::ApiMisuse;
-use crate::event::{Event, Failure, InviteRequest};
+use crate::event::{Body, Event, Failure, IdentityHeader, InviteRequest, Reliable};
 use crate::limits;
-use crate::message::{Message, Method, Name, Reason, Request, Response, Uri, Writer, quoted};
+use crate::message::{Message, Method, Name, NameAddr, Reason, Request, Response, Uri, Writer, quoted};
 use crate::recovery::DialogSnapshot;
 use crate::transaction::{ClientInvite, Hop, Kind, Owner, Timer, TxnId};
-use crate::transport::Destination;
+use crate::transport::{Destination, Transport};
 
 /// A call whose INVITE has no final answer yet.
 pub(crate) struct Connecting {
@@ -32,10 +33,15 @@ pub(crate) struct Connecting {
     provisional: bool,
     /// A 1xx beyond 100 came.
     progressed: bool,
-    /// To tags of early dialogs.
-    early: Vec<Bytes>,
+    early: Vec<Early>,
     cancel: Cancel,
     auth_tries: u8,
+    timer_tries: u8,
+    session: Option<refresh::Offer>,
+    redirects_left: u8,
+    /// Request-URIs that were tried, so that a 3xx does not lead in a circle.
+    redirected_from: Vec<Bytes>,
+    body: Option<Body>,
     /// Where to try next when nobody is there.
     alternatives: VecDeque<Destination>,
 }
@@ -48,8 +54,8 @@ enum Cancel {
 }
 
 impl Connecting {
-    pub(super) fn knows(&self, remote_tag: &[u8]) -> bool {
-        self.early.iter().any(|tag| tag == remote_tag)
+    pub(super) fn early(&mut self, remote_tag: &[u8]) -> Option<&mut Early> {
+        self.early.iter_mut().find(|early| early.tag == remote_tag)
     }
 }
 
@@ -71,7 +77,6 @@ fn check(request: &InviteRequest) -> Result<(), ApiMisuse> {
     line("from_display", &request.from_display)?;
     word("from_user", &request.from_user)?;
     word("from_host", &request.from_host)?;
-    line("asserted_identity", request.asserted_identity.as_deref().unwrap_or_default())?;
     line("call_id", &request.call_id)?;
     if request.call_id.is_empty() || request.call_id.contains(' ') {
         return Err(ApiMisuse::BadField("call_id"));
@@ -105,10 +110,26 @@ impl Call {
         request: InviteRequest,
     ) -> Result<Call, ApiMisuse> {
         check(&request)?;
-        let hop = core.route(&request.destination)?;
+        let mut request = request;
+        let mut hop = core.route(&request.destination)?;
+        if request.large_by_tcp
+            && core.transport(hop.socket) == Transport::Udp
+            && let Ok(by_tcp) = core.route(&Destination {
+                transport: Transport::Tcp,
+                socket: None,
+                ..request.destination.clone()
+            })
+            && write_size(&request) > limits::UDP_REQUEST_BYTES
+        {
+            // RFC 3261 §18.1.1: and by UDP after all, when there is no TCP there.
+            request.alternatives.insert(0, request.destination.clone());
+            hop = by_tcp;
+        }
         let tag = core.new_tag(key);
         let mut local = String::new();
-        if !request.from_display.is_empty() {
+        if request.private {
+            local.push_str("\"Anonymous\" ");
+        } else if !request.from_display.is_empty() {
             local.push_str(&quoted(&request.from_display));
             local.push(' ');
         }
@@ -117,7 +138,13 @@ impl Call {
             false => request.from_host.clone(),
         };
         let at = if request.from_user.is_empty() { "" } else { "@" };
-        local.push_str(&format!("<sip:{}{at}{host}>;tag=", request.from_user));
+        let identity = format!("<sip:{}{at}{host}>", request.from_user);
+        match request.private {
+            // RFC 3323 §4.1.1.3.
+            true => local.push_str("<sip:anonymous@anonymous.invalid>"),
+            false => local.push_str(&identity),
+        }
+        local.push_str(";tag=");
         local.push_str(&String::from_utf8_lossy(tag.as_bytes()));
         let local = Bytes::from(local);
         let mut call = Call {
@@ -127,6 +154,8 @@ impl Call {
             trace: Default::default(),
             merge: 0,
             account: request.credentials.map(|credentials| (credentials, request.destination.address.ip())),
+            ours: Vec::new(),
+            wanted: None,
             phase: Phase::Connecting(Connecting {
                 invite: TxnId(0),
                 hop,
@@ -138,6 +167,11 @@ impl Call {
                 early: Vec::new(),
                 cancel: Cancel::No,
                 auth_tries: 0,
+                timer_tries: 0,
+                session: request.session_timer.map(refresh::Offer::of),
+                redirects_left: request.max_redirects,
+                redirected_from: Vec::new(),
+                body: request.body.clone(),
                 alternatives: request.alternatives.into(),
             }),
         };
@@ -149,8 +183,26 @@ impl Call {
             let mut w = Writer::request(&Method::Invite, uri, length);
             w.via(&core.via(hop.socket), branch).max_forwards().header(Name::From, &local);
             w.raw(b"To: <").clean(uri).raw(b">\r\n").header(Name::CallId, call_id).cseq(1, &Method::Invite);
-            if let Some(identity) = &request.asserted_identity {
-                w.header(Name::PAssertedIdentity, identity.as_bytes());
+            if let Some((name, more)) = identity_header(request.identity, request.private) {
+                w.header(name, format!("{identity}{more}").as_bytes());
+            }
+            if request.private {
+                w.header(Name::Privacy, b"id");
+            }
+            w.raw(b"Supported: replaces");
+            if request.session_timer.is_some() {
+                w.raw(b", timer");
+            }
+            // Without an offer of ours a reliable 1xx would bring one, to be answered in its PRACK: not asked for.
+            if request.reliable == Reliable::Supported && request.body.is_some() {
+                w.raw(b", 100rel");
+            }
+            w.raw(b"\r\n");
+            if request.reliable == Reliable::Required {
+                w.header(Name::Require, b"100rel");
+            }
+            if let Some(timer) = request.session_timer {
+                refresh::Offer::of(timer).write(&mut w);
             }
             for (name, value) in &request.headers {
                 w.named(name.as_bytes(), value.as_bytes());
@@ -177,11 +229,8 @@ impl Call {
 
     fn on_provisional(&mut self, core: &mut Core, now: Time, response: &Response) -> Fate {
         let Phase::Connecting(connecting) = &mut self.phase else { return Fate::Lives };
-        if let Some(txn) = core.txns.get_mut(connecting.invite)
-            && let Kind::ClientInvite(state @ ClientInvite::Calling { .. }) = &mut txn.kind
-            && let Some(request) = state.request().cloned()
-        {
-            *state = ClientInvite::Proceeding { request, cancel: None };
+        if let Some(txn) = core.txns.get_mut(connecting.invite) {
+            txn.provisional();
         }
         let first = !std::mem::replace(&mut connecting.provisional, true);
         if response.status() == 100 {
@@ -192,16 +241,22 @@ impl Call {
             connecting.progressed = true;
             let early =
                 response.to().and_then(|to| to.tag()).map_or_else(Bytes::new, |tag| response.share(tag));
-            if connecting.early.len() < limits::EARLY_DIALOGS && !connecting.early.contains(&early) {
-                connecting.early.push(early.clone());
+            if connecting.early(&early).is_none() && connecting.early.len() < limits::EARLY_DIALOGS {
+                let (local, called) = (connecting.local.clone(), &connecting.called);
+                let dialog = response.contact().map(|_| {
+                    Box::new(Dialog::of_caller(core, response, local, called, connecting.seq, connecting.hop))
+                });
+                connecting.early.push(Early::new(early.clone(), dialog));
             }
-            core.event(Event::Progress {
-                call: self.key,
-                status: response.status(),
-                early,
-                body: body_of(response),
-                reasons: response.reasons(),
-            });
+            if self.acknowledge_provisional(core, now, &early, response) == Provisional::Tell {
+                core.event(Event::Progress {
+                    call: self.key,
+                    status: response.status(),
+                    early,
+                    body: body_of(response),
+                    reasons: response.reasons(),
+                });
+            }
         }
         self.cancel_now(core, now);
         Fate::Lives
@@ -211,11 +266,24 @@ impl Call {
     fn on_answer(&mut self, core: &mut Core, now: Time, response: &Response) -> Fate {
         let Phase::Connecting(connecting) = &self.phase else { return Fate::Lives };
         let (local, called) = (connecting.local.clone(), &connecting.called);
-        let dialog = Dialog::of_caller(core, response, local, called, connecting.seq, connecting.hop);
+        let seq = connecting.seq;
+        let mut dialog = Dialog::of_caller(core, response, local, called, seq, connecting.hop);
+        // What was sent and heard within the early dialog counts on (§12.1.2).
+        let early = connecting.early.iter().find(|early| early.tag == dialog.remote_tag);
+        if let Some(early) = early.and_then(|early| early.dialog.as_ref()) {
+            dialog.local_seq = dialog.local_seq.max(early.local_seq);
+            dialog.remote_seq = early.remote_seq;
+        }
+        let body = connecting.body.clone();
+        // Without an offer of ours the 2xx brings one, and our ACK is to answer it.
+        let offer = body.is_none() && !response.body().is_empty();
         let cancelled = !matches!(connecting.cancel, Cancel::No);
         // §22.1: the ACK carries the credentials of its INVITE.
         let invite = if connecting.auth_tries > 0 { self.sent_invite(core) } else { None };
-        let ack = write_ack(core, &dialog, dialog.local_seq, invite.as_ref());
+        let ack = match offer && !cancelled {
+            true => Bytes::new(),
+            false => write_ack(core, &dialog, seq, invite.as_ref(), None),
+        };
         let (invite, hop) = (connecting.invite, dialog.hop);
         if let Some(txn) = core.txns.get_mut(invite)
             && let Kind::ClientInvite(state) = &mut txn.kind
@@ -225,16 +293,24 @@ impl Call {
                 ClientInvite::Accepted { ack: ack.clone(), acked: now, to: hop, tag, cancel: state.cancel() };
             core.txns.timers.arm(now, invite.0, Timer::M);
         }
-        core.send(now, hop, ack, Some(&mut self.trace));
+        if !ack.is_empty() {
+            core.send(now, hop, ack.clone(), Some(&mut self.trace));
+        }
         let early = dialog.remote_tag.clone();
         let transport = core.transport(dialog.hop.socket);
         let snapshot = Box::new(DialogSnapshot { dialog: dialog.clone(), transport });
-        self.phase = Phase::Up(Up { dialog, unacknowledged: None, modify: None, closing: Closing::No });
+        let offered = ack.is_empty().then_some((seq, invite));
+        self.phase = Phase::Up(Up { offered, local: body, ..Up::new(dialog, true) });
+        self.note_allow(response);
+        // §15.1.2: what the peer asked of the early dialog is over with it.
+        self.drop_modify(core, now);
         if cancelled {
             // The 200 crossed our CANCEL (§9.1, §15).
             return self.send_bye(core, now, None, After::Cancelled);
         }
-        core.event(Event::Answered { call: self.key, early, body: body_of(response), dialog: snapshot });
+        self.on_session_answer(core, now, response);
+        let body = body_of(response);
+        core.event(Event::Answered { call: self.key, early, body, offer, dialog: snapshot });
         Fate::Lives
     }
 
@@ -258,7 +334,13 @@ impl Call {
             core.event(Event::Cancelled { call: self.key, status: Some(status), reasons });
             return Fate::Over;
         }
-        if status == 503 && self.try_next(core, now, &sent) {
+        let again = match status {
+            503 => self.try_next(core, now, &sent),
+            300..400 => self.follow(core, now, &sent, response),
+            422 => self.try_longer(core, now, &sent, response),
+            _ => false,
+        };
+        if again {
             return Fate::Lives;
         }
         let Phase::Connecting(connecting) = &self.phase else { return Fate::Lives };
@@ -344,6 +426,60 @@ impl Call {
         false
     }
 
+    /// A 3xx, as far as the trunk may be followed: the new Request-URI goes the way that the call has gone (§8.1.3.4).
+    fn follow(&mut self, core: &mut Core, now: Time, sent: &Request, response: &Response) -> bool {
+        let Phase::Connecting(connecting) = &mut self.phase else { return false };
+        let known =
+            |uri: &[u8]| uri == connecting.called || connecting.redirected_from.iter().any(|old| old == uri);
+        let contacts = response.values(Name::Contact).filter_map(NameAddr::parse);
+        let usable = |contact: &NameAddr<'_>| contact.parsed_uri().is_some_and(|uri| uri.is_sip());
+        let mut new = contacts.filter(usable).map(|contact| contact.uri).filter(|uri| !known(uri));
+        let (Some(uri), true) = (new.next(), connecting.redirects_left > 0) else { return false };
+        let uri = response.share(uri);
+        connecting.redirects_left -= 1;
+        let old = std::mem::replace(&mut connecting.called, uri.clone());
+        connecting.redirected_from.push(old);
+        self.send_again(core, now, sent, Some(&uri), &[])
+    }
+
+    /// A 422: the session is to be longer (RFC 4028 §7.3).
+    fn try_longer(&mut self, core: &mut Core, now: Time, sent: &Request, response: &Response) -> bool {
+        let Phase::Connecting(connecting) = &mut self.phase else { return false };
+        let (Some(offer), Some(min_s)) = (&mut connecting.session, refresh::min_se(response)) else {
+            return false;
+        };
+        if connecting.timer_tries >= limits::TIMER_RETRIES {
+            return false;
+        }
+        connecting.timer_tries += 1;
+        offer.lengthen(min_s);
+        let (expires, min) = (offer.expires_s.to_string(), offer.min_s.to_string());
+        let replaced = [(Name::SessionExpires, expires.as_bytes()), (Name::MinSe, min.as_bytes())];
+        self.send_again(core, now, sent, None, &replaced)
+    }
+
+    /// The INVITE once more with the next CSeq, by the same way.
+    fn send_again(
+        &mut self,
+        core: &mut Core,
+        now: Time,
+        sent: &Request,
+        uri: Option<&[u8]>,
+        replaced: &[(Name, &[u8])],
+    ) -> bool {
+        let Phase::Connecting(connecting) = &mut self.phase else { return false };
+        let (hop, seq, owner) = (connecting.hop, connecting.seq + 1, Owner::Call(self.key));
+        let txn = core.request(now, owner, hop, true, Some(&mut self.trace), |core, branch| {
+            let again = Again::of(sent);
+            let again = Again { seq, uri: uri.unwrap_or(again.uri), ..again };
+            again.write(core, hop, branch, replaced)
+        });
+        let Ok(txn) = txn else { return false };
+        (connecting.invite, connecting.seq, connecting.provisional) = (txn, seq, false);
+        connecting.early.clear();
+        true
+    }
+
     /// Gives the call up: a CANCEL as soon as one may be sent.
     pub(super) fn want_cancel(&mut self, core: &mut Core, now: Time, reason: Option<Reason>) {
         if let Phase::Connecting(connecting) = &mut self.phase
@@ -378,10 +514,7 @@ impl Call {
     /// The INVITE as we sent it, while its transaction has it.
     fn sent_invite(&self, core: &mut Core) -> Option<Request> {
         let Phase::Connecting(connecting) = &self.phase else { return None };
-        match &core.txns.get_mut(connecting.invite)?.kind {
-            Kind::ClientInvite(state) => parsed(state.request()?.clone()),
-            _ => None,
-        }
+        parsed(core.txns.sent(connecting.invite)?)
     }
 }
 
@@ -394,15 +527,42 @@ pub(super) fn parsed(bytes: Bytes) -> Option<Request> {
 }
 
 /// The ACK to a 2xx (§13.2.2.4): a request of the dialog with a transaction of its own.
-pub(super) fn write_ack(core: &mut Core, dialog: &Dialog, seq: u32, invite: Option<&Request>) -> Bytes {
+pub(super) fn write_ack(
+    core: &mut Core,
+    dialog: &Dialog,
+    seq: u32,
+    invite: Option<&Request>,
+    body: Option<&Body>,
+) -> Bytes {
     let branch = TxnId(core.chance()).branch();
-    let mut w = dialog.write(core, &Method::Ack, seq, &branch, 0);
+    let mut w = dialog.write(core, &Method::Ack, seq, &branch, body.map_or(0, |body| body.data.len()));
     for name in [Name::Authorization, Name::ProxyAuthorization] {
         if let Some(value) = invite.and_then(|invite| invite.get(name)) {
             w.header(name, value);
         }
     }
-    w.body(None)
+    w.body(body.map(|body| (&body.content_type[..], &body.data[..])))
+}
+
+/// The header that says who calls, and what follows the URI in it.
+fn identity_header(kind: IdentityHeader, private: bool) -> Option<(Name, &'static str)> {
+    match kind {
+        IdentityHeader::None => None,
+        IdentityHeader::Asserted => Some((Name::PAssertedIdentity, "")),
+        IdentityHeader::Preferred => Some((Name::PPreferredIdentity, "")),
+        IdentityHeader::RemoteParty if private => {
+            Some((Name::RemotePartyId, ";party=calling;screen=yes;privacy=full"))
+        }
+        IdentityHeader::RemoteParty => Some((Name::RemotePartyId, ";party=calling;screen=yes;privacy=off")),
+    }
+}
+
+/// About how large an INVITE gets: what varies, and what we always write.
+fn write_size(request: &InviteRequest) -> usize {
+    let text = [&request.uri, &request.uri, &request.from_display, &request.from_user, &request.from_host];
+    let headers = request.headers.iter().map(|(name, value)| name.len() + value.len() + 4);
+    let body = request.body.as_ref().map_or(0, |body| body.data.len());
+    500 + text.iter().map(|text| text.len()).sum::<usize>() + headers.sum::<usize>() + body
 }
 
 /// What the ACK to a refusal and a CANCEL have of their INVITE (§9.1, §17.1.1.3).
@@ -418,7 +578,7 @@ fn of_invite(sent: &Request, method: &Method, to: &[u8]) -> Writer {
     w
 }
 
-fn ack_refusal(sent: &Request, response: &Response) -> Bytes {
+pub(super) fn ack_refusal(sent: &Request, response: &Response) -> Bytes {
     of_invite(sent, &Method::Ack, response.get(Name::To).unwrap_or_default()).body(None)
 }
 

@@ -74,7 +74,7 @@ fn clear(core: &mut Core, now: Time, response: &Response, hop: Hop) -> bool {
     let local = response.share(response.get(Name::From).unwrap_or_default());
     let called = response.to().map(|to| to.uri).unwrap_or_default();
     let dialog = Dialog::of_caller(core, response, local, called, seq, hop);
-    let ack = write_ack(core, &dialog, seq, None);
+    let ack = write_ack(core, &dialog, seq, None, None);
     core.strays.known.insert(key, (ack.clone(), dialog.hop, now));
     core.txns.timers.arm(now, key, Timer::Stray);
     core.stats.strays.add(1);

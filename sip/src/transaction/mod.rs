@@ -104,6 +104,25 @@ pub(crate) enum Kind {
     ServerOther(ServerKey, ServerOther),
 }
 
+impl Txn {
+    /// A provisional answer came.
+    pub(crate) fn provisional(&mut self) {
+        match &mut self.kind {
+            Kind::ClientInvite(state @ ClientInvite::Calling { .. }) => {
+                if let Some(request) = state.request().cloned() {
+                    *state = ClientInvite::Proceeding { request, cancel: None };
+                }
+            }
+            Kind::ClientOther(state @ ClientOther::Trying { .. }) => {
+                if let Some(request) = state.request().cloned() {
+                    *state = ClientOther::Proceeding { request };
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// What a timer leads to.
 #[derive(Debug)]
 pub(crate) enum Fired {
@@ -181,6 +200,15 @@ impl Table {
 
     pub(crate) fn get_mut(&mut self, id: TxnId) -> Option<&mut Txn> {
         self.slots.get_mut(id.place())?.as_mut().filter(|txn| txn.id == id)
+    }
+
+    /// The request of a client transaction that has no final answer.
+    pub(crate) fn sent(&mut self, id: TxnId) -> Option<Bytes> {
+        match &self.get_mut(id)?.kind {
+            Kind::ClientInvite(state) => state.request().cloned(),
+            Kind::ClientOther(state) => state.request().cloned(),
+            _ => None,
+        }
     }
 
     pub(crate) fn server(&mut self, key: ServerKey) -> Option<&mut Txn> {

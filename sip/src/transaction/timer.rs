@@ -1,6 +1,7 @@
 //! Every timer of RFC 3261 and RFC 6026, in one enum and one table.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use kraliki_time::Time;
@@ -40,6 +41,19 @@ pub(crate) enum Timer {
     Cancelled,
     /// An answer to a call that we do not have has been cleared long enough.
     Stray,
+    /// A call: a reliable provisional answer waits for its PRACK (RFC 3262 §3).
+    Reliable,
+    /// A call: its session is to be refreshed, or has not been (RFC 4028 §10).
+    Session,
+    /// A call: a change of ours that met one of the peer's is tried again (RFC 3261 §14.1).
+    Again,
+}
+
+impl Timer {
+    /// Whether it belongs to a call rather than to a transaction.
+    pub(crate) fn is_of_call(self) -> bool {
+        matches!(self, Timer::Reliable | Timer::Session | Timer::Again)
+    }
 }
 
 impl Timer {
@@ -52,6 +66,8 @@ impl Timer {
             // "At least 32 seconds" (§17.1.1.2), which is 64*T1.
             Timer::D | Timer::Cancelled | Timer::Stray => T1_X64,
             Timer::I | Timer::K => T4,
+            // A call's timers are armed for a moment, by `arm_at`.
+            Timer::Reliable | Timer::Session | Timer::Again => T1,
         }
     }
 
@@ -66,10 +82,10 @@ impl Timer {
 }
 
 /// One wake-up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) at: Time,
-    /// The transaction's id, or the stray's key. Whoever is woken checks that it is still waiting.
+    /// The transaction's id, the stray's key, or the call. Whoever is woken checks that it is still waiting.
     pub(crate) target: u64,
     pub(crate) timer: Timer,
     pub(crate) interval: Duration,
@@ -77,10 +93,28 @@ pub(crate) struct Entry {
 
 /// All wake-ups. SIP knows about eight different intervals, so that each has a queue that is in order by itself:
 /// arming and firing cost the same with ten calls and with a hundred thousand. Nothing is ever searched for or
-/// taken out early; an entry whose target has moved on is dropped when its time comes.
+/// taken out early; an entry whose target has moved on is dropped when its time comes. The few wake-ups of calls, for
+/// any moment (a session timer's length is the peer's choice), have a heap.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     lanes: Vec<(Duration, VecDeque<Entry>)>,
+    odd: BinaryHeap<Reverse<Odd>>,
+}
+
+/// A wake-up in the heap.
+#[derive(Debug, PartialEq, Eq)]
+struct Odd(Entry);
+
+impl Ord for Odd {
+    fn cmp(&self, other: &Odd) -> std::cmp::Ordering {
+        (self.0.at, self.0.target).cmp(&(other.0.at, other.0.target))
+    }
+}
+
+impl PartialOrd for Odd {
+    fn partial_cmp(&self, other: &Odd) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Timers {
@@ -96,13 +130,22 @@ impl Timers {
         }
     }
 
+    /// For a moment of any distance.
+    pub(crate) fn arm_at(&mut self, at: Time, target: u64, timer: Timer) {
+        self.odd.push(Reverse(Odd(Entry { at, target, timer, interval: Duration::ZERO })));
+    }
+
     /// When to wake up next.
     pub(crate) fn next(&self) -> Option<Time> {
-        self.lanes.iter().filter_map(|(_, lane)| lane.front()).map(|entry| entry.at).min()
+        let lanes = self.lanes.iter().filter_map(|(_, lane)| lane.front()).map(|entry| entry.at);
+        lanes.chain(self.odd.peek().map(|odd| odd.0.0.at)).min()
     }
 
     /// The earliest wake-up that is due.
     pub(crate) fn pop(&mut self, now: Time) -> Option<Entry> {
+        if self.odd.peek().is_some_and(|odd| odd.0.0.at <= now) {
+            return self.odd.pop().map(|odd| odd.0.0);
+        }
         let due = self.lanes.iter_mut().filter(|(_, lane)| lane.front().is_some_and(|entry| entry.at <= now));
         let (_, lane) = due.min_by_key(|(_, lane)| lane.front().map(|entry| entry.at))?;
         lane.pop_front()
@@ -110,7 +153,7 @@ impl Timers {
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.lanes.iter().map(|(_, lane)| lane.len()).sum()
+        self.lanes.iter().map(|(_, lane)| lane.len()).sum::<usize>() + self.odd.len()
     }
 }
 
