@@ -22,7 +22,7 @@ mod stats;
 mod trace;
 mod transaction;
 
-pub use auth::{Algorithm, Credentials, DigestServer};
+pub use auth::{Credentials, DigestServer, Secrets, User};
 pub use endpoint::{CallKey, Endpoint, Keys, Output, SocketId};
 pub use error::{ApiMisuse, Malformed, PeerMisbehaved};
 pub use event::{

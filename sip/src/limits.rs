@@ -19,6 +19,9 @@ pub const EARLY_DIALOGS: usize = 16;
 pub const AUTH_RETRIES: u8 = 2;
 /// Route-set entries that are kept of a peer's Record-Route.
 pub const ROUTES: usize = 16;
+/// Nonces of ours whose counts are kept: one for each phone and hour, and room for a floor of 10,000. Each is 32
+/// bytes. When it is full the oldest are good no more, and their phones are asked again.
+pub const NONCES: usize = 16_384;
 
 /// Messages kept of one call for `sip trace`: a normal call has 7, one with a few retransmissions or re-INVITEs 20.
 pub const TRACE_MESSAGES_PER_CALL: usize = 32;

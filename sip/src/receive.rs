@@ -165,12 +165,15 @@ impl Endpoint {
     fn on_invite(&mut self, now: Time, socket: SocketId, from: SocketAddr, request: Request) {
         let core = &mut self.core;
         let hop = answer_hop(&request, socket, from);
-        if let Some(server) = core.config.challenge.clone() {
-            let verdict = server.verify(now, &request, request.method());
-            if verdict != Verdict::Good {
-                let challenge = server.challenge(now, verdict == Verdict::Stale);
+        let salt = core.chance();
+        if let Some(server) = &mut core.config.challenge {
+            let verdict = server.verify(now, &request);
+            if !matches!(verdict, Verdict::Good(_)) {
+                let lines = server.challenges(now, salt, verdict == Verdict::Stale);
                 return core.reply_with(now, &request, hop, 401, None, |w| {
-                    w.header(Name::WwwAuthenticate, challenge.as_bytes());
+                    for line in &lines {
+                        w.header(Name::WwwAuthenticate, line.as_bytes());
+                    }
                 });
             }
         }

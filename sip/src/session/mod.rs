@@ -167,9 +167,8 @@ impl Call {
             return None;
         }
         let method = sent.method().clone();
-        let cnonce = core.chance();
-        let (name, value) =
-            auth::answer(credentials, response.status(), response, &method, sent.uri(), cnonce, again)?;
+        let mut session = auth::Session::open(response.status(), response, core.chance(), again)?;
+        let (name, value) = session.answer(credentials, &method, sent.uri(), &sent.body());
         let seq = sent.cseq()?.number.checked_add(1)?;
         let owner = Owner::Call(self.key);
         let invite = method == Method::Invite;
