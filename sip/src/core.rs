@@ -72,6 +72,13 @@ impl Core {
         self.rng.next_u64()
     }
 
+    /// A secret of 256 bits.
+    pub(crate) fn secret_key(&mut self) -> [u8; 32] {
+        let mut key = [0; 32];
+        self.rng.fill_bytes(&mut key);
+        key
+    }
+
     pub(crate) fn new_tag(&mut self, call: CallKey) -> Tag {
         let mut tag = [0u8; 24];
         tag[..16].copy_from_slice(&hex(call.0 ^ self.secret));
@@ -343,6 +350,8 @@ pub(crate) fn phrase(status: u16) -> &'static str {
         408 => "Request Timeout",
         410 => "Gone",
         420 => "Bad Extension",
+        423 => "Interval Too Brief",
+        439 => "First Hop Lacks Outbound Support",
         480 => "Temporarily Unavailable",
         481 => "Call/Transaction Does Not Exist",
         482 => "Loop Detected",

@@ -23,6 +23,9 @@ pub(crate) struct Dialog {
     pub(crate) routes: Vec<Bytes>,
     /// Where requests go.
     pub(crate) hop: Hop,
+    /// The peer is a registered phone. It is reached where it sends from, whatever its Contact says: that may be a
+    /// private address, or a browser's `xyz.invalid`.
+    pub(crate) pinned: bool,
 }
 
 impl Dialog {
@@ -44,6 +47,7 @@ impl Dialog {
             target,
             routes,
             hop,
+            pinned: false,
         };
         dialog.hop = dialog.next_hop(hop);
         dialog
@@ -67,14 +71,24 @@ impl Dialog {
             target: request.share(target),
             routes: routes(request),
             hop,
+            pinned: false,
         };
         dialog.hop = dialog.next_hop(hop);
         dialog
     }
 
+    /// Keeps the dialog on the flow of a registered phone, unless it has a route (RFC 5626 §5.3).
+    pub(crate) fn pin(&mut self, flow: Hop) {
+        self.pinned = true;
+        self.hop = self.next_hop(flow);
+    }
+
     /// Where requests go: the first route, else the target, when that is an address. A name is not looked up
     /// here: then the peer that the call came through is the way.
     pub(crate) fn next_hop(&self, fallback: Hop) -> Hop {
+        if self.pinned && self.routes.is_empty() {
+            return fallback;
+        }
         let uri = match self.routes.first() {
             Some(route) => NameAddr::parse(route).map_or(&b""[..], |route| route.uri),
             None => &self.target[..],

@@ -17,6 +17,7 @@ mod message;
 pub mod net;
 mod receive;
 mod recovery;
+mod register;
 mod session;
 mod stats;
 mod trace;
@@ -34,5 +35,6 @@ pub use message::{
     Scheme, Uri, Values, Via,
 };
 pub use recovery::{CallIdKey, DialogSnapshot};
+pub use register::{Binding, RegistrarConfig, Registration, RegistrationState, Unbound};
 pub use stats::{ByKind, Counter, METHODS, Stats};
 pub use trace::{Direction, Trace, TraceEntry, ladder};

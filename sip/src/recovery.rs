@@ -100,6 +100,7 @@ impl FromStr for DialogSnapshot {
             target,
             routes,
             hop: crate::transaction::Hop { socket: crate::endpoint::SocketId(0), to },
+            pinned: false,
         }))
     }
 }

@@ -7,9 +7,9 @@ use kraliki_time::Time;
 
 use super::close::Closing;
 use super::{Call, Fate, Phase, Up, acknowledge};
-use crate::core::{Core, answer_hop, body_of, response_to};
+use crate::core::{Core, body_of, response_to};
 use crate::dialog::Dialog;
-use crate::endpoint::{CallKey, SocketId};
+use crate::endpoint::CallKey;
 use crate::error::ApiMisuse;
 use crate::event::{Body, Event};
 use crate::message::{Name, Request};
@@ -22,6 +22,8 @@ pub(crate) struct Offered {
     request: Request,
     /// Where the INVITE came from.
     from: SocketAddr,
+    /// It is a registered phone's: the call stays on its flow.
+    pinned: bool,
 }
 
 /// RFC 3261 §8.2.2.2: the same Call-ID, From tag and CSeq by another way.
@@ -32,22 +34,27 @@ pub(crate) fn merge_key(core: &Core, request: &Request) -> u64 {
 }
 
 impl Offered {
+    pub(super) fn pinned(&self) -> bool {
+        self.pinned
+    }
+
     pub(super) fn remote_tag(&self) -> &[u8] {
         self.request.from().and_then(|from| from.tag()).unwrap_or_default()
     }
 }
 
 impl Call {
-    /// Takes an INVITE that starts a call. None when the transaction table is full.
+    /// Takes an INVITE that starts a call; it is answered by `hop`, and `user` is whose registered phone it came
+    /// from. None when the transaction table is full.
     pub(crate) fn offered(
         core: &mut Core,
         now: Time,
         key: CallKey,
-        socket: SocketId,
+        hop: Hop,
         from: SocketAddr,
+        user: Option<String>,
         request: Request,
     ) -> Option<Call> {
-        let hop = answer_hop(&request, socket, from);
         let invite = core.serve(Owner::Call(key), &request, hop)?;
         let mut call = Call {
             key,
@@ -56,7 +63,13 @@ impl Call {
             trace: Default::default(),
             merge: merge_key(core, &request),
             account: None,
-            phase: Phase::Offered(Offered { invite, hop, request: request.clone(), from }),
+            phase: Phase::Offered(Offered {
+                invite,
+                hop,
+                request: request.clone(),
+                from,
+                pinned: user.is_some(),
+            }),
         };
         if core.config.trace {
             call.trace.push(now, crate::trace::Direction::In, from, request.raw());
@@ -65,7 +78,8 @@ impl Call {
         let trying = response_to(&request, from, 100, None, 0).body(None);
         core.answer(now, invite, 100, trying, Some(&mut call.trace));
         let body = body_of(&request);
-        core.event(Event::Incoming { call: key, from, socket, request: Box::new(request), body });
+        let socket = hop.socket;
+        core.event(Event::Incoming { call: key, from, socket, user, request: Box::new(request), body });
         Some(call)
     }
 
@@ -120,7 +134,10 @@ impl Call {
         let bytes = self.write_answer(core, offered, 200, &[], body);
         let invite = offered.invite;
         let hop = Hop { socket: offered.hop.socket, to: offered.from };
-        let dialog = Dialog::of_callee(&offered.request, self.tag.as_bytes(), hop);
+        let mut dialog = Dialog::of_callee(&offered.request, self.tag.as_bytes(), hop);
+        if offered.pinned {
+            dialog.pin(hop);
+        }
         let seq = dialog.remote_seq.unwrap_or(0);
         core.answer(now, invite, 200, bytes, Some(&mut self.trace));
         let unacknowledged = Some((seq, invite));

@@ -15,12 +15,15 @@ use crate::event::{Event, Failure, InviteRequest};
 use crate::limits;
 use crate::message::{Message, Method, Name, Reason, Request, Response, Uri, Writer, quoted};
 use crate::recovery::DialogSnapshot;
+use crate::register::Phone;
 use crate::transaction::{ClientInvite, Hop, Kind, Owner, Timer, TxnId};
 
 /// A call whose INVITE has no final answer yet.
 pub(crate) struct Connecting {
     pub(crate) invite: TxnId,
     hop: Hop,
+    /// A registered phone is called: the call stays on its flow.
+    pinned: bool,
     /// Our From value, tag included.
     local: Bytes,
     /// The Request-URI.
@@ -44,6 +47,10 @@ enum Cancel {
 }
 
 impl Connecting {
+    pub(super) fn pinned(&self) -> bool {
+        self.pinned
+    }
+
     pub(super) fn knows(&self, remote_tag: &[u8]) -> bool {
         self.early.iter().any(|tag| tag == remote_tag)
     }
@@ -93,15 +100,22 @@ fn check(request: &InviteRequest) -> Result<(), ApiMisuse> {
 }
 
 impl Call {
-    /// Places a call.
+    /// Places a call: to the request's destination, or to a registered phone.
     pub(crate) fn connect(
         core: &mut Core,
         now: Time,
         key: CallKey,
         request: InviteRequest,
+        phone: Option<Phone>,
     ) -> Result<Call, ApiMisuse> {
         check(&request)?;
-        let hop = core.route(request.destination)?;
+        let hop = match &phone {
+            Some(phone) => phone.flow,
+            None => core.route(request.destination)?,
+        };
+        let pinned = phone.is_some();
+        let to = Bytes::from(request.uri);
+        let called = phone.map_or_else(|| to.clone(), |phone| phone.contact);
         let tag = core.new_tag(key);
         let mut local = String::new();
         if !request.from_display.is_empty() {
@@ -123,12 +137,13 @@ impl Call {
             tag,
             trace: Default::default(),
             merge: 0,
-            account: request.credentials.map(|credentials| (credentials, request.destination.ip())),
+            account: request.credentials.map(|credentials| (credentials, hop.to.ip())),
             phase: Phase::Connecting(Connecting {
                 invite: TxnId(0),
                 hop,
+                pinned,
                 local: local.clone(),
-                called: Bytes::from(request.uri),
+                called,
                 seq: 1,
                 provisional: false,
                 progressed: false,
@@ -144,7 +159,7 @@ impl Call {
             let length = request.body.as_ref().map_or(0, |body| body.data.len());
             let mut w = Writer::request(&Method::Invite, uri, length);
             w.via(&sent_by, branch).max_forwards().header(Name::From, &local);
-            w.raw(b"To: <").clean(uri).raw(b">\r\n").header(Name::CallId, call_id).cseq(1, &Method::Invite);
+            w.raw(b"To: <").clean(&to).raw(b">\r\n").header(Name::CallId, call_id).cseq(1, &Method::Invite);
             if let Some(identity) = &request.asserted_identity {
                 w.header(Name::PAssertedIdentity, identity.as_bytes());
             }
@@ -207,7 +222,10 @@ impl Call {
     fn on_answer(&mut self, core: &mut Core, now: Time, response: &Response) -> Fate {
         let Phase::Connecting(connecting) = &self.phase else { return Fate::Lives };
         let (local, called) = (connecting.local.clone(), &connecting.called);
-        let dialog = Dialog::of_caller(response, local, called, connecting.seq, connecting.hop);
+        let mut dialog = Dialog::of_caller(response, local, called, connecting.seq, connecting.hop);
+        if connecting.pinned {
+            dialog.pin(connecting.hop);
+        }
         let cancelled = !matches!(connecting.cancel, Cancel::No);
         // §22.1: the ACK carries the credentials of its INVITE.
         let invite = if connecting.auth_tries > 0 { self.sent_invite(core) } else { None };

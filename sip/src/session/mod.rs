@@ -76,7 +76,14 @@ impl Call {
         from: SocketAddr,
         request: Request,
     ) -> Fate {
-        let hop = answer_hop(&request, socket, from);
+        let flow = Hop { socket, to: from };
+        let pinned = match &self.phase {
+            Phase::Connecting(connecting) => connecting.pinned(),
+            Phase::Offered(offered) => offered.pinned(),
+            Phase::Up(up) => up.dialog.pinned,
+        };
+        // What stands in front of a phone opens no way but the one that the request came.
+        let hop = if pinned { flow } else { answer_hop(&request, socket, from) };
         let remote = request.from().and_then(|from| from.tag()).unwrap_or_default();
         let known = request.call_id() == Some(&self.call_id[..])
             && match &self.phase {
@@ -96,6 +103,10 @@ impl Call {
                 return self.reply(core, now, &request, hop, 500);
             }
             up.dialog.remote_seq = Some(number);
+            if pinned {
+                // It may have a new port or connection by now.
+                up.dialog.pin(flow);
+            }
         }
         match request.method() {
             Method::Ack => self.on_ack(core, now, number, &request),
