@@ -88,6 +88,13 @@ impl Core {
         self.rng.next_u64()
     }
 
+    /// A secret of 256 bits.
+    pub(crate) fn secret_key(&mut self) -> [u8; 32] {
+        let mut key = [0; 32];
+        self.rng.fill_bytes(&mut key);
+        key
+    }
+
     pub(crate) fn new_tag(&mut self, call: CallKey) -> Tag {
         let mut tag = [0u8; 24];
         tag[..16].copy_from_slice(&hex(call.0 ^ self.secret));
@@ -425,6 +432,7 @@ pub(crate) fn phrase(status: u16) -> &'static str {
         421 => "Extension Required",
         422 => "Session Interval Too Small",
         423 => "Interval Too Brief",
+        439 => "First Hop Lacks Outbound Support",
         469 => "Bad Info Package",
         480 => "Temporarily Unavailable",
         481 => "Call/Transaction Does Not Exist",

@@ -24,6 +24,9 @@ pub(crate) struct Dialog {
     pub(crate) routes: Vec<Bytes>,
     /// Where requests go.
     pub(crate) hop: Hop,
+    /// The peer is a registered phone. It is reached where it sends from, whatever its Contact says: that may be a
+    /// private address, or a browser's `xyz.invalid`.
+    pub(crate) pinned: bool,
 }
 
 impl Dialog {
@@ -52,6 +55,7 @@ impl Dialog {
             target,
             routes,
             hop,
+            pinned: false,
         };
         dialog.hop = dialog.next_hop(core);
         dialog
@@ -75,14 +79,24 @@ impl Dialog {
             target: request.share(target),
             routes: routes(request),
             hop,
+            pinned: false,
         };
         dialog.hop = dialog.next_hop(core);
         dialog
     }
 
+    /// Keeps the dialog on the flow of a registered phone, unless it has a route (RFC 5626 §5.3).
+    pub(crate) fn pin(&mut self, core: &Core, flow: Hop) {
+        (self.pinned, self.hop) = (true, flow);
+        self.hop = self.next_hop(core);
+    }
+
     /// Where requests go: the first route, else the target, when that is an address. A name is not looked up
     /// here: then the peer that the call came through is the way.
     fn next_hop(&self, core: &Core) -> Hop {
+        if self.pinned && self.routes.is_empty() {
+            return self.hop;
+        }
         let uri = match self.routes.first() {
             Some(route) => NameAddr::parse(route).map_or(&b""[..], |route| route.uri),
             None => &self.target[..],

@@ -3,6 +3,7 @@
 //! The drive contract: after every `handle_*` and every command, call [`Endpoint::poll_output`] until it gives
 //! [`Output::Timeout`]; then wake the endpoint at that time with [`Endpoint::handle_timeout`].
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,13 +18,14 @@ use crate::event::{AcceptFrom, Body, EndpointConfig, Event, Failure, InviteReque
 use crate::message::{Message, Method, Name, Reason, Writer};
 use crate::receive::check;
 use crate::recovery::DialogSnapshot;
+use crate::register::{Client, Registrar, stun};
 use crate::session::{Call, Fate};
 use crate::stats::Stats;
 use crate::trace::{self, Trace};
 use crate::transaction::{Fired, Hop, Owner, SpreadMap, Timer, TxnId};
 use crate::transport::Destination;
 
-/// A call, an OPTIONS or a BYE for a stored dialog. Never used twice.
+/// A call, an OPTIONS, a BYE for a stored dialog or a registration of ours. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallKey(pub(crate) u64);
 
@@ -66,17 +68,24 @@ pub struct Endpoint {
     pub(crate) calls: SpreadMap<CallKey, Box<Call>>,
     pub(crate) merged: SpreadMap<u64, CallKey>,
     pub(crate) keys: Keys,
+    pub(crate) registrations: BTreeMap<CallKey, Client>,
+    pub(crate) registrar: Option<Registrar>,
     ended: trace::Ended,
 }
 
 impl Endpoint {
     /// An endpoint. `seed` gives all its chance: tags, branches, nonces. It must be unpredictable in service.
     pub fn new(config: EndpointConfig, seed: [u8; 32]) -> Endpoint {
+        let registrar = config.registrar.clone();
+        let mut core = Core::new(config, seed, Arc::default());
+        let registrar = registrar.map(|config| Registrar::new(config, &core.secret_key()));
         Endpoint {
-            core: Core::new(config, seed, Arc::default()),
+            core,
             calls: SpreadMap::default(),
             merged: SpreadMap::default(),
             keys: Keys::default(),
+            registrations: BTreeMap::new(),
+            registrar,
             ended: trace::Ended::default(),
         }
     }
@@ -141,13 +150,7 @@ impl Endpoint {
 
     /// As `invite`, with a key from [`Endpoint::keys`].
     pub fn invite_as(&mut self, now: Time, key: CallKey, request: InviteRequest) -> Result<(), ApiMisuse> {
-        if self.calls.len() >= self.core.config.max_calls {
-            return Err(ApiMisuse::Full);
-        }
-        let call = Call::connect(&mut self.core, now, key, request)?;
-        self.calls.insert(key, Box::new(call));
-        self.core.stats.calls_out.add(1);
-        Ok(())
+        self.place(now, key, request, None)
     }
 
     /// Gives a call up that is not answered yet. One whose answer was told already is left alone: the owner decides
@@ -349,8 +352,18 @@ impl Endpoint {
     /// Acts on every timer that is due.
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some(entry) = self.core.txns.timers.pop(now) {
-            if entry.timer == Timer::Stray {
-                self.core.strays.forget(entry.target);
+            match entry.timer {
+                Timer::Stray => self.core.strays.forget(entry.target),
+                Timer::Register => self
+                    .registration(CallKey(entry.target), |client, core| client.on_wake(core, now, entry.at)),
+                Timer::Binding => {
+                    if let Some(registrar) = &mut self.registrar {
+                        registrar.on_wake(&mut self.core, now, entry.target, entry.at);
+                    }
+                }
+                _ => {}
+            }
+            if matches!(entry.timer, Timer::Stray | Timer::Register | Timer::Binding) {
                 continue;
             }
             if entry.timer.is_of_call() {
@@ -379,7 +392,9 @@ impl Endpoint {
 
     /// A connection is gone, or could not be made: what waits for an answer by it has failed (RFC 3261 §18.4).
     pub fn handle_closed(&mut self, now: Time, socket: SocketId, peer: SocketAddr) {
-        for (id, owner, sent) in self.core.txns.waiting_on(Hop { socket, to: peer }) {
+        let hop = Hop { socket, to: peer };
+        self.flow_closed(now, hop);
+        for (id, owner, sent) in self.core.txns.waiting_on(hop) {
             self.core.txns.close(id);
             self.gave_up(now, id, owner, Failure::Unreachable, sent);
         }
@@ -398,18 +413,32 @@ impl Endpoint {
                 self.core.event(Event::OptionsResult { key, status: None, rtt: now.since(sent) });
             }
             Owner::Snapshot(key) => self.core.event(Event::DialogCleared { key, status: None }),
+            Owner::Register(key) => self.registration(key, |client, core| client.on_timeout(core, now, id)),
             Owner::Nobody => {}
         }
     }
 
     // Messages
 
+    /// Whether anybody known is there: a trunk or a registered phone.
+    fn hears(&self, socket: SocketId, from: SocketAddr) -> bool {
+        let flow = Hop { socket, to: from };
+        self.core.config.accept_from.allows(from) || self.registrar.as_ref().is_some_and(|r| r.is_flow(flow))
+    }
+
     /// Takes a datagram, or one message cut from a stream.
     pub fn handle_datagram(&mut self, now: Time, socket: SocketId, from: SocketAddr, datagram: Bytes) {
         // RFC 5626 §3.5.1: CRLF CRLF asks whether we are there, CRLF answers; other blank datagrams say nothing.
         if datagram.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
-            if &datagram[..] == b"\r\n\r\n" && self.core.config.accept_from.allows(from) {
+            if &datagram[..] == b"\r\n\r\n" && self.hears(socket, from) {
                 let bytes = Bytes::from_static(b"\r\n");
+                self.core.queue.push_back(Output::Transmit(Transmit { socket, to: from, bytes }));
+            }
+            return;
+        }
+        if stun::is_request(&datagram) {
+            if self.hears(socket, from) {
+                let bytes = stun::answer(&datagram, from);
                 self.core.queue.push_back(Output::Transmit(Transmit { socket, to: from, bytes }));
             }
             return;

@@ -63,6 +63,9 @@ pub enum ApiMisuse {
     /// No socket of the destination's address family.
     #[error("no socket reaches that destination")]
     NoSocket,
+    /// No phone of that user is registered.
+    #[error("no phone of that user is registered")]
+    NotRegistered,
     /// A table is full: see [`crate::limits`].
     #[error("too many calls or transactions")]
     Full,

@@ -11,6 +11,7 @@ use crate::endpoint::{CallKey, SocketId};
 use crate::limits;
 use crate::message::{Reason, Request};
 use crate::recovery::{CallIdKey, DialogSnapshot};
+use crate::register::{RegistrarConfig, RegistrationState, Unbound};
 use crate::transport::{Destination, LocalSocket};
 
 /// From whom requests are taken that no dialog of ours explains.
@@ -50,6 +51,8 @@ pub struct EndpointConfig {
     pub call_id_key: Option<CallIdKey>,
     /// Asks callers for a digest.
     pub challenge: Option<DigestServer>,
+    /// Lets phones and browsers register, from anywhere; see [`crate::Endpoint::set_users`].
+    pub registrar: Option<RegistrarConfig>,
     /// Keeps the recent messages of each call.
     pub trace: bool,
     /// Rings callers reliably when they offer it, not only when they require it (RFC 3262 §3).
@@ -67,6 +70,7 @@ impl Default for EndpointConfig {
             max_calls: limits::CALLS,
             call_id_key: None,
             challenge: None,
+            registrar: None,
             trace: true,
             reliable: false,
             session_timer: SessionTimer::default(),
@@ -239,6 +243,8 @@ pub enum Event {
         from: SocketAddr,
         /// The socket that it came in by.
         socket: SocketId,
+        /// The registered user whose phone this is, by its digest. None: a trunk, or whoever may call.
+        user: Option<String>,
         /// The INVITE.
         request: Box<Request>,
         /// Its body.
@@ -387,6 +393,33 @@ pub enum Event {
         attempt: u64,
         /// The try in its Call-ID.
         try_number: u32,
+    },
+    /// A registration of ours has come to another state.
+    Registration {
+        /// What `register` gave.
+        key: CallKey,
+        /// The state.
+        state: RegistrationState,
+    },
+    /// A phone has registered, or has moved. Not told for a mere refresh.
+    Bound {
+        /// The user.
+        user: String,
+        /// The contact's URI.
+        contact: Bytes,
+        /// What the phone calls itself; empty when it does not say.
+        user_agent: Bytes,
+        /// What was granted, in seconds.
+        expires_s: u32,
+    },
+    /// A phone cannot be reached any more by this contact.
+    Unbound {
+        /// The user.
+        user: String,
+        /// The contact's URI.
+        contact: Bytes,
+        /// Why.
+        reason: Unbound,
     },
     /// The BYE for a stored dialog is done.
     DialogCleared {

@@ -17,13 +17,14 @@ mod message;
 pub mod net;
 mod receive;
 mod recovery;
+mod register;
 mod session;
 mod stats;
 mod trace;
 mod transaction;
 mod transport;
 
-pub use auth::{Algorithm, Credentials, DigestServer};
+pub use auth::{Credentials, DigestServer, Secrets, User};
 pub use endpoint::{CallKey, Endpoint, Keys, Output, SocketId};
 pub use error::{ApiMisuse, Malformed, PeerMisbehaved};
 pub use event::{
@@ -35,6 +36,7 @@ pub use message::{
     Scheme, Uri, Values, Via,
 };
 pub use recovery::{CallIdKey, DialogSnapshot};
+pub use register::{Binding, RegistrarConfig, Registration, RegistrationState, Unbound};
 pub use stats::{ByKind, Counter, METHODS, Stats};
 pub use trace::{Direction, Trace, TraceEntry, ladder};
 pub use transport::{Destination, LocalSocket, Transport};

@@ -29,6 +29,37 @@ pub const UDP_REQUEST_BYTES: usize = 1_300;
 pub const AUTH_RETRIES: u8 = 2;
 /// Route-set entries that are kept of a peer's Record-Route.
 pub const ROUTES: usize = 16;
+/// Registrations of our own at once: one for each trunk that wants it.
+pub const REGISTRATIONS: usize = 1_024;
+/// RFC 5626 §4.5: the first pause after a failed registration; it doubles with each failure in a row.
+pub const REGISTER_PAUSE: Duration = Duration::from_secs(30);
+/// RFC 5626 §4.5: the longest such pause.
+pub const REGISTER_PAUSE_MAX: Duration = Duration::from_secs(1_800);
+/// The pause after a refusal that another try will hardly change (a wrong password, an unknown account). Carriers
+/// ban who asks more often.
+pub const REGISTER_REFUSED_PAUSE: Duration = Duration::from_secs(600);
+/// The longest expiry that we ask for, also when a registrar's Min-Expires wants more; and the longest Retry-After
+/// that is honoured. A day.
+pub const REGISTER_SECONDS: u32 = 86_400;
+
+/// Users of the registrar: twice the calls that one node can have.
+pub const USERS: usize = 100_000;
+/// The longest contact, instance id, Call-ID or User-Agent that a binding keeps; real ones have 30 to 150 bytes.
+pub const BINDING_FIELD_BYTES: usize = 512;
+/// Nonces of ours whose counts are kept: one for each phone and hour, and room for a floor of 10,000. Each is 32
+/// bytes. When it is full the oldest are good no more, and their phones are asked again.
+pub const NONCES: usize = 16_384;
+/// REGISTERs that are taken at once from an address without a binding: an office behind one address that comes back
+/// after a power cut, two requests a phone. Such an address may be made up, and its owner hears our challenges.
+pub const REGISTER_BURST: u32 = 40;
+/// How soon another one is taken after the burst.
+pub const REGISTER_GAP: Duration = Duration::from_millis(200);
+/// Addresses without a binding that are watched at once. An address is forgotten after 8 s of silence, so that
+/// filling the table takes 500 made-up addresses a second; then only unknown addresses go unheard.
+pub const REGISTER_SOURCES: usize = 4_096;
+/// Users and addresses whose wrong passwords are counted. Beyond it the oldest is forgotten: to have that happen
+/// costs a guesser this many requests, at the pace above.
+pub const GUESSERS: usize = 4_096;
 
 /// Messages kept of one call for `sip trace`: a normal call has 7, one with a few retransmissions or re-INVITEs 20.
 pub const TRACE_MESSAGES_PER_CALL: usize = 32;

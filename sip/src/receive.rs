@@ -12,6 +12,7 @@ use crate::error::Malformed;
 use crate::event::Event;
 use crate::limits;
 use crate::message::{Method, Name, Params, Request, Response};
+use crate::register::Admission;
 use crate::session::{Call, finish_other, merge_key, refresh, stray};
 use crate::trace::Direction;
 use crate::transaction::{
@@ -89,6 +90,9 @@ impl Endpoint {
             Owner::Snapshot(key) if response.status() >= 200 => {
                 core.event(Event::DialogCleared { key, status })
             }
+            Owner::Register(key) if response.status() >= 200 => {
+                self.on_register_response(now, key, id, from, &response);
+            }
             _ => {}
         }
     }
@@ -139,8 +143,17 @@ impl Endpoint {
             let fate = call.on_request(core, now, socket, from, request);
             return self.settle(key, fate);
         }
-        // Nothing of ours explains this request: only known sources hear anything.
-        if !core.config.accept_from.allows(from) {
+        // Nothing of ours explains this request: only known sources hear anything, but for phones that register,
+        // and calls of those that did.
+        let flow = Hop { socket, to: from };
+        let mut phone = false;
+        if let Some(registrar) = &mut self.registrar {
+            if *request.method() == Method::Register {
+                return registrar.on_register(core, now, flow, &request);
+            }
+            phone = *request.method() == Method::Invite && registrar.is_flow(flow);
+        }
+        if !phone && !core.config.accept_from.allows(from) {
             return core.stats.dropped_source.add(1);
         }
         match request.method() {
@@ -164,15 +177,35 @@ impl Endpoint {
 
     fn on_invite(&mut self, now: Time, socket: SocketId, from: SocketAddr, request: Request) {
         let core = &mut self.core;
-        let hop = core.answer_hop(&request, socket, from);
-        if let Some(server) = core.config.challenge.clone() {
-            let verdict = server.verify(now, &request, request.method());
-            if verdict != Verdict::Good {
-                let challenge = server.challenge(now, verdict == Verdict::Stale);
-                return core.reply_with(now, &request, hop, 401, None, |w| {
-                    w.header(Name::WwwAuthenticate, challenge.as_bytes());
-                });
+        let mut hop = core.answer_hop(&request, socket, from);
+        let flow = Hop { socket, to: from };
+        let phones = self.registrar.as_mut().filter(|registrar| registrar.is_flow(flow));
+        let mut user = None;
+        let mut challenges = Vec::new();
+        if let Some(registrar) = phones {
+            // As with its REGISTER: the way back is the way that it came.
+            hop = flow;
+            match registrar.authenticate(core, now, from, &request) {
+                // Nobody calls in the name of others who share the flow's address.
+                Admission::User(name) if registrar.is_flow_of(flow, &name) => user = Some(name),
+                Admission::User(_) | Admission::Locked => return core.reply(now, &request, hop, 403, None),
+                Admission::Challenge(lines) => challenges = lines,
             }
+        } else {
+            let salt = core.chance();
+            if let Some(server) = &mut core.config.challenge {
+                let verdict = server.verify(now, &request);
+                if !matches!(verdict, Verdict::Good(_)) {
+                    challenges = server.challenges(now, salt, verdict == Verdict::Stale);
+                }
+            }
+        }
+        if !challenges.is_empty() {
+            return core.reply_with(now, &request, hop, 401, None, |w| {
+                for line in &challenges {
+                    w.header(Name::WwwAuthenticate, line.as_bytes());
+                }
+            });
         }
         // §8.2.2.3: what a peer may require here.
         let spoken =
@@ -202,8 +235,10 @@ impl Endpoint {
         }
         let key = self.keys.next();
         let full = self.calls.len() >= core.config.max_calls;
-        let call =
-            if full { None } else { Call::offered(core, now, key, socket, from, request.clone(), replaces) };
+        let call = match full {
+            true => None,
+            false => Call::offered(core, now, key, (hop, from), user, request.clone(), replaces),
+        };
         match call {
             Some(call) => {
                 self.merged.insert(merge, key);

@@ -101,8 +101,18 @@ impl FromStr for DialogSnapshot {
         let (call_id, local, remote, remote_tag, target) = (part()?, part()?, part()?, part()?, part()?);
         let routes = lines.take(limits::ROUTES).map(|text| Bytes::copy_from_slice(text.as_bytes())).collect();
         let hop = Hop { socket: SocketId(0), to };
-        let dialog =
-            Dialog { call_id, local, remote, remote_tag, local_seq, remote_seq: None, target, routes, hop };
+        let dialog = Dialog {
+            call_id,
+            local,
+            remote,
+            remote_tag,
+            local_seq,
+            remote_seq: None,
+            target,
+            routes,
+            hop,
+            pinned: false,
+        };
         Ok(DialogSnapshot { dialog, transport })
     }
 }

@@ -95,6 +95,12 @@ pub struct Stats {
     pub transactions: Counter,
     /// Calls that were cleared because nobody here knows them: forks, and calls from before a crash.
     pub strays: Counter,
+    /// Bindings of phones that exist now.
+    pub bindings: Counter,
+    /// Digests that were wrong, unknown users among them.
+    pub auth_failures: Counter,
+    /// Users that were locked out at an address after too many wrong digests.
+    pub lockouts: Counter,
     /// Times that the driver paused reading because the owner was behind with its events.
     pub event_stalls: Counter,
 }

@@ -14,9 +14,11 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::handle::Command;
-use crate::endpoint::{Endpoint, Output, SocketId};
+use crate::endpoint::{CallKey, Endpoint, Output, SocketId};
+use crate::error::ApiMisuse;
 use crate::event::{Event, Failure};
 use crate::limits;
+use crate::register::RegistrationState;
 use crate::stats::Stats;
 
 struct Driver {
@@ -185,23 +187,47 @@ impl Driver {
         }
     }
 
+    /// Says so when a call could not be placed.
+    fn placed(&mut self, now: Time, call: CallKey, placed: Result<(), ApiMisuse>) {
+        if let Err(misuse) = placed {
+            let event = Event::Failed {
+                call,
+                failure: Failure::Refused(misuse),
+                reasons: Vec::new(),
+                retry_after_s: None,
+                progressed: false,
+                contacts: Vec::new(),
+            };
+            self.tell(now, event);
+        }
+        self.drain(now);
+    }
+
     fn obey(&mut self, command: Command) {
         let now = self.clock.now();
         let endpoint = &mut self.endpoint;
         let result = match command {
             Command::Invite(call, request) => {
-                if let Err(misuse) = endpoint.invite_as(now, call, *request) {
-                    let event = Event::Failed {
-                        call,
-                        failure: Failure::Refused(misuse),
-                        reasons: Vec::new(),
-                        retry_after_s: None,
-                        progressed: false,
-                        contacts: Vec::new(),
-                    };
-                    self.tell(now, event);
+                let placed = endpoint.invite_as(now, call, *request);
+                return self.placed(now, call, placed);
+            }
+            Command::InviteUser(call, user, request) => {
+                let placed = endpoint.invite_user(now, call, &user, *request);
+                return self.placed(now, call, placed);
+            }
+            Command::Register(key, registration) => {
+                if endpoint.register_as(now, key, *registration).is_err() {
+                    let state = RegistrationState::Failed { status: None, retry_after_s: None };
+                    self.tell(now, Event::Registration { key, state });
                 }
                 return self.drain(now);
+            }
+            Command::Unregister(key) => endpoint.unregister(now, key),
+            Command::Users(users) => endpoint.set_users(users),
+            Command::Lookup(user, answer) => {
+                // Whoever asked may have stopped waiting.
+                let _ = answer.send(endpoint.lookup(&user));
+                Ok(())
             }
             Command::Options(key, destination) => {
                 if endpoint.options_as(now, key, &destination).is_err() {
@@ -238,7 +264,7 @@ impl Driver {
             Command::Stop => Ok(()),
         };
         // The call has ended or moved on meanwhile: its own event says so.
-        let _: Result<(), crate::error::ApiMisuse> = result;
+        let _: Result<(), ApiMisuse> = result;
         self.drain(now);
     }
 }

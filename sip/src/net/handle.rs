@@ -6,10 +6,12 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::auth::User;
 use crate::endpoint::{CallKey, Keys};
 use crate::event::{AcceptFrom, Body, InviteRequest, ModifyAnswer};
 use crate::message::Reason;
 use crate::recovery::DialogSnapshot;
+use crate::register::{Binding, Registration};
 use crate::stats::Stats;
 use crate::trace::Trace;
 use crate::transport::Destination;
@@ -31,6 +33,11 @@ pub(super) enum Command {
     Options(CallKey, Destination),
     ByeDialog(CallKey, Box<DialogSnapshot>, Option<Reason>),
     AcceptFrom(AcceptFrom),
+    Register(CallKey, Box<Registration>),
+    Unregister(CallKey),
+    Users(Vec<User>),
+    InviteUser(CallKey, String, Box<InviteRequest>),
+    Lookup(String, oneshot::Sender<Vec<Binding>>),
     Trace(CallKey, oneshot::Sender<Option<Trace>>),
     TraceByCallId(String, oneshot::Sender<Option<Trace>>),
     Stop,
@@ -116,6 +123,38 @@ impl SipHandle {
     /// Changes who may start calls.
     pub fn set_accept_from(&self, accept_from: AcceptFrom) -> Result<(), QueueFull> {
         self.send(Command::AcceptFrom(accept_from))
+    }
+
+    /// Registers us at a trunk; see [`crate::Endpoint::register`].
+    pub fn register(&self, registration: Registration) -> Result<CallKey, QueueFull> {
+        let key = self.keys.next();
+        self.send(Command::Register(key, Box::new(registration))).map(|()| key)
+    }
+
+    /// Takes our registration away; [`crate::RegistrationState::Unregistered`] follows.
+    pub fn unregister(&self, registration: CallKey) -> Result<(), QueueFull> {
+        self.send(Command::Unregister(registration))
+    }
+
+    /// Replaces the registrar's users; see [`crate::Endpoint::set_users`].
+    pub fn set_users(&self, users: Vec<User>) -> Result<(), QueueFull> {
+        self.send(Command::Users(users))
+    }
+
+    /// Calls a registered user; see [`crate::Endpoint::invite_user`]. Without a binding the call ends with
+    /// [`crate::Event::Failed`].
+    pub fn invite_user(&self, user: &str, request: InviteRequest) -> Result<CallKey, QueueFull> {
+        let key = self.keys.next();
+        self.send(Command::InviteUser(key, user.into(), Box::new(request))).map(|()| key)
+    }
+
+    /// Where a user can be reached, the best first. Empty also when the driver has stopped.
+    pub async fn lookup(&self, user: &str) -> Vec<Binding> {
+        let (answer, wait) = oneshot::channel();
+        match self.send(Command::Lookup(user.into(), answer)) {
+            Ok(()) => wait.await.unwrap_or_default(),
+            Err(QueueFull) => Vec::new(),
+        }
     }
 
     /// The messages of a call that runs or has just ended.

@@ -10,7 +10,7 @@ use super::refresh::Asked;
 use super::{Call, Fate, Phase, Up, acknowledge, refresh};
 use crate::core::{Core, body_of, response_to};
 use crate::dialog::Dialog;
-use crate::endpoint::{CallKey, SocketId};
+use crate::endpoint::CallKey;
 use crate::error::ApiMisuse;
 use crate::event::{Body, Event};
 use crate::message::{Name, Request};
@@ -28,6 +28,8 @@ pub(crate) struct Offered {
     session: Asked,
     /// The call whose place this one takes.
     replaces: Option<CallKey>,
+    /// It is a registered phone's: the call stays on its flow.
+    pinned: bool,
 }
 
 /// RFC 3261 §8.2.2.2: the same Call-ID, From tag and CSeq by another way.
@@ -38,6 +40,10 @@ pub(crate) fn merge_key(core: &Core, request: &Request) -> u64 {
 }
 
 impl Offered {
+    pub(super) fn pinned(&self) -> bool {
+        self.pinned
+    }
+
     pub(super) fn remote_tag(&self) -> &[u8] {
         self.request.from().and_then(|from| from.tag()).unwrap_or_default()
     }
@@ -49,17 +55,17 @@ impl Offered {
 }
 
 impl Call {
-    /// Takes an INVITE that starts a call. None when the transaction table is full.
+    /// Takes an INVITE that starts a call; it is answered by `hop`, and `user` is whose registered phone it came
+    /// from. None when the transaction table is full.
     pub(crate) fn offered(
         core: &mut Core,
         now: Time,
         key: CallKey,
-        socket: SocketId,
-        from: SocketAddr,
+        (hop, from): (Hop, SocketAddr),
+        user: Option<String>,
         request: Request,
         replaces: Option<CallKey>,
     ) -> Option<Call> {
-        let hop = core.answer_hop(&request, socket, from);
         let invite = core.serve(Owner::Call(key), &request, hop)?;
         let reliable = request.lists(Name::Require, "100rel")
             || (core.config.reliable && request.lists(Name::Supported, "100rel"));
@@ -81,6 +87,7 @@ impl Call {
                 session: refresh::asked(core, &request),
                 replaces,
                 request: request.clone(),
+                pinned: user.is_some(),
             }),
         };
         if core.config.trace {
@@ -90,7 +97,9 @@ impl Call {
         let trying = response_to(&request, from, 100, None, 0).body(None);
         core.answer(now, invite, 100, trying, Some(&mut call.trace));
         let body = body_of(&request);
-        core.event(Event::Incoming { call: key, from, socket, request: Box::new(request), body, replaces });
+        let socket = hop.socket;
+        let request = Box::new(request);
+        core.event(Event::Incoming { call: key, from, socket, user, request, body, replaces });
         Some(call)
     }
 
@@ -189,6 +198,9 @@ impl Call {
         let invite = offered.invite;
         let hop = Hop { socket: offered.hop.socket, to: offered.from };
         let mut dialog = Dialog::of_callee(core, &offered.request, self.tag.as_bytes(), hop);
+        if offered.pinned {
+            dialog.pin(core, hop);
+        }
         let seq = dialog.remote_seq.unwrap_or(0);
         dialog.remote_seq = offered.remote_seq;
         core.answer(now, invite, 200, bytes, Some(&mut self.trace));

@@ -17,6 +17,7 @@ use crate::event::{Body, Event, Failure, IdentityHeader, InviteRequest, Reliable
 use crate::limits;
 use crate::message::{Message, Method, Name, NameAddr, Reason, Request, Response, Uri, Writer, quoted};
 use crate::recovery::DialogSnapshot;
+use crate::register::Phone;
 use crate::transaction::{ClientInvite, Hop, Kind, Owner, Timer, TxnId};
 use crate::transport::{Destination, Transport};
 
@@ -24,6 +25,8 @@ use crate::transport::{Destination, Transport};
 pub(crate) struct Connecting {
     pub(crate) invite: TxnId,
     hop: Hop,
+    /// A registered phone is called: the call stays on its flow.
+    pinned: bool,
     /// Our From value, tag included.
     local: Bytes,
     /// The Request-URI.
@@ -56,6 +59,10 @@ enum Cancel {
 impl Connecting {
     pub(super) fn early(&mut self, remote_tag: &[u8]) -> Option<&mut Early> {
         self.early.iter_mut().find(|early| early.tag == remote_tag)
+    }
+
+    pub(super) fn pinned(&self) -> bool {
+        self.pinned
     }
 }
 
@@ -102,17 +109,22 @@ fn check(request: &InviteRequest) -> Result<(), ApiMisuse> {
 }
 
 impl Call {
-    /// Places a call.
+    /// Places a call: to the request's destination, or to a registered phone.
     pub(crate) fn connect(
         core: &mut Core,
         now: Time,
         key: CallKey,
         request: InviteRequest,
+        phone: Option<Phone>,
     ) -> Result<Call, ApiMisuse> {
         check(&request)?;
         let mut request = request;
-        let mut hop = core.route(&request.destination)?;
+        let mut hop = match &phone {
+            Some(phone) => phone.flow,
+            None => core.route(&request.destination)?,
+        };
         if request.large_by_tcp
+            && phone.is_none()
             && core.transport(hop.socket) == Transport::Udp
             && let Ok(by_tcp) = core.route(&Destination {
                 transport: Transport::Tcp,
@@ -125,6 +137,9 @@ impl Call {
             request.alternatives.insert(0, request.destination.clone());
             hop = by_tcp;
         }
+        let pinned = phone.is_some();
+        let to = Bytes::from(request.uri);
+        let called = phone.map_or_else(|| to.clone(), |phone| phone.contact);
         let tag = core.new_tag(key);
         let mut local = String::new();
         if request.private {
@@ -153,14 +168,15 @@ impl Call {
             tag,
             trace: Default::default(),
             merge: 0,
-            account: request.credentials.map(|credentials| (credentials, request.destination.address.ip())),
+            account: request.credentials.map(|credentials| (credentials, hop.to.ip())),
             ours: Vec::new(),
             wanted: None,
             phase: Phase::Connecting(Connecting {
                 invite: TxnId(0),
                 hop,
+                pinned,
                 local: local.clone(),
-                called: Bytes::from(request.uri),
+                called,
                 seq: 1,
                 provisional: false,
                 progressed: false,
@@ -182,7 +198,7 @@ impl Call {
             let length = request.body.as_ref().map_or(0, |body| body.data.len());
             let mut w = Writer::request(&Method::Invite, uri, length);
             w.via(&core.via(hop.socket), branch).max_forwards().header(Name::From, &local);
-            w.raw(b"To: <").clean(uri).raw(b">\r\n").header(Name::CallId, call_id).cseq(1, &Method::Invite);
+            w.raw(b"To: <").clean(&to).raw(b">\r\n").header(Name::CallId, call_id).cseq(1, &Method::Invite);
             if let Some((name, more)) = identity_header(request.identity, request.private) {
                 w.header(name, format!("{identity}{more}").as_bytes());
             }
@@ -244,7 +260,12 @@ impl Call {
             if connecting.early(&early).is_none() && connecting.early.len() < limits::EARLY_DIALOGS {
                 let (local, called) = (connecting.local.clone(), &connecting.called);
                 let dialog = response.contact().map(|_| {
-                    Box::new(Dialog::of_caller(core, response, local, called, connecting.seq, connecting.hop))
+                    let (seq, hop) = (connecting.seq, connecting.hop);
+                    let mut dialog = Dialog::of_caller(core, response, local, called, seq, hop);
+                    if connecting.pinned {
+                        dialog.pin(core, hop);
+                    }
+                    Box::new(dialog)
                 });
                 connecting.early.push(Early::new(early.clone(), dialog));
             }
@@ -268,6 +289,9 @@ impl Call {
         let (local, called) = (connecting.local.clone(), &connecting.called);
         let seq = connecting.seq;
         let mut dialog = Dialog::of_caller(core, response, local, called, seq, connecting.hop);
+        if connecting.pinned {
+            dialog.pin(core, connecting.hop);
+        }
         // What was sent and heard within the early dialog counts on (§12.1.2).
         let early = connecting.early.iter().find(|early| early.tag == dialog.remote_tag);
         if let Some(early) = early.and_then(|early| early.dialog.as_ref()) {

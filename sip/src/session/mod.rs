@@ -130,7 +130,14 @@ impl Call {
         from: SocketAddr,
         request: Request,
     ) -> Fate {
-        let hop = core.answer_hop(&request, socket, from);
+        let flow = Hop { socket, to: from };
+        let pinned = match &self.phase {
+            Phase::Connecting(connecting) => connecting.pinned(),
+            Phase::Offered(offered) => offered.pinned(),
+            Phase::Up(up) => up.dialog.pinned,
+        };
+        // What stands in front of a phone opens no way but the one that the request came.
+        let hop = if pinned { flow } else { core.answer_hop(&request, socket, from) };
         let remote = request.from().and_then(|from| from.tag()).unwrap_or_default();
         let number = request.cseq().map_or(0, |cseq| cseq.number);
         let last = match &mut self.phase {
@@ -148,6 +155,12 @@ impl Call {
                 return self.reply(core, now, &request, hop, 500);
             }
             *last = Some(number);
+            if let Phase::Up(up) = &mut self.phase
+                && pinned
+            {
+                // The phone may have a new port or connection by now.
+                up.dialog.pin(core, flow);
+            }
         }
         match request.method() {
             Method::Ack => self.on_ack(core, now, number, &request),
@@ -347,9 +360,8 @@ impl Call {
             return None;
         }
         let method = sent.method().clone();
-        let cnonce = core.chance();
-        let (name, value) =
-            auth::answer(credentials, response.status(), response, &method, sent.uri(), cnonce, again)?;
+        let mut session = auth::Session::open(response.status(), response, core.chance(), again)?;
+        let (name, value) = session.answer(credentials, &method, sent.uri(), &sent.body());
         let seq = sent.cseq()?.number.checked_add(1)?;
         let owner = Owner::Call(self.key);
         let invite = method == Method::Invite;

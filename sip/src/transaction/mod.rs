@@ -84,6 +84,8 @@ pub(crate) enum Owner {
     Options(CallKey, Time),
     /// A BYE for a dialog known before a crash.
     Snapshot(CallKey),
+    /// A REGISTER of ours.
+    Register(CallKey),
     Nobody,
 }
 

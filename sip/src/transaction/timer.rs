@@ -1,7 +1,6 @@
 //! Every timer of RFC 3261 and RFC 6026, in one enum and one table.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use kraliki_time::Time;
@@ -41,6 +40,10 @@ pub(crate) enum Timer {
     Cancelled,
     /// An answer to a call that we do not have has been cleared long enough.
     Stray,
+    /// A registration of ours is due: its refresh, or another try.
+    Register,
+    /// The binding of a phone may have expired.
+    Binding,
     /// A call: a reliable provisional answer waits for its PRACK (RFC 3262 §3).
     Reliable,
     /// A call: its session is to be refreshed, or has not been (RFC 4028 §10).
@@ -66,8 +69,10 @@ impl Timer {
             // "At least 32 seconds" (§17.1.1.2), which is 64*T1.
             Timer::D | Timer::Cancelled | Timer::Stray => T1_X64,
             Timer::I | Timer::K => T4,
-            // A call's timers are armed for a moment, by `arm_at`.
-            Timer::Reliable | Timer::Session | Timer::Again => T1,
+            // These have no interval: they are armed for a moment.
+            Timer::Reliable | Timer::Session | Timer::Again | Timer::Register | Timer::Binding => {
+                Duration::ZERO
+            }
         }
     }
 
@@ -85,7 +90,8 @@ impl Timer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) at: Time,
-    /// The transaction's id, the stray's key, or the call. Whoever is woken checks that it is still waiting.
+    /// The transaction's id, or the key of the stray, call, registration or binding. Whoever is woken checks that it is
+    /// still waiting.
     pub(crate) target: u64,
     pub(crate) timer: Timer,
     pub(crate) interval: Duration,
@@ -93,28 +99,14 @@ pub(crate) struct Entry {
 
 /// All wake-ups. SIP knows about eight different intervals, so that each has a queue that is in order by itself:
 /// arming and firing cost the same with ten calls and with a hundred thousand. Nothing is ever searched for or
-/// taken out early; an entry whose target has moved on is dropped when its time comes. The few wake-ups of calls, for
-/// any moment (a session timer's length is the peer's choice), have a heap.
+/// taken out early; an entry whose target has moved on is dropped when its time comes. Calls, registrations and bindings
+/// have moments of their own and stand apart.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     lanes: Vec<(Duration, VecDeque<Entry>)>,
-    odd: BinaryHeap<Reverse<Odd>>,
-}
-
-/// A wake-up in the heap.
-#[derive(Debug, PartialEq, Eq)]
-struct Odd(Entry);
-
-impl Ord for Odd {
-    fn cmp(&self, other: &Odd) -> std::cmp::Ordering {
-        (self.0.at, self.0.target).cmp(&(other.0.at, other.0.target))
-    }
-}
-
-impl PartialOrd for Odd {
-    fn partial_cmp(&self, other: &Odd) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
+    /// By moment, then in the order of arming.
+    moments: BTreeMap<(Time, u64), (u64, Timer)>,
+    armed: u64,
 }
 
 impl Timers {
@@ -130,30 +122,39 @@ impl Timers {
         }
     }
 
-    /// For a moment of any distance.
     pub(crate) fn arm_at(&mut self, at: Time, target: u64, timer: Timer) {
-        self.odd.push(Reverse(Odd(Entry { at, target, timer, interval: Duration::ZERO })));
+        self.armed += 1;
+        self.moments.insert((at, self.armed), (target, timer));
     }
 
     /// When to wake up next.
     pub(crate) fn next(&self) -> Option<Time> {
-        let lanes = self.lanes.iter().filter_map(|(_, lane)| lane.front()).map(|entry| entry.at);
-        lanes.chain(self.odd.peek().map(|odd| odd.0.0.at)).min()
+        let lane = self.lanes.iter().filter_map(|(_, lane)| lane.front()).map(|entry| entry.at).min();
+        lane.into_iter().chain(self.moment()).min()
+    }
+
+    fn moment(&self) -> Option<Time> {
+        self.moments.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// The earliest wake-up that is due.
     pub(crate) fn pop(&mut self, now: Time) -> Option<Entry> {
-        if self.odd.peek().is_some_and(|odd| odd.0.0.at <= now) {
-            return self.odd.pop().map(|odd| odd.0.0);
+        let moment = self.moment().filter(|at| *at <= now);
+        let due = self.lanes.iter_mut().filter_map(|(_, lane)| Some((lane.front()?.at, lane)));
+        let lane = due.filter(|(at, _)| *at <= now).min_by_key(|(at, _)| *at);
+        match lane {
+            Some((at, lane)) if moment.is_none_or(|moment| at <= moment) => lane.pop_front(),
+            _ => {
+                moment?;
+                let ((at, _), (target, timer)) = self.moments.pop_first()?;
+                Some(Entry { at, target, timer, interval: Duration::ZERO })
+            }
         }
-        let due = self.lanes.iter_mut().filter(|(_, lane)| lane.front().is_some_and(|entry| entry.at <= now));
-        let (_, lane) = due.min_by_key(|(_, lane)| lane.front().map(|entry| entry.at))?;
-        lane.pop_front()
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.lanes.iter().map(|(_, lane)| lane.len()).sum::<usize>() + self.odd.len()
+        self.lanes.iter().map(|(_, lane)| lane.len()).sum::<usize>() + self.moments.len()
     }
 }
 
@@ -169,14 +170,17 @@ mod tests {
         timers.arm(at(0), 2, Timer::A);
         timers.arm(at(200), 3, Timer::A);
         timers.arm(at(200), 4, Timer::K);
+        timers.arm_at(at(700), 6, Timer::Binding);
+        timers.arm_at(at(40_001), 7, Timer::Register);
+        timers.arm_at(at(600), 5, Timer::Register);
         assert_eq!(timers.next(), Some(at(500)));
         assert!(timers.pop(at(499)).is_none());
         let mut order = Vec::new();
         while let Some(entry) = timers.pop(at(40_000)) {
             order.push((entry.target, entry.at.as_millis()));
         }
-        assert_eq!(order, [(2, 500), (3, 700), (4, 5_200), (1, 32_000)]);
-        assert_eq!((timers.next(), timers.len()), (None, 0));
+        assert_eq!(order, [(2, 500), (5, 600), (3, 700), (6, 700), (4, 5_200), (1, 32_000)]);
+        assert_eq!((timers.next(), timers.len()), (Some(at(40_001)), 1));
     }
 
     #[test]
