@@ -1,13 +1,15 @@
 //! The configuration file: `configs/kraliki.toml` explains each key. Environment variables override it:
 //! `KRALIKI_HTTP_LISTEN` is `[http] listen`, `KRALIKI_TRUNK_<NAME>_PASSWORD` a trunk's password.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use kraliki_control_api::IpNet;
+use ipnet::IpNet;
+use kraliki_sip::Transport;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
@@ -17,6 +19,7 @@ use toml::Spanned;
 pub(crate) struct Config {
     pub(crate) http: Http,
     pub(crate) sip: Sip,
+    pub(crate) callback: Callback,
     pub(crate) media: Media,
     pub(crate) store: Store,
     pub(crate) engine: Engine,
@@ -33,7 +36,7 @@ pub(crate) struct Http {
     pub(crate) tls_key: Option<Spanned<PathBuf>>,
     pub(crate) metrics_listen: Option<SocketAddr>,
     #[serde(deserialize_with = "one_or_many")]
-    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) allowed_origins: Vec<String>,
 }
 
@@ -41,9 +44,30 @@ pub(crate) struct Http {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Sip {
     #[serde(deserialize_with = "one_or_many")]
-    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) listen: Vec<ListenAt>,
     #[serde(deserialize_with = "one_or_many")]
     pub(crate) advertise: Vec<IpAddr>,
+    pub(crate) tls_cert: Option<Spanned<PathBuf>>,
+    pub(crate) tls_key: Option<Spanned<PathBuf>>,
+    pub(crate) tls_client_ca: Option<Spanned<PathBuf>>,
+    pub(crate) fixed_source_port: bool,
+    pub(crate) ws_origins: Vec<String>,
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) name_servers: Vec<SocketAddr>,
+    pub(crate) phones: Option<String>,
+    pub(crate) hep: Option<SocketAddr>,
+    #[serde(deserialize_with = "percent")]
+    pub(crate) hep_percent: u32,
+    pub(crate) hep_hide_numbers: bool,
+}
+
+/// What callers to our numbers hear.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Callback {
+    pub(crate) prompt: Option<Spanned<PathBuf>>,
+    pub(crate) confirm: Option<Spanned<PathBuf>>,
+    pub(crate) opt_out_key: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -100,8 +124,57 @@ pub(crate) struct Log {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Trunk {
     pub(crate) name: String,
-    /// `host`, `host:port` or `[v6]:port`; the port is 5060 when not given.
+    /// `host`, `host:port` or `[v6]:port`. Without a port a name is looked up as RFC 3263 says.
     pub(crate) address: String,
+    /// Where its requests go instead, in order.
+    #[serde(default)]
+    pub(crate) proxies: Vec<String>,
+    /// How it is reached; none: as its name says, else by UDP.
+    #[serde(default)]
+    pub(crate) transport: Option<TransportKey>,
+    /// Which of `[sip] listen` it is spoken to by.
+    #[serde(default)]
+    pub(crate) listen: Option<ListenAt>,
+    #[serde(default)]
+    pub(crate) from_host: String,
+    #[serde(default)]
+    pub(crate) register: bool,
+    #[serde(default = "default_register_s", deserialize_with = "seconds_60_86400")]
+    pub(crate) register_s: u32,
+    #[serde(default)]
+    pub(crate) identity: IdentityKey,
+    #[serde(default)]
+    pub(crate) private: bool,
+    #[serde(default)]
+    pub(crate) reliable: ReliableKey,
+    /// Seconds; 0: none.
+    #[serde(default = "default_session_timer_s", deserialize_with = "session_timer")]
+    pub(crate) session_timer_s: u32,
+    #[serde(default, deserialize_with = "zero_to_five")]
+    pub(crate) redirects: u32,
+    #[serde(default)]
+    pub(crate) large_by_tcp: bool,
+    #[serde(default = "default_codecs")]
+    pub(crate) codecs: Vec<CodecKey>,
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub(crate) accept_from: Vec<Network>,
+    #[serde(default)]
+    pub(crate) tls_ca: Option<Spanned<PathBuf>>,
+    #[serde(default)]
+    pub(crate) tls_cert: Option<Spanned<PathBuf>>,
+    #[serde(default)]
+    pub(crate) tls_key: Option<Spanned<PathBuf>>,
+    #[serde(default)]
+    pub(crate) stir_key: Option<Spanned<PathBuf>>,
+    #[serde(default)]
+    pub(crate) stir_certificate_url: String,
+    #[serde(default)]
+    pub(crate) stir_attestation: AttestationKey,
+    /// Caller ids with another attestation.
+    #[serde(default)]
+    pub(crate) stir_numbers: BTreeMap<String, AttestationKey>,
+    #[serde(default, deserialize_with = "optional_percent")]
+    pub(crate) hep_percent: Option<u32>,
     #[serde(default)]
     pub(crate) username: Option<String>,
     #[serde(default)]
@@ -125,20 +198,118 @@ pub(crate) struct Trunk {
     /// Which of `[media] listen` its audio uses.
     #[serde(default)]
     pub(crate) media_listen: Option<IpAddr>,
-    /// `e164` (+15550100), `digits` (15550100) or `national` is for the carrier's taste.
     #[serde(default)]
-    pub(crate) number_format: NumberFormat,
+    pub(crate) number_format: NumberFormatKey,
+    /// The caller id's, when it differs.
+    #[serde(default)]
+    pub(crate) caller_id_format: Option<NumberFormatKey>,
+    #[serde(default)]
+    pub(crate) number_prefix: String,
+    #[serde(default)]
+    pub(crate) country: String,
+    /// Names of trunks that a call goes on by when this one cannot take it, in order.
+    #[serde(default)]
+    pub(crate) fail_over: Vec<String>,
+    #[serde(default = "default_fail_over_on")]
+    pub(crate) fail_over_on: Vec<u16>,
+}
+
+/// A block of addresses, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Network(pub(crate) IpNet);
+
+impl FromStr for Network {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Network, Self::Err> {
+        let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        net.map(Network).map_err(|_| "give an address or a block such as 10.0.0.0/8")
+    }
+}
+
+/// `udp:0.0.0.0:5060`, or an address alone for UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct ListenAt {
+    pub(crate) transport: Transport,
+    pub(crate) address: SocketAddr,
+}
+
+impl FromStr for ListenAt {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<ListenAt, Self::Err> {
+        let wrong = "write it as 0.0.0.0:5060, or with udp:, tcp:, tls:, ws: or wss: before it";
+        let named = text.split_once(':').and_then(|(name, rest)| Some((Transport::of(name)?, rest)));
+        let (transport, address) = named.unwrap_or((Transport::Udp, text));
+        Ok(ListenAt { transport, address: address.parse().map_err(|_| wrong)? })
+    }
+}
+
+impl TryFrom<String> for ListenAt {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<ListenAt, Self::Error> {
+        text.parse()
+    }
+}
+
+/// How a trunk is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TransportKey {
+    Udp,
+    Tcp,
+    Tls,
+}
+
+/// Where a trunk reads who calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum IdentityKey {
+    #[default]
+    None,
+    Asserted,
+    Preferred,
+    RemoteParty,
+}
+
+/// Provisional answers that are acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ReliableKey {
+    No,
+    #[default]
+    Supported,
+    Required,
+}
+
+/// A codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CodecKey {
+    Pcmu,
+    Pcma,
+}
+
+/// How sure we are of a caller id (RFC 8588 §4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) enum AttestationKey {
+    #[default]
+    A,
+    B,
+    C,
 }
 
 /// How numbers are written on a trunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum NumberFormat {
-    /// `+15550100`
+pub(crate) enum NumberFormatKey {
     #[default]
     E164,
-    /// `15550100`
     Digits,
+    International,
+    National,
 }
 
 impl Default for Http {
@@ -156,7 +327,21 @@ impl Default for Http {
 
 impl Default for Sip {
     fn default() -> Self {
-        Sip { listen: vec![SocketAddr::from(([0, 0, 0, 0], 5060))], advertise: Vec::new() }
+        let address = SocketAddr::from(([0, 0, 0, 0], 5060));
+        Sip {
+            listen: vec![ListenAt { transport: Transport::Udp, address }],
+            advertise: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            tls_client_ca: None,
+            fixed_source_port: false,
+            ws_origins: Vec::new(),
+            name_servers: Vec::new(),
+            phones: None,
+            hep: None,
+            hep_percent: 100,
+            hep_hide_numbers: false,
+        }
     }
 }
 
@@ -203,6 +388,18 @@ fn default_breaker_failures() -> u32 {
 }
 fn default_breaker_pause_s() -> u32 {
     kraliki_engine::Trunk::BREAKER_PAUSE_S
+}
+fn default_register_s() -> u32 {
+    3_600
+}
+fn default_session_timer_s() -> u32 {
+    1_800
+}
+fn default_codecs() -> Vec<CodecKey> {
+    vec![CodecKey::Pcmu, CodecKey::Pcma]
+}
+fn default_fail_over_on() -> Vec<u16> {
+    kraliki_engine::Trunk::FAIL_OVER_ON.to_vec()
 }
 fn yes() -> bool {
     true
@@ -299,21 +496,17 @@ impl Config {
                 "[media] advertise must name one address for each of [media] listen, in the same order",
             );
         }
-        match (&self.http.tls_cert, &self.http.tls_key) {
-            (Some(cert), None) => {
-                return Err((Some(cert.span().start), "tls_cert needs tls_key beside it".into()));
-            }
-            (None, Some(key)) => {
-                return Err((Some(key.span().start), "tls_key needs tls_cert beside it".into()));
-            }
-            _ => {}
+        check_pair(&self.http.tls_cert, &self.http.tls_key)?;
+        check_pair(&self.sip.tls_cert, &self.sip.tls_key)?;
+        check_files([&self.sip.tls_client_ca], "a PEM file")?;
+        check_files([&self.callback.prompt, &self.callback.confirm], "a WAV file")?;
+        if self.sip.listen.iter().any(|at| at.transport.is_secure()) && self.sip.tls_cert.is_none() {
+            return none("[sip] listen has tls: or wss:; give [sip] tls_cert and tls_key");
         }
-        for path in [&self.http.tls_cert, &self.http.tls_key].into_iter().flatten() {
-            if !path.get_ref().is_file() {
-                let message =
-                    format!("{} does not exist; give the path of a PEM file", path.get_ref().display());
-                return Err((Some(path.span().start), message));
-            }
+        if let Some(key) = &self.callback.opt_out_key
+            && !matches!(key.as_bytes(), [b'0'..=b'9' | b'*' | b'#'])
+        {
+            return none("[callback] opt_out_key must be one of 0 to 9, * and #, e.g. \"9\"");
         }
         if self.engine.journal_keep_mb / 2 < self.engine.journal_segment_mb {
             return none("[engine] journal_keep_mb must be at least twice journal_segment_mb");
@@ -342,31 +535,99 @@ impl Config {
                     ),
                 ));
             }
-            if host_and_port(&trunk.address).is_none() {
+            let name = &trunk.name;
+            for address in std::iter::once(&trunk.address).chain(&trunk.proxies) {
+                if host_and_port(address).is_none() {
+                    let message =
+                        format!("trunk {name:?}: address {address:?} is not host, host:port or [v6]:port");
+                    return Err((at, message));
+                }
+            }
+            if let Some(listen) = &trunk.listen
+                && !self.sip.listen.contains(listen)
+            {
+                return Err((at, format!("trunk {name:?}: listen is none of [sip] listen; give one of these")));
+            }
+            if trunk.register && trunk.username.is_none() {
+                return Err((at, format!("trunk {name:?}: register needs username and password")));
+            }
+            if trunk.codecs.is_empty() {
+                return Err((at, format!("trunk {name:?}: codecs is empty; give \"pcmu\", \"pcma\" or both")));
+            }
+            if !trunk.number_prefix.bytes().all(|b| b.is_ascii_digit() || b"*#".contains(&b)) {
+                return Err((at, format!("trunk {name:?}: number_prefix may hold digits, * and #")));
+            }
+            let national = [Some(trunk.number_format), trunk.caller_id_format];
+            if national.contains(&Some(NumberFormatKey::National)) && trunk.country.is_empty() {
+                return Err((at, format!("trunk {name:?}: national numbers need country, e.g. \"ES\"")));
+            }
+            check_pair(&trunk.tls_cert, &trunk.tls_key)?;
+            check_files([&trunk.tls_ca, &trunk.stir_key], "a PEM file")?;
+            if trunk.stir_key.is_some() != trunk.stir_certificate_url.starts_with("https://") {
                 return Err((
                     at,
-                    format!(
-                        "trunk {:?}: address {:?} is not host, host:port or [v6]:port",
-                        trunk.name, trunk.address
-                    ),
+                    format!("trunk {name:?}: stir_key and stir_certificate_url (https://…) go together"),
                 ));
+            }
+            if let Some(number) = trunk.stir_numbers.keys().find(|number| !is_e164(number)) {
+                return Err((at, format!("trunk {name:?}: stir_numbers: {number:?} is not E.164, e.g. \"+15550100\"")));
+            }
+            let other = |other: &&String| {
+                **other == trunk.name || !self.trunk.iter().any(|t| t.get_ref().name == **other)
+            };
+            if let Some(other) = trunk.fail_over.iter().find(other) {
+                return Err((at, format!("trunk {name:?}: fail_over: there is no other trunk {other:?}")));
+            }
+            if let Some(status) = trunk.fail_over_on.iter().find(|s| !FAIL_OVER_STATUSES.contains(s)) {
+                let message = format!(
+                    "trunk {name:?}: fail_over_on: {status} says that a person was reached or the number is wrong; \
+                     give some of {FAIL_OVER_STATUSES:?}"
+                );
+                return Err((at, message));
             }
         }
         Ok(())
     }
 }
 
-/// Splits `host`, `host:port` or `[v6]:port`; the port is 5060 when not given.
-pub(crate) fn host_and_port(address: &str) -> Option<(String, u16)> {
+/// Statuses after which another trunk may be tried: none of them says that a person or the number was reached.
+const FAIL_OVER_STATUSES: [u16; 11] = [401, 403, 407, 408, 420, 480, 488, 500, 502, 503, 504];
+
+fn check_pair(
+    cert: &Option<Spanned<PathBuf>>,
+    key: &Option<Spanned<PathBuf>>,
+) -> Result<(), (Option<usize>, String)> {
+    match (cert, key) {
+        (Some(cert), None) => Err((Some(cert.span().start), "tls_cert needs tls_key beside it".into())),
+        (None, Some(key)) => Err((Some(key.span().start), "tls_key needs tls_cert beside it".into())),
+        _ => check_files([cert, key], "a PEM file"),
+    }
+}
+
+fn check_files<const N: usize>(
+    paths: [&Option<Spanned<PathBuf>>; N],
+    what: &str,
+) -> Result<(), (Option<usize>, String)> {
+    for path in paths.into_iter().flatten() {
+        if !path.get_ref().is_file() {
+            let message = format!("{} does not exist; give the path of {what}", path.get_ref().display());
+            return Err((Some(path.span().start), message));
+        }
+    }
+    Ok(())
+}
+
+/// Splits `host`, `host:port` or `[v6]:port`.
+pub(crate) fn host_and_port(address: &str) -> Option<(String, Option<u16>)> {
     if let Ok(socket) = address.parse::<SocketAddr>() {
-        return Some((socket.ip().to_string(), socket.port()));
+        return Some((socket.ip().to_string(), Some(socket.port())));
     }
     if let Ok(ip) = address.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        return Some((ip.to_string(), 5060));
+        return Some((ip.to_string(), None));
     }
     let (host, port) = match address.split_once(':') {
-        Some((host, port)) => (host, port.parse().ok().filter(|p| *p != 0)?),
-        None => (address, 5060),
+        Some((host, port)) => (host, Some(port.parse().ok().filter(|p| *p != 0)?)),
+        None => (address, None),
     };
     let fits = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
     fits.then(|| (host.to_owned(), port))
@@ -467,6 +728,29 @@ fn seconds_5_3600<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     in_range(d, 5..=3600)
 }
 
+fn seconds_60_86400<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    in_range(d, 60..=86_400)
+}
+
+fn percent<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    in_range(d, 0..=100)
+}
+
+fn optional_percent<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u32>, D::Error> {
+    percent(d).map(Some)
+}
+
+fn zero_to_five<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    in_range(d, 0..=5)
+}
+
+fn session_timer<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    match in_range(d, 0..=86_400)? {
+        short @ 1..90 => Err(serde::de::Error::custom(format!("{short} is out of range; give 0 or 90 to 86400"))),
+        seconds => Ok(seconds),
+    }
+}
+
 fn megabytes<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     in_range(d, 1..=1_000_000)
 }
@@ -493,6 +777,15 @@ mod tests {
     #[test]
     fn each_kind_of_error_names_its_line() {
         let cases = [
+            ("[sip]\nlisten = \"tcp:5060\"", "k.toml:2: \"tcp:5060\" is not an address: write it as 0.0.0.0:5060"),
+            ("[sip]\nlisten = \"tls:0.0.0.0:5061\"", "give [sip] tls_cert and tls_key"),
+            ("[callback]\nopt_out_key = \"99\"", "opt_out_key must be one of"),
+            ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nregister = true", "register needs username"),
+            ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nlisten = \"tcp:0.0.0.0:5060\"", "none of [sip] listen"),
+            ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nsession_timer_s = 60", "give 0 or 90 to 86400"),
+            ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nfail_over = [\"b\"]", "no other trunk \"b\""),
+            ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nfail_over_on = [486]", "486 says that a person was reached"),
+            ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nnumber_format = \"national\"", "national numbers need country"),
             ("[http]\nlisten = \"127.0.0.1:99999\"", "k.toml:2: \"127.0.0.1:99999\" is not an address"),
             ("[http]\nlisten = 8080", "k.toml:2: give an address"),
             ("[http]\n\nlissten = \"x\"", "k.toml:3: unknown field `lissten`"),

@@ -22,5 +22,4 @@ mod tests;
 pub use auth::{PasswordError, Role, UnknownRole, hash_password};
 pub use error::{ApiError, Problem};
 pub use openapi::openapi;
-pub use peer::{BadIpNet, IpNet};
 pub use server::{ApiConfig, Serving, TlsFiles, serve};

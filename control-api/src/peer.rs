@@ -1,61 +1,9 @@
 //! Who is at the other end of a connection, as far as it can be believed.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::str::FromStr;
 
 use axum::http::{HeaderMap, header};
-
-/// A block of addresses, e.g. `10.0.0.0/8`, `::1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IpNet {
-    addr: IpAddr,
-    prefix: u8,
-}
-
-impl IpNet {
-    /// Whether the address lies in the block. An IPv4 address mapped into IPv6 counts as IPv4.
-    pub fn contains(&self, addr: IpAddr) -> bool {
-        match (self.addr, addr.to_canonical()) {
-            (IpAddr::V4(net), IpAddr::V4(addr)) => {
-                same(net.to_bits().into(), addr.to_bits().into(), self.prefix, 32)
-            }
-            (IpAddr::V6(net), IpAddr::V6(addr)) => same(net.to_bits(), addr.to_bits(), self.prefix, 128),
-            _ => false,
-        }
-    }
-}
-
-fn same(a: u128, b: u128, prefix: u8, bits: u8) -> bool {
-    (a ^ b).checked_shr(u32::from(bits - prefix)).unwrap_or(0) == 0
-}
-
-impl FromStr for IpNet {
-    type Err = BadIpNet;
-
-    fn from_str(text: &str) -> Result<Self, BadIpNet> {
-        let bad = || BadIpNet(text.to_owned());
-        let (addr, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-        let addr: IpAddr = addr.parse().map_err(|_| bad())?;
-        let most = if addr.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(most), |p| p.parse().map_err(|_| bad()))?;
-        if prefix > most {
-            return Err(bad());
-        }
-        Ok(IpNet { addr, prefix })
-    }
-}
-
-impl fmt::Display for IpNet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.addr, self.prefix)
-    }
-}
-
-/// Text that is not a block of addresses.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an address or a block of addresses such as 10.0.0.0/8")]
-pub struct BadIpNet(String);
+use ipnet::IpNet;
 
 /// The other end of the TCP connection; every request carries it.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +23,7 @@ pub(crate) struct Client {
 impl Client {
     /// Forwarding headers count only when a trusted proxy sent them; then the last address that no trusted proxy has.
     pub(crate) fn of(connection: Connection, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
-        let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(ip));
+        let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip));
         let peer = connection.peer.ip().to_canonical();
         if !is_trusted(peer) {
             return Client { ip: peer, https: connection.tls };
@@ -145,21 +93,6 @@ mod tests {
     fn client(peer: &str, pairs: &[(&'static str, &str)], trusted: &[&str]) -> Client {
         let trusted: Vec<IpNet> = trusted.iter().map(|t| t.parse().unwrap()).collect();
         Client::of(Connection { peer: peer.parse().unwrap(), tls: false }, &headers(pairs), &trusted)
-    }
-
-    #[test]
-    fn blocks_hold_their_addresses() {
-        let contains = |net: &str, addr: &str| net.parse::<IpNet>().unwrap().contains(addr.parse().unwrap());
-        assert!(contains("10.0.0.0/8", "10.255.1.2"));
-        assert!(!contains("10.0.0.0/8", "11.0.0.1"));
-        assert!(contains("0.0.0.0/0", "192.0.2.1"));
-        assert!(!contains("0.0.0.0/0", "2001:db8::1"));
-        assert!(contains("::/0", "2001:db8::1"));
-        assert!(contains("127.0.0.1", "::ffff:127.0.0.1"));
-        assert!(contains("2001:db8::/32", "2001:db8:1::1"));
-        for bad in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/-1", "localhost"] {
-            assert!(bad.parse::<IpNet>().is_err(), "{bad}");
-        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
 use kraliki_engine::runtime::EngineHandle;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -24,7 +25,7 @@ use tower::ServiceExt as _;
 
 use crate::error::ApiError;
 use crate::limits;
-use crate::peer::{Connection, IpNet};
+use crate::peer::Connection;
 use crate::router;
 use crate::state::Api;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use kraliki_engine::AgentId;
 use kraliki_engine::runtime::EngineHandle;
 use tokio::sync::{Semaphore, watch};
@@ -12,7 +13,6 @@ use crate::auth::{Guard, Keys, Verifier};
 use crate::error::ApiError;
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::peer::IpNet;
 use crate::server::ApiConfig;
 
 /// The name of the key that signs tokens in the store.

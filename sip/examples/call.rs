@@ -45,7 +45,7 @@ fn main() {
     let clock = Clock::start();
     let net = NetConfig { listen: vec![Listen { bind, advertise: None }], ..NetConfig::default() };
     let config = EndpointConfig {
-        accept_from: AcceptFrom::Only(vec![destination.ip()]),
+        accept_from: AcceptFrom::Only(vec![destination.ip().into()]),
         trace: options.get("--trace").is_none_or(|v| v != "off"),
         ..EndpointConfig::default()
     };

@@ -379,10 +379,7 @@ impl Endpoint {
                 Fired::Nothing | Fired::Gone => {}
                 Fired::Again(bytes) => {
                     self.core.stats.retransmitted.add(1);
-                    let trace = match owner {
-                        Owner::Call(key) => self.calls.get_mut(&key).map(|call| &mut call.trace),
-                        _ => None,
-                    };
+                    let trace = trace_again(&mut self.calls, owner);
                     self.core.send(now, hop, bytes, trace);
                 }
                 Fired::TimedOut(sent) => self.gave_up(now, id, owner, Failure::Timeout, sent),
@@ -453,6 +450,14 @@ impl Endpoint {
             _ => self.core.stats.dropped_malformed.add(1),
         }
     }
+}
+
+/// Something of a transaction's is sent again: where that is noted.
+pub(crate) fn trace_again(calls: &mut SpreadMap<CallKey, Box<Call>>, owner: Owner) -> Option<&mut Trace> {
+    let Owner::Call(key) = owner else { return None };
+    let call = calls.get_mut(&key)?;
+    call.retransmitted += 1;
+    Some(&mut call.trace)
 }
 
 #[cfg(test)]

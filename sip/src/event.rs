@@ -1,10 +1,11 @@
 //! What the endpoint is asked to do and what it tells.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ipnet::IpNet;
 
 use crate::auth::{Credentials, DigestServer};
 use crate::endpoint::{CallKey, SocketId};
@@ -21,7 +22,7 @@ pub enum AcceptFrom {
     #[default]
     Nobody,
     /// From these addresses: the trunks.
-    Only(Vec<IpAddr>),
+    Only(Vec<IpNet>),
     /// From everybody: a test, or a simulated carrier.
     Any,
 }
@@ -30,7 +31,10 @@ impl AcceptFrom {
     pub(crate) fn allows(&self, from: SocketAddr) -> bool {
         match self {
             AcceptFrom::Nobody => false,
-            AcceptFrom::Only(list) => list.contains(&from.ip().to_canonical()),
+            AcceptFrom::Only(list) => {
+                let ip = from.ip().to_canonical();
+                list.iter().any(|net| net.contains(&ip))
+            }
             AcceptFrom::Any => true,
         }
     }
@@ -297,6 +301,8 @@ pub enum Event {
         progressed: bool,
         /// The Contacts of a 3xx.
         contacts: Vec<Bytes>,
+        /// Messages of this call that we sent again.
+        retransmitted: u32,
     },
     /// We cancelled the call (or, of an incoming call, the peer did), and that is done.
     Cancelled {
@@ -307,6 +313,8 @@ pub enum Event {
         status: Option<u16>,
         /// Reason headers.
         reasons: Vec<Reason>,
+        /// Messages of this call that we sent again.
+        retransmitted: u32,
     },
     /// The ACK to our 2xx came.
     Acknowledged {
@@ -323,6 +331,8 @@ pub enum Event {
         by: EndedBy,
         /// Reason headers of the peer's BYE.
         reasons: Vec<Reason>,
+        /// Messages of this call that we sent again.
+        retransmitted: u32,
     },
     /// The peer wants to change the session. Answer with `respond_modify`.
     Modify {

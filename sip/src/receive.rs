@@ -7,7 +7,7 @@ use kraliki_time::Time;
 
 use crate::auth::Verdict;
 use crate::core::{ALLOW, Core, response_to};
-use crate::endpoint::{CallKey, Endpoint, SocketId};
+use crate::endpoint::{CallKey, Endpoint, SocketId, trace_again};
 use crate::error::Malformed;
 use crate::event::Event;
 use crate::limits;
@@ -51,10 +51,7 @@ impl Endpoint {
                     Absorbed::Again(bytes, to) => {
                         core.stats.repeats.add(1);
                         core.stats.retransmitted.add(1);
-                        let trace = match owner {
-                            Owner::Call(key) => self.calls.get_mut(&key).map(|call| &mut call.trace),
-                            _ => None,
-                        };
+                        let trace = trace_again(&mut self.calls, owner);
                         return core.send(now, to.unwrap_or(hop), bytes, trace);
                     }
                     Absorbed::Fork => return stray::clear_fork(core, now, &response, hop),

@@ -267,34 +267,24 @@ fn runtime_config(
     seed: [u8; 32],
 ) -> RuntimeConfig {
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let trunk = Trunk {
+        max_cps: 20.max(options.agents * 2),
+        max_channels: 50.max(options.agents * 12),
+        options_keepalive: true,
+        watched: true,
+        ..Trunk::new(TrunkId(1), "simulated", "+12015550100")
+    };
+    let sip = NetConfig {
+        listen: vec![Listen::udp(SocketAddr::new(LOOPBACK, 0))],
+        ..NetConfig::default()
+    };
+    let media = MediaConfig {
+        // Each local address is a candidate, so that a browser on another machine hears too.
+        browsers: Some(BrowserPorts { listen: any, port: 0, candidates: local_addresses() }),
+        ..MediaConfig::local(clock, ports, seed)
+    };
     RuntimeConfig {
-        sip: NetConfig {
-            listen: vec![Listen { bind: SocketAddr::new(LOOPBACK, 0), advertise: None }],
-            ..NetConfig::default()
-        },
-        media: MediaConfig {
-            // Each local address is a candidate, so that a browser on another machine hears too.
-            browsers: Some(BrowserPorts { listen: any, port: 0, candidates: local_addresses() }),
-            ..MediaConfig::local(clock, ports, seed)
-        },
-        trunks: vec![TrunkConfig {
-            trunk: Trunk {
-                id: TrunkId(1),
-                name: "simulated".into(),
-                caller_id: "+12015550100".into(),
-                max_cps: 20.max(options.agents * 2),
-                max_channels: 50.max(options.agents * 12),
-                options_keepalive: true,
-                breaker_failures: Trunk::BREAKER_FAILURES,
-                breaker_pause_s: Trunk::BREAKER_PAUSE_S,
-            },
-            address: carrier,
-            host: carrier.to_string(),
-            credentials: None,
-            bare_digits: false,
-            media: TrunkOptions::default(),
-            simulated: true,
-        }],
+        trunks: vec![TrunkConfig { simulated: true, ..TrunkConfig::new(trunk, carrier) }],
         journal: options.journal.clone().map(|path| {
             // `as` saturates.
             let segment_bytes = (options.journal_segment_mb * 1e6) as u64;
@@ -305,8 +295,8 @@ fn runtime_config(
             }
         }),
         plain_agents: true,
-        pacer: String::new(),
         seed: Some(options.seed),
+        ..RuntimeConfig::new(sip, media)
     }
 }
 

@@ -129,31 +129,19 @@ impl Dialer {
 
     fn config(&self, clock: Clock) -> RuntimeConfig {
         let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let sip = NetConfig { listen: vec![Listen::udp(bind)], ..NetConfig::default() };
+        let media = MediaConfig { browsers: None, ..MediaConfig::local(clock, DIALER_PORTS, [3; 32]) };
+        let trunk = Trunk {
+            max_cps: self.cps,
+            max_channels: 2_000,
+            breaker_failures: 0,
+            ..Trunk::new(TrunkId(1), "bench", "+12015550100")
+        };
         RuntimeConfig {
-            sip: NetConfig { listen: vec![Listen { bind, advertise: None }], ..NetConfig::default() },
-            media: MediaConfig { browsers: None, ..MediaConfig::local(clock, DIALER_PORTS, [3; 32]) },
-            trunks: vec![TrunkConfig {
-                trunk: Trunk {
-                    id: TrunkId(1),
-                    name: "bench".into(),
-                    caller_id: "+12015550100".into(),
-                    max_cps: self.cps,
-                    max_channels: 2_000,
-                    options_keepalive: false,
-                    breaker_failures: 0,
-                    breaker_pause_s: 0,
-                },
-                address: self.carrier,
-                host: self.carrier.to_string(),
-                credentials: None,
-                bare_digits: false,
-                media: TrunkOptions::default(),
-                simulated: true,
-            }],
-            journal: None,
+            trunks: vec![TrunkConfig { simulated: true, ..TrunkConfig::new(trunk, self.carrier) }],
             plain_agents: true,
-            pacer: String::new(),
             seed: Some(1),
+            ..RuntimeConfig::new(sip, media)
         }
     }
 

@@ -70,7 +70,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 impl Uac {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let clock = Clock::start();
-        let (sip, events) = endpoint(AcceptFrom::Only(vec![self.to.ip()]), clock)?;
+        let (sip, events) = endpoint(AcceptFrom::Only(vec![self.to.ip().into()]), clock)?;
         let placed = runtime()?.block_on(self.call(&sip, events, clock));
         tell(&placed)?;
         sip.stop();

@@ -35,14 +35,10 @@ impl<C: Check + Default> Hand<C> {
         let campaign = Campaign { id: CampaignId(1), status: CampaignStatus::Running, settings };
         self.input(&Input::Restore(Box::new(Restore {
             trunks: vec![Trunk {
-                id: TrunkId(1),
-                name: "carrier".into(),
-                caller_id: "+12025550100".into(),
                 max_cps: 2,
                 max_channels: 3,
-                options_keepalive: false,
                 breaker_failures: 2,
-                breaker_pause_s: 10,
+                ..Trunk::new(TrunkId(1), "carrier", "+12025550100")
             }],
             campaigns: vec![RestoredCampaign { campaign, answered: 0, abandoned: 0 }],
             next_campaign: 2,

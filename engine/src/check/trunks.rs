@@ -74,7 +74,7 @@ impl Check for Trunks {
                 let (first, unix_ms) = (self.trunks.is_empty(), self.unix_ms(now));
                 for trunk in &restore.trunks {
                     let line = self.trunks.entry(trunk.id).or_default();
-                    line.up = !trunk.options_keepalive;
+                    line.up = !trunk.watched;
                     (line.max_cps, line.max_channels) = (trunk.max_cps, trunk.max_channels);
                 }
                 // Later ones are known here better than on disk: some of them were ended since.

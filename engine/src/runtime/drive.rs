@@ -11,13 +11,14 @@ use kraliki_time::Time;
 use tokio::sync::{mpsc, oneshot};
 
 use super::RuntimeConfig;
+use super::callback::Callers;
 use super::desk::Desks;
 use super::handle::{Request, Shared};
 use super::journal::{Ended, Journal};
 use super::line::Lines;
-use super::trunk::Watches;
+use super::trunk::{TrunkFigures, Watches};
 use crate::store::{Job, QueueFull, StoreEvent, Writer};
-use crate::{CommandError, EndedBy, Engine, Input, LeadAnswer, LineEvent, Output, Reply, TryId};
+use crate::{Command, CommandError, EndedBy, Engine, Input, LeadAnswer, LineEvent, Output, Reply, TryId};
 
 /// How often snapshots are published, the wall clock is compared and trunks are watched.
 const TICK: Duration = Duration::from_millis(250);
@@ -51,6 +52,7 @@ pub(super) struct Parts {
     pub(super) call_ids: CallIdKey,
     pub(super) config: RuntimeConfig,
     pub(super) orphans: Vec<(CallKey, TryId)>,
+    pub(super) figures: Vec<Arc<TrunkFigures>>,
     pub(super) restore: Input,
 }
 
@@ -64,6 +66,7 @@ pub(super) struct Driver {
     pub(super) call_ids: CallIdKey,
     pub(super) lines: Lines,
     pub(super) desks: Desks,
+    pub(super) callers: Callers,
     pub(super) watches: Watches,
     pub(super) orphans: HashMap<CallKey, TryId>,
     writer: Writer,
@@ -90,7 +93,7 @@ enum Got {
 
 impl Driver {
     pub(super) fn new(parts: Parts) -> Driver {
-        let watches = Watches::new(&parts.config.trunks);
+        let watches = Watches::new(&parts.config.trunks, &parts.figures);
         let mut driver = Driver {
             engine: parts.engine,
             shared: parts.shared,
@@ -100,6 +103,7 @@ impl Driver {
             call_ids: parts.call_ids,
             lines: Lines::default(),
             desks: Desks::default(),
+            callers: Callers::default(),
             watches,
             orphans: parts.orphans.into_iter().collect(),
             writer: parts.writer,
@@ -295,17 +299,23 @@ impl Driver {
         }
     }
 
+    pub(super) fn command(
+        &mut self,
+        command: Command,
+        reply: oneshot::Sender<Result<Reply, CommandError>>,
+    ) {
+        if self.replies.len() >= REPLIES {
+            let _ = reply.send(Err(CommandError::Overloaded(Duration::from_millis(500))));
+            return;
+        }
+        self.next_reply += 1;
+        self.replies.insert(self.next_reply, reply);
+        self.give(Input::Command { reply: self.next_reply, command });
+    }
+
     fn on_request(&mut self, request: Request) -> bool {
         match request {
-            Request::Command { command, reply } => {
-                if self.replies.len() >= REPLIES {
-                    let _ = reply.send(Err(CommandError::Overloaded(Duration::from_millis(500))));
-                    return true;
-                }
-                self.next_reply += 1;
-                self.replies.insert(self.next_reply, reply);
-                self.give(Input::Command { reply: self.next_reply, command });
-            }
+            Request::Command { command, reply } => self.command(command, reply),
             Request::OpenSession { agent, offer, reply } => {
                 let opened = self.open_session(agent, &offer);
                 let _ = reply.send(opened);
@@ -324,6 +334,7 @@ impl Driver {
                     let _ = reply.send(trace.map(|trace| kraliki_sip::ladder(&trace)));
                 });
             }
+            Request::Places { trunk, places } => self.on_places(trunk, places),
             Request::Verdict { id, verdict } => self.give_line(id, LineEvent::Verdict(verdict)),
             Request::Stop => return false,
         }
@@ -347,9 +358,12 @@ impl Driver {
         else {
             return;
         };
-        match self.lines.of_leg(leg) {
-            Some(id) => self.on_line_media(id, event),
-            None => self.on_desk_media(leg, event),
+        if let Some(id) = self.lines.of_leg(leg) {
+            self.on_line_media(id, event);
+        } else if let Some(call) = self.callers.of_leg(leg) {
+            self.on_caller_media(call, &event);
+        } else {
+            self.on_desk_media(leg, event);
         }
     }
 
@@ -360,6 +374,7 @@ impl Driver {
             self.tell_clock(now);
         }
         self.watch_trunks(now);
+        self.watch_callers(now);
         self.settle();
         if let Some(journal) = &mut self.journal {
             journal.tick(now, &self.engine);

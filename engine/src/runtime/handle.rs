@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::store::Store;
 use crate::{
-    AgentId, AttemptId, Command, CommandError, Counters, Event, Gauges, Reply, Snapshot, TryId, Verdict,
+    AgentId, AttemptId, Command, CommandError, Counters, Event, Gauges, Reply, Snapshot, TrunkId, TryId, Verdict,
 };
 
 /// The engine as others on this node see it: commands go in, snapshots and events come out. Cheap to clone.
@@ -55,6 +55,11 @@ pub(super) enum Request {
     SipTrace {
         call: AttemptId,
         reply: oneshot::Sender<Option<String>>,
+    },
+    /// Where a trunk was found.
+    Places {
+        trunk: TrunkId,
+        places: Vec<kraliki_sip::Destination>,
     },
     /// What a simulated carrier's detection found.
     Verdict {

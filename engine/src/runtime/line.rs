@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kraliki_media::sdp::{AudioCodec, TrunkSession};
+use kraliki_media::sdp::TrunkSession;
 use kraliki_media::{Audio, Digit, LegId, MediaError, MediaEvent};
-use kraliki_sip::{Body, CallKey, EndedBy as SipEndedBy, Event, InviteRequest, ModifyAnswer, Reason, Scheme};
+use kraliki_sip::{Body, CallKey, EndedBy as SipEndedBy, Event, ModifyAnswer, Reason, Scheme};
+use kraliki_time::Time;
 
 use super::drive::Driver;
 use super::handle::Request;
-use super::{random_array, user_part};
+use super::random_array;
+use super::trunk::TrunkFigures;
 use crate::{
     CampaignId, CancelReason, Dial, EndedBy, Failure, Input, LineEvent, Message, Output, TryId, Verdict,
 };
@@ -28,6 +30,8 @@ struct Line {
     trunk: usize,
     /// The session description of each early dialog's last word, for a 200 that brings none of its own.
     early: Option<bytes::Bytes>,
+    dialed: Time,
+    rang: bool,
 }
 
 /// All lines, by try, by SIP call and by leg.
@@ -112,33 +116,28 @@ impl Driver {
             .and_then(|p| Some((p, self.config.trunks.get(p)?)))
             .ok_or_else(|| "the trunk is not in the configuration any more".to_owned())?;
         let leg = self.media.open_trunk_leg(&trunk.media).map_err(|e| e.to_string())?;
-        let mut session = TrunkSession::new(
-            u64::from_le_bytes(random_array()),
-            leg.rtp,
-            &[AudioCodec::Pcmu, AudioCodec::Pcma],
-        );
-        let attempt = dial.id.attempt.0.unsigned_abs();
-        let mut request = InviteRequest::new(
-            trunk.address,
-            &format!("sip:{}@{}", user_part(trunk, &dial.phone), trunk.host),
-            &self.call_ids.make(attempt, dial.id.number),
-        );
-        request.from_user = user_part(trunk, &dial.caller_id);
-        request.credentials = trunk.credentials.clone();
-        request.body = Some(Body::sdp(session.offer()));
-        match self.sip.invite(request) {
-            Ok(call) => {
-                self.lines.by_call.insert(call, dial.id);
-                self.lines.by_leg.insert(leg.id, dial.id);
-                let line = Line { id: dial.id, call, leg: leg.id, session, trunk: place, early: None };
-                self.lines.by_try.insert(dial.id, line);
-                Ok(())
-            }
-            Err(error) => {
-                told(self.media.close(leg.id));
-                Err(error.to_string())
-            }
+        let mut session =
+            TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &trunk.codecs);
+        let call_id = self.call_ids.make(dial.id.attempt.0.unsigned_abs(), dial.id.number);
+        let unix_s = u64::try_from(self.shared.clock.unix_ms() / 1_000).unwrap_or(0);
+        let places = self.watches.places(dial.trunk);
+        let sent = trunk
+            .invite(places, &dial, &call_id, session.offer().into(), unix_s)
+            .and_then(|request| self.sip.invite(request).map_err(|error| error.to_string()));
+        let call = sent.inspect_err(|_| told(self.media.close(leg.id)))?;
+        if let Some(figures) = self.watches.figures(dial.trunk) {
+            figures.dialed();
         }
+        self.lines.by_call.insert(call, dial.id);
+        self.lines.by_leg.insert(leg.id, dial.id);
+        let (dialed, rang) = (self.now(), false);
+        let line = Line { id: dial.id, call, leg: leg.id, session, trunk: place, early: None, dialed, rang };
+        self.lines.by_try.insert(dial.id, line);
+        Ok(())
+    }
+
+    fn figures(&self, line: &Line) -> Option<&TrunkFigures> {
+        self.watches.figures(self.config.trunks.get(line.trunk)?.trunk.id)
     }
 
     /// CANCEL or BYE, as its state demands; what comes of it is told by SIP.
@@ -186,8 +185,8 @@ impl Driver {
                 let dialog = dialog.encode().into_bytes();
                 self.on_answered(call, body, dialog);
             }
-            Event::Failed { call, failure, reasons, retry_after_s, progressed, .. } => {
-                let Some(id) = self.lines.of_call(call).map(|l| l.id) else { return };
+            Event::Failed { call, failure, reasons, retry_after_s, progressed, retransmitted, .. } => {
+                let Some(id) = self.line_over(call, retransmitted) else { return };
                 let failure = match failure {
                     kraliki_sip::Failure::Status(status) => Failure::Status {
                         status,
@@ -199,11 +198,18 @@ impl Driver {
                     kraliki_sip::Failure::Refused(why) => Failure::NotSent { reason: why.to_string() },
                     _ => Failure::Timeout { rang: progressed },
                 };
+                if let Some(figures) = self.lines.by_try.get(&id).and_then(|line| self.figures(line)) {
+                    let status = if let Failure::Status { status, .. } = failure { status } else { 0 };
+                    figures.failed(status, q850_of(&reasons).unwrap_or(0));
+                }
                 self.drop_line(id);
                 self.give_line(id, LineEvent::Failed(failure));
             }
-            Event::Cancelled { call, status, reasons } => {
-                let Some(id) = self.lines.of_call(call).map(|l| l.id) else { return };
+            Event::Ended { call, .. } | Event::Cancelled { call, .. } if self.callers.has(call) => {
+                self.drop_caller(call);
+            }
+            Event::Cancelled { call, status, reasons, retransmitted } => {
+                let Some(id) = self.line_over(call, retransmitted) else { return };
                 let failure = match status {
                     Some(status) => Failure::Status {
                         status,
@@ -217,14 +223,15 @@ impl Driver {
                 self.drop_line(id);
                 self.give_line(id, LineEvent::Failed(failure));
             }
-            Event::Ended { call, by, reasons } => {
-                let Some(id) = self.lines.of_call(call).map(|l| l.id) else { return };
+            Event::Ended { call, by, reasons, retransmitted } => {
+                let Some(id) = self.line_over(call, retransmitted) else { return };
                 let by = if by == SipEndedBy::Local { EndedBy::Near } else { EndedBy::Far };
                 self.drop_line(id);
                 self.give_line(id, LineEvent::Ended { by, q850: q850_of(&reasons) });
             }
             Event::Modify { call, body, .. } => self.on_modify(call, body),
             Event::Info { call, body } => self.on_info(call, body),
+            Event::Registration { key, state } => self.on_registration(key, state),
             Event::OptionsResult { key, status, .. } => self.on_options_result(key, status),
             Event::CallCleared { attempt, try_number } => {
                 let attempt = crate::AttemptId(i64::try_from(attempt).unwrap_or(i64::MAX));
@@ -235,13 +242,40 @@ impl Driver {
                     self.end_orphan(id);
                 }
             }
-            // Nobody answers calls to us yet: the caller hears that nobody is there (RFC 3261 §21.4.18).
+            Event::Incoming { call, from, user: None, request, body, .. } => {
+                self.on_caller(call, from, &request, body);
+            }
             Event::Incoming { call, .. } => drop(self.sip.reject(call, 480, Vec::new())),
+            Event::Acknowledged { call, body: Some(body) } => self.on_caller_answer(call, &body),
+            // Nobody here transfers calls: the carrier's wish is refused, and the call goes on.
+            Event::Refer { call, .. } => drop(self.sip.respond_refer(call, 603)),
             _ => {}
         }
     }
 
+    /// The line of a call that is over, which is counted.
+    fn line_over(&mut self, call: CallKey, retransmitted: u32) -> Option<TryId> {
+        let line = self.lines.by_try.get(self.lines.by_call.get(&call)?)?;
+        if let Some(figures) = self.figures(line) {
+            figures.over(retransmitted);
+        }
+        Some(line.id)
+    }
+
+    /// The first ringing, early media or answer: how long the network took.
+    fn line_rings(&mut self, call: CallKey) {
+        let now = self.now();
+        let Some(line) = self.lines.of_call(call) else { return };
+        if !std::mem::replace(&mut line.rang, true) {
+            let (id, after) = (line.id, now.since(line.dialed));
+            if let Some(figures) = self.lines.by_try.get(&id).and_then(|line| self.figures(line)) {
+                figures.rang(after);
+            }
+        }
+    }
+
     fn on_progress(&mut self, call: CallKey, body: Option<Body>) {
+        self.line_rings(call);
         let Some(line) = self.lines.of_call(call) else { return };
         let (id, leg) = (line.id, line.leg);
         let agreed = body.as_ref().and_then(|b| line.session.apply_answer(&b.data).ok());
@@ -253,6 +287,12 @@ impl Driver {
     }
 
     fn on_answered(&mut self, call: CallKey, body: Option<Body>, dialog: Vec<u8>) {
+        self.line_rings(call);
+        if let Some(figures) =
+            self.lines.by_call.get(&call).and_then(|id| self.figures(self.lines.by_try.get(id)?))
+        {
+            figures.answered();
+        }
         let Some(line) = self.lines.of_call(call) else { return };
         let (id, leg, place) = (line.id, line.leg, line.trunk);
         // A 200 without a body after a 183 with one: the 183's answer stands (RFC 6337 §3.1.1).
@@ -303,15 +343,16 @@ impl Driver {
 
     /// Keys that a carrier sends by INFO: `Signal=5`, among other lines.
     fn on_info(&mut self, call: CallKey, body: Option<Body>) {
-        let Some(id) = self.lines.of_call(call).map(|line| line.id) else { return };
         let Some(body) = body.filter(|b| b.content_type.eq_ignore_ascii_case(b"application/dtmf-relay"))
         else {
             return;
         };
         let text = String::from_utf8_lossy(&body.data);
         let signal = text.lines().find_map(|l| l.trim().strip_prefix("Signal="));
-        if let Some(digit) = signal.and_then(|s| s.trim().chars().next()) {
-            self.give_line(id, LineEvent::Digit(digit));
+        let Some(digit) = signal.and_then(|s| s.trim().chars().next()) else { return };
+        match self.lines.of_call(call).map(|line| line.id) {
+            Some(id) => self.give_line(id, LineEvent::Digit(digit)),
+            None => self.on_caller_key(call, digit),
         }
     }
 

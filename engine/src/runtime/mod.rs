@@ -2,6 +2,7 @@
 //! and outputs; what to do is the engine's to say.
 #![allow(clippy::disallowed_methods)] // sockets, threads and the clock belong here
 
+mod callback;
 mod desk;
 mod drive;
 mod handle;
@@ -15,18 +16,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use kraliki_media::{Media, MediaConfig, TrunkOptions};
-use kraliki_sip::net::{NetConfig, SipHandle};
-use kraliki_sip::{AcceptFrom, CallIdKey, Credentials, DialogSnapshot, EndpointConfig, Reason};
+use kraliki_media::{Media, MediaConfig};
+use kraliki_sip::net::{HepConfig, NetConfig, Resolver, SipHandle};
+use kraliki_sip::{AcceptFrom, CallIdKey, DialogSnapshot, EndpointConfig, Reason};
 use kraliki_time::Clock;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+pub use callback::CallbackConfig;
 pub use handle::{EngineHandle, OpenedSession, SessionError};
 pub use journal::{JournalConfig, SegmentFile, segments};
 pub use line::VERDICT_ATTRIBUTE;
+pub use trunk::{NumberFormat, Numbers, Signing, TrunkConfig};
 
 use crate::store::{Recovered, Store, StoreError};
-use crate::{Engine, Input, Snapshot, Trunk};
+use crate::{Engine, Input, Snapshot};
 
 /// Requests of the API that may wait. More is refused with `Overloaded`: a person's click waits no longer than this.
 const REQUESTS: usize = 4_096;
@@ -54,25 +57,33 @@ pub struct RuntimeConfig {
     pub pacer: String,
     /// Seed of the engine's choices; none takes one from the system.
     pub seed: Option<u64>,
+    /// The name servers that trunks' names are looked up by; empty: the system's.
+    pub name_servers: Vec<SocketAddr>,
+    /// Lets agents register SIP phones, with this realm; none: no phones.
+    pub phones: Option<String>,
+    /// What people hear who call a shown number back; none: that nobody is there.
+    pub callback: Option<CallbackConfig>,
+    /// Where copies of SIP messages go.
+    pub hep: Option<HepConfig>,
 }
 
-/// A carrier's trunk as the driver knows it.
-#[derive(Clone, Debug)]
-pub struct TrunkConfig {
-    /// What the engine must know.
-    pub trunk: Trunk,
-    /// Where INVITEs go.
-    pub address: SocketAddr,
-    /// The host in request URIs.
-    pub host: String,
-    /// For a carrier that asks for a digest.
-    pub credentials: Option<Arc<Credentials>>,
-    /// Whether numbers are written without their plus sign.
-    pub bare_digits: bool,
-    /// Where its audio comes in, from whom it is heard, and how long it may be silent.
-    pub media: TrunkOptions,
-    /// The far end is our simulated carrier, which says by INFO who answered. Never for a real one.
-    pub simulated: bool,
+impl RuntimeConfig {
+    /// Without trunks, journal, phones and all that is not asked for.
+    pub fn new(sip: NetConfig, media: MediaConfig) -> RuntimeConfig {
+        RuntimeConfig {
+            sip,
+            media,
+            trunks: Vec::new(),
+            journal: None,
+            plain_agents: false,
+            pacer: String::new(),
+            seed: None,
+            name_servers: Vec::new(),
+            phones: None,
+            callback: None,
+            hep: None,
+        }
+    }
 }
 
 /// Why the dialer could not start.
@@ -130,7 +141,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
     }
 
     let endpoint = EndpointConfig {
-        accept_from: AcceptFrom::Only(config.trunks.iter().map(|t| t.address.ip()).collect()),
+        accept_from: AcceptFrom::Nobody, // trunks are let in once they are found,
         user_agent: concat!("Kraliki/", env!("CARGO_PKG_VERSION")).into(),
         call_id_key: Some(call_ids.clone()),
         ..EndpointConfig::default()
@@ -148,6 +159,11 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
             tracing::error!("an answer of the store was lost");
         }
     });
+    let figures: Vec<_> = config
+        .trunks
+        .iter()
+        .map(|t| Arc::new(trunk::TrunkFigures::new(&t.trunk.name, t.register_s.is_some())))
+        .collect();
     let shared = Arc::new(handle::Shared {
         requests,
         snapshot: ArcSwap::from_pointee(Snapshot::default()),
@@ -158,6 +174,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
             media.clone(),
             store.stats().clone(),
             journal.as_ref().map(|journal| journal.stats().clone()),
+            figures.clone(),
         ),
         store,
     });
@@ -178,6 +195,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         call_ids,
         config,
         orphans,
+        figures,
         restore: Input::Restore(Box::new(restore)),
     });
     let events = drive::Events {
@@ -254,9 +272,4 @@ fn random_array<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes).expect("the system gives random bytes");
     bytes
-}
-
-/// A phone number as a SIP user part on that trunk.
-fn user_part(trunk: &TrunkConfig, number: &str) -> String {
-    if trunk.bare_digits { number.trim_start_matches('+').to_owned() } else { number.to_owned() }
 }

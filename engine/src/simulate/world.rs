@@ -120,14 +120,10 @@ impl<'a> World<'a> {
         self.tell(Input::Clock { unix_ms: START_UNIX_MS });
         self.agenda.add(self.now + CLOCK, Happening::Clock);
         let trunk = Trunk {
-            id: TrunkId(1),
-            name: "simulated".into(),
-            caller_id: "+12025550100".into(),
             max_cps: 100_000,
             max_channels: 100_000,
-            options_keepalive: false,
             breaker_failures: 0,
-            breaker_pause_s: 0,
+            ..Trunk::new(TrunkId(1), "simulated", "+12025550100")
         };
         self.tell(Input::Restore(Box::new(Restore {
             seed: self.config.seed,

@@ -32,7 +32,7 @@ pub(crate) struct TrunkLive {
 impl TrunkLive {
     pub(crate) fn new(trunk: Trunk) -> Self {
         TrunkLive {
-            up: !trunk.options_keepalive,
+            up: !trunk.watched,
             cps: Cps::new(trunk.max_cps),
             breaker: Breaker::new(trunk.breaker_failures, Duration::from_secs(trunk.breaker_pause_s.into())),
             trunk,
@@ -178,14 +178,11 @@ mod tests {
     #[test]
     fn nothing_without_room() {
         let trunk = Trunk {
-            id: crate::TrunkId(1),
-            name: "t".into(),
-            caller_id: String::new(),
             max_cps: 10,
             max_channels: 5,
-            options_keepalive: true,
+            watched: true,
             breaker_failures: 1,
-            breaker_pause_s: 10,
+            ..Trunk::new(crate::TrunkId(1), "t", "")
         };
         let mut live = TrunkLive::new(trunk);
         assert_eq!(live.room(Time::ZERO), 0, "down until it answers");

@@ -23,15 +23,41 @@ pub struct Trunk {
     pub max_cps: u32,
     /// Calls at once, never exceeded.
     pub max_channels: u32,
-    /// Whether it is watched by OPTIONS; if so it is down until it answers.
+    /// Whether it is watched by OPTIONS.
     pub options_keepalive: bool,
+    /// Whether it is down until the driver says that it is up: it is watched by OPTIONS, wants our registration, or has
+    /// a name that must be looked up.
+    pub watched: bool,
     /// Calls in a row that fail for the trunk's sake (5xx, refusals of ours, no answer at all) before it rests; 0: never.
     pub breaker_failures: u32,
     /// How long it rests before one call tries it again, in seconds; doubled each time that call fails.
     pub breaker_pause_s: u32,
+    /// Trunks that a call goes on by when this one cannot take it, in order.
+    pub fail_over: Vec<TrunkId>,
+    /// Final statuses after which it does; 408 stands for silence too. Never once somebody rang.
+    pub fail_over_on: Vec<u16>,
 }
 
 impl Trunk {
+    /// What the configuration takes for `fail_over_on` when it says nothing: the carrier is at fault, not the number.
+    pub const FAIL_OVER_ON: [u16; 5] = [408, 500, 502, 503, 504];
+    /// A trunk of one call a second and ten at once, that is up from the start.
+    pub fn new(id: TrunkId, name: &str, caller_id: &str) -> Trunk {
+        Trunk {
+            id,
+            name: name.to_owned(),
+            caller_id: caller_id.to_owned(),
+            max_cps: 1,
+            max_channels: 10,
+            options_keepalive: false,
+            watched: false,
+            breaker_failures: Trunk::BREAKER_FAILURES,
+            breaker_pause_s: Trunk::BREAKER_PAUSE_S,
+            fail_over: Vec::new(),
+            fail_over_on: Trunk::FAIL_OVER_ON.to_vec(),
+        }
+    }
+
     /// What the configuration takes for `breaker_failures` when it says nothing.
     pub const BREAKER_FAILURES: u32 = 10;
     /// What the configuration takes for `breaker_pause_s` when it says nothing, in seconds.

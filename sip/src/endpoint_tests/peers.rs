@@ -251,7 +251,7 @@ fn row_30_requests_outside_of_calls() {
 #[test]
 fn unknown_sources_hear_nothing() {
     let mut a = config(A);
-    a.accept_from = AcceptFrom::Only(vec!["10.0.0.2".parse().unwrap()]);
+    a.accept_from = AcceptFrom::Only(vec!["10.0.0.2/32".parse().unwrap()]);
     let mut p = Pair::with(31, a, config(B));
     let stranger = "203.0.113.9:5060".parse().unwrap();
     for (i, method) in

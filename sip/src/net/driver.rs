@@ -197,6 +197,7 @@ impl Driver {
                 retry_after_s: None,
                 progressed: false,
                 contacts: Vec::new(),
+                retransmitted: 0,
             };
             self.tell(now, event);
         }

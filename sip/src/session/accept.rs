@@ -74,6 +74,7 @@ impl Call {
             call_id: request.share(request.call_id().unwrap_or_default()),
             tag: core.new_tag(key),
             trace: Default::default(),
+            retransmitted: 0,
             merge: merge_key(core, &request),
             account: None,
             ours: Vec::new(),
@@ -236,7 +237,7 @@ impl Call {
             return Fate::Lives;
         }
         let _ = self.reject(core, now, 487, &[]);
-        core.event(Event::Cancelled { call: self.key, status: Some(487), reasons: request.reasons() });
+        self.tell_cancelled(core, Some(487), request.reasons());
         Fate::Over
     }
 

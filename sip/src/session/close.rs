@@ -102,13 +102,20 @@ impl Call {
     }
 
     pub(super) fn closed(&mut self, core: &mut Core, after: After) -> Fate {
-        let (call, reasons) = (self.key, Vec::new());
-        core.event(match after {
-            After::Ended => Event::Ended { call, by: EndedBy::Local, reasons },
-            After::Cancelled => Event::Cancelled { call, status: Some(200), reasons },
-            After::Misbehaved(how) => Event::Ended { call, by: EndedBy::Protocol(how), reasons },
-        });
+        match after {
+            After::Ended => self.tell_ended(core, EndedBy::Local, Vec::new()),
+            After::Cancelled => self.tell_cancelled(core, Some(200), Vec::new()),
+            After::Misbehaved(how) => self.tell_ended(core, EndedBy::Protocol(how), Vec::new()),
+        }
         Fate::Over
+    }
+
+    pub(super) fn tell_ended(&self, core: &mut Core, by: EndedBy, reasons: Vec<Reason>) {
+        core.event(Event::Ended { call: self.key, by, reasons, retransmitted: self.retransmitted });
+    }
+
+    pub(super) fn tell_cancelled(&self, core: &mut Core, status: Option<u16>, reasons: Vec<Reason>) {
+        core.event(Event::Cancelled { call: self.key, status, reasons, retransmitted: self.retransmitted });
     }
 
     /// The peer's BYE.
@@ -120,7 +127,7 @@ impl Call {
             Phase::Offered(_) => {
                 self.reply(core, now, request, hop, 200);
                 let _ = self.reject(core, now, 487, &[]);
-                core.event(Event::Cancelled { call: self.key, status: Some(487), reasons });
+                self.tell_cancelled(core, Some(487), reasons);
                 Fate::Over
             }
             Phase::Up(up) => {
@@ -135,7 +142,7 @@ impl Call {
                     // Both hung up: our own BYE's answer ends the call.
                     return Fate::Lives;
                 }
-                core.event(Event::Ended { call: self.key, by: EndedBy::Remote, reasons });
+                self.tell_ended(core, EndedBy::Remote, reasons);
                 Fate::Over
             }
         }

@@ -167,6 +167,7 @@ impl Call {
             call_id: Bytes::from(request.call_id),
             tag,
             trace: Default::default(),
+            retransmitted: 0,
             merge: 0,
             account: request.credentials.map(|credentials| (credentials, hop.to.ip())),
             ours: Vec::new(),
@@ -355,7 +356,7 @@ impl Call {
         let cancelled = !matches!(connecting.cancel, Cancel::No);
         if cancelled {
             let reasons = response.reasons();
-            core.event(Event::Cancelled { call: self.key, status: Some(status), reasons });
+            self.tell_cancelled(core, Some(status), reasons);
             return Fate::Over;
         }
         let again = match status {
@@ -381,19 +382,7 @@ impl Call {
             }
             return Fate::Lives;
         }
-        let progressed = matches!(&self.phase, Phase::Connecting(c) if c.progressed);
-        let contacts = match status {
-            300..400 => response.values(Name::Contact).map(|contact| response.share(contact)).collect(),
-            _ => Vec::new(),
-        };
-        core.event(Event::Failed {
-            call: self.key,
-            failure: Failure::Status(status),
-            reasons: response.reasons(),
-            retry_after_s: response.retry_after_s(),
-            progressed,
-            contacts,
-        });
+        self.tell_failed(core, Failure::Status(status), Some(response));
         Fate::Over
     }
 
@@ -407,22 +396,29 @@ impl Call {
     ) -> Fate {
         let Phase::Connecting(connecting) = &self.phase else { return Fate::Lives };
         if !matches!(connecting.cancel, Cancel::No) {
-            core.event(Event::Cancelled { call: self.key, status: None, reasons: Vec::new() });
+            self.tell_cancelled(core, None, Vec::new());
             return Fate::Over;
         }
         if sent.is_some_and(|sent| self.try_next(core, now, &sent)) {
             return Fate::Lives;
         }
-        let progressed = matches!(&self.phase, Phase::Connecting(c) if c.progressed);
+        self.tell_failed(core, failure, None);
+        Fate::Over
+    }
+
+    fn tell_failed(&self, core: &mut Core, failure: Failure, response: Option<&Response>) {
+        let redirected = response.filter(|response| (300..400).contains(&response.status()));
+        let contacts = redirected
+            .map(|response| response.values(Name::Contact).map(|contact| response.share(contact)).collect());
         core.event(Event::Failed {
             call: self.key,
             failure,
-            reasons: Vec::new(),
-            retry_after_s: None,
-            progressed,
-            contacts: Vec::new(),
+            reasons: response.map(|response| response.reasons()).unwrap_or_default(),
+            retry_after_s: response.and_then(|response| response.retry_after_s()),
+            progressed: matches!(&self.phase, Phase::Connecting(c) if c.progressed),
+            contacts: contacts.unwrap_or_default(),
+            retransmitted: self.retransmitted,
         });
-        Fate::Over
     }
 
     /// RFC 3263 §4.3: the same request by a new transaction to the next place where the peer may be found. Not once

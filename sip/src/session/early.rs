@@ -117,15 +117,14 @@ impl Call {
         }
         if now.since(waiting.since) >= limits::T1 * 64 {
             let _ = self.reject(core, now, 504, &[]);
-            let failed =
-                crate::event::Event::Cancelled { call: self.key, status: Some(504), reasons: Vec::new() };
-            core.event(failed);
+            self.tell_cancelled(core, Some(504), Vec::new());
             return Fate::Over;
         }
         waiting.interval *= 2;
         waiting.next = now + waiting.interval;
         core.txns.timers.arm_at(waiting.next, key, Timer::Reliable);
         core.stats.retransmitted.add(1);
+        self.retransmitted += 1;
         core.send(now, waiting.hop, waiting.bytes.clone(), Some(&mut self.trace));
         Fate::Lives
     }

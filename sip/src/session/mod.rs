@@ -39,6 +39,8 @@ pub(crate) struct Call {
     pub(crate) trace: Trace,
     /// What makes another INVITE the same call by another way (RFC 3261 §8.2.2.2); 0 for calls that we place.
     pub(crate) merge: u64,
+    /// Messages of this call that were sent again.
+    pub(crate) retransmitted: u32,
     /// The trunk's credentials and the address that they are for.
     account: Option<(Arc<Credentials>, IpAddr)>,
     /// Requests of ours within the dialog that have no final answer.

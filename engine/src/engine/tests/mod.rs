@@ -25,16 +25,7 @@ use crate::{
 pub(super) const NOON: i64 = 1_795_021_200_000;
 
 pub(super) fn trunk(max_cps: u32, max_channels: u32) -> Trunk {
-    Trunk {
-        id: TrunkId(1),
-        name: "carrier".into(),
-        caller_id: "+12025550100".into(),
-        max_cps,
-        max_channels,
-        options_keepalive: false,
-        breaker_failures: 10,
-        breaker_pause_s: 10,
-    }
+    Trunk { max_cps, max_channels, ..Trunk::new(TrunkId(1), "carrier", "+12025550100") }
 }
 
 pub(super) fn settings() -> CampaignSettings {

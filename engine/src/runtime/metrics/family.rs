@@ -3,10 +3,10 @@
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 /// One value with its labels.
-pub(super) type Sample<'a> = (&'a [(&'a str, &'a str)], f64);
+pub(in crate::runtime) type Sample<'a> = (&'a [(&'a str, &'a str)], f64);
 
 /// A counter; its name ends in `_total`.
-pub(super) fn counter<'a>(
+pub(in crate::runtime) fn counter<'a>(
     name: &str,
     help: &str,
     samples: impl IntoIterator<Item = Sample<'a>>,
@@ -22,7 +22,7 @@ pub(super) fn counter<'a>(
 }
 
 /// A gauge.
-pub(super) fn gauge<'a>(
+pub(in crate::runtime) fn gauge<'a>(
     name: &str,
     help: &str,
     samples: impl IntoIterator<Item = Sample<'a>>,
@@ -37,6 +37,15 @@ pub(super) fn gauge<'a>(
     family(name, help, MetricType::GAUGE, metrics.collect())
 }
 
+/// One histogram of a family.
+pub(in crate::runtime) struct Series<'a> {
+    pub(in crate::runtime) labels: Vec<(&'a str, &'a str)>,
+    /// Upper bound, and how many are at or under it.
+    pub(in crate::runtime) buckets: Vec<(f64, u64)>,
+    pub(in crate::runtime) count: u64,
+    pub(in crate::runtime) sum: f64,
+}
+
 /// A histogram from cumulative counts: upper bound and how many are at or under it.
 pub(super) fn histogram(
     name: &str,
@@ -45,19 +54,28 @@ pub(super) fn histogram(
     count: u64,
     sum: f64,
 ) -> MetricFamily {
-    let buckets = buckets.into_iter().map(|(upper, cumulative)| {
-        let mut bucket = Bucket::default();
-        bucket.set_upper_bound(upper);
-        bucket.set_cumulative_count(cumulative);
-        bucket
+    let one = Series { labels: Vec::new(), buckets: buckets.into_iter().collect(), count, sum };
+    histograms(name, help, &[one])
+}
+
+/// Histograms that differ by their labels.
+pub(in crate::runtime) fn histograms(name: &str, help: &str, all: &[Series<'_>]) -> MetricFamily {
+    let metrics = all.iter().map(|series| {
+        let buckets = series.buckets.iter().map(|(upper, cumulative)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(*upper);
+            bucket.set_cumulative_count(*cumulative);
+            bucket
+        });
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(buckets.collect());
+        histogram.set_sample_count(series.count);
+        histogram.set_sample_sum(series.sum);
+        let mut metric = Metric::from_label(pairs(&series.labels));
+        metric.set_histogram(histogram);
+        metric
     });
-    let mut histogram = Histogram::default();
-    histogram.set_bucket(buckets.collect());
-    histogram.set_sample_count(count);
-    histogram.set_sample_sum(sum);
-    let mut metric = Metric::default();
-    metric.set_histogram(histogram);
-    family(name, help, MetricType::HISTOGRAM, vec![metric])
+    family(name, help, MetricType::HISTOGRAM, metrics.collect())
 }
 
 fn pairs(labels: &[(&str, &str)]) -> Vec<LabelPair> {

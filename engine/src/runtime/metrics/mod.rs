@@ -1,6 +1,6 @@
 //! Metrics of everything below the API. docs/metrics.md explains each.
 
-mod family;
+pub(super) mod family;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -15,6 +15,7 @@ use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
 use super::journal::JournalStats;
+use super::trunk::TrunkFigures;
 use crate::store::{COMMIT_BUCKETS_US, StoreStats};
 use crate::{AgentState, BreakerState, CallState, Counters, Gauges, Outcome, Snapshot};
 
@@ -46,6 +47,7 @@ pub(super) struct Metrics {
     media: MediaHandle,
     store: Arc<StoreStats>,
     journal: Option<Arc<JournalStats>>,
+    trunks: Vec<Arc<TrunkFigures>>,
     ended: Ended,
 }
 
@@ -67,8 +69,9 @@ impl Metrics {
         media: MediaHandle,
         store: Arc<StoreStats>,
         journal: Option<Arc<JournalStats>>,
+        trunks: Vec<Arc<TrunkFigures>>,
     ) -> Metrics {
-        Metrics { published: ArcSwap::default(), sip, media, store, journal, ended: Ended::default() }
+        Metrics { published: ArcSwap::default(), sip, media, store, journal, trunks, ended: Ended::default() }
     }
 
     pub(super) fn publish(&self, counters: Counters, gauges: Gauges, waiting: Waiting) {
@@ -101,6 +104,7 @@ impl Metrics {
         let published = self.published.load();
         let mut families = engine(&published.counters, &published.gauges);
         families.extend(live(snapshot));
+        families.extend(super::trunk::families(&self.trunks));
         families.extend(sip(&self.sip));
         families.extend(media(&self.media));
         families.extend(rtp(&self.ended));

@@ -56,14 +56,11 @@ pub(super) fn draw(config: &FaultConfig, rng: &mut ChaCha8Rng) -> Setting {
     let overload = has(Family::Overload);
     let agents = config.agents.map_or_else(|| rng.random_range(3..=12), i64::from);
     let trunk = |id: i64, max_cps, max_channels| Trunk {
-        id: TrunkId(id),
-        name: format!("trunk-{id}"),
-        caller_id: "+12025550100".into(),
         max_cps,
         max_channels,
-        options_keepalive: false,
         breaker_failures: 5,
         breaker_pause_s: 5,
+        ..Trunk::new(TrunkId(id), &format!("trunk-{id}"), "+12025550100")
     };
     let trunks = if overload {
         vec![trunk(1, 3, 8), trunk(2, 2, 6)]

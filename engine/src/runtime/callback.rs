@@ -1,0 +1,193 @@
+//! People who call a shown number back: they hear who called, and a key takes them off the lists.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kraliki_media::sdp::TrunkSession;
+use kraliki_media::{Audio, LegId, MediaEvent};
+use kraliki_sip::{Body, CallKey, Name, NameAddr, Reason, Request};
+use kraliki_time::Time;
+use tokio::sync::oneshot;
+
+use super::drive::Driver;
+use super::line::told;
+use super::random_array;
+use crate::Command;
+
+/// Calls to us at once. Beyond it a caller is asked to try again: calls that we place matter more.
+const CALLERS: usize = 200;
+/// After the prompt a caller may still press the key for this long.
+const KEY_WAIT: Duration = Duration::from_secs(10);
+/// No such call is longer.
+const LONGEST: Duration = Duration::from_secs(120);
+/// The reason on the suppression list.
+const REASON: &str = "opted out by calling back";
+
+/// What callers hear.
+#[derive(Clone, Debug)]
+pub struct CallbackConfig {
+    /// Who called, and which key to press.
+    pub prompt: Arc<Audio>,
+    /// That the number is not called any more.
+    pub confirm: Arc<Audio>,
+    /// The key.
+    pub opt_out_key: char,
+}
+
+/// One call to us.
+struct Caller {
+    leg: LegId,
+    session: TrunkSession,
+    /// E.164; none when the trunk does not say.
+    number: Option<String>,
+    opted_out: bool,
+    ends: Time,
+}
+
+/// All calls to us.
+#[derive(Default)]
+pub(super) struct Callers {
+    by_call: HashMap<CallKey, Caller>,
+    by_leg: HashMap<LegId, CallKey>,
+}
+
+impl Callers {
+    pub(super) fn of_leg(&self, leg: LegId) -> Option<CallKey> {
+        self.by_leg.get(&leg).copied()
+    }
+
+    pub(super) fn has(&self, call: CallKey) -> bool {
+        self.by_call.contains_key(&call)
+    }
+}
+
+impl Driver {
+    /// A trunk brings a call.
+    pub(super) fn on_caller(
+        &mut self,
+        call: CallKey,
+        from: std::net::SocketAddr,
+        request: &Request,
+        body: Option<Body>,
+    ) {
+        if let Err((status, headers)) = self.answer_caller(call, from, request, body) {
+            let _ = self.sip.reject(call, status, headers);
+        }
+    }
+
+    fn answer_caller(
+        &mut self,
+        call: CallKey,
+        from: std::net::SocketAddr,
+        request: &Request,
+        body: Option<Body>,
+    ) -> Result<(), (u16, Vec<(String, String)>)> {
+        // Nobody answers calls to us: the caller hears that nobody is there (RFC 3261 §21.4.18).
+        let Some(config) = self.config.callback.clone() else { return Err((480, Vec::new())) };
+        let Some(trunk) = self.trunk_of(from.ip()) else { return Err((403, Vec::new())) };
+        if self.callers.by_call.len() >= CALLERS {
+            return Err((503, vec![("Retry-After".into(), "30".into())]));
+        }
+        let number = who_calls(request).and_then(|user| trunk.numbers.read(&user));
+        let busy = |_| (503, vec![("Retry-After".into(), "5".into())]);
+        let leg = self.media.open_trunk_leg(&trunk.media).map_err(busy)?;
+        let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &trunk.codecs);
+        let answer = match body {
+            None => session.offer().into(),
+            Some(offer) => match session.answer(&offer.data) {
+                Ok((answer, agreed)) => {
+                    told(self.media.set_remote(leg.id, agreed));
+                    answer.into()
+                }
+                Err(_) => {
+                    told(self.media.close(leg.id));
+                    return Err((488, Vec::new()));
+                }
+            },
+        };
+        let answer: bytes::Bytes = answer;
+        if self.sip.answer(call, Some(Body::sdp(answer))).is_err() {
+            told(self.media.close(leg.id));
+            return Err((503, Vec::new()));
+        }
+        told(self.media.answered(leg.id));
+        told(self.media.play(leg.id, config.prompt, false));
+        let caller = Caller { leg: leg.id, session, number, opted_out: false, ends: self.now() + LONGEST };
+        self.callers.by_leg.insert(leg.id, call);
+        self.callers.by_call.insert(call, caller);
+        Ok(())
+    }
+
+    /// The ACK with the answer to our offer.
+    pub(super) fn on_caller_answer(&mut self, call: CallKey, body: &Body) {
+        let Some(caller) = self.callers.by_call.get_mut(&call) else { return };
+        match caller.session.apply_answer(&body.data) {
+            Ok(agreed) => told(self.media.set_remote(caller.leg, agreed)),
+            Err(_) => self.end_caller(call),
+        }
+    }
+
+    pub(super) fn on_caller_media(&mut self, call: CallKey, event: &MediaEvent) {
+        match event {
+            MediaEvent::Dtmf { digit, .. } => self.on_caller_key(call, digit.as_char()),
+            MediaEvent::PlayDone { .. } => {
+                let now = self.now();
+                let Some(caller) = self.callers.by_call.get_mut(&call) else { return };
+                if caller.opted_out || caller.number.is_none() {
+                    return self.end_caller(call);
+                }
+                caller.ends = caller.ends.min(now + KEY_WAIT);
+            }
+            MediaEvent::RtpTimeout { .. } => self.end_caller(call),
+            _ => {}
+        }
+    }
+
+    pub(super) fn on_caller_key(&mut self, call: CallKey, key: char) {
+        let Some(config) = &self.config.callback else { return };
+        let Some(caller) = self.callers.by_call.get_mut(&call) else { return };
+        let Some(number) = caller.number.clone() else { return };
+        if key != config.opt_out_key || std::mem::replace(&mut caller.opted_out, true) {
+            return;
+        }
+        told(self.media.play(caller.leg, config.confirm.clone(), false));
+        let command = Command::Suppress { phone: number.into(), reason: REASON.into() };
+        let (reply, done) = oneshot::channel();
+        self.command(command, reply);
+        tokio::spawn(async move {
+            if let Ok(Err(error)) = done.await {
+                tracing::error!(%error, "somebody who called back to opt out is not on the suppression list");
+            }
+        });
+    }
+
+    /// Ends calls whose time is over.
+    pub(super) fn watch_callers(&mut self, now: Time) {
+        let over = self.callers.by_call.iter().filter(|(_, caller)| caller.ends <= now);
+        for call in over.map(|(call, _)| *call).collect::<Vec<_>>() {
+            self.end_caller(call);
+        }
+    }
+
+    fn end_caller(&mut self, call: CallKey) {
+        let _ = self.sip.bye(call, Some(Reason::q850(16, "Normal call clearing")));
+        self.drop_caller(call);
+    }
+
+    /// A caller has hung up, or is to be forgotten.
+    pub(super) fn drop_caller(&mut self, call: CallKey) {
+        if let Some(caller) = self.callers.by_call.remove(&call) {
+            self.callers.by_leg.remove(&caller.leg);
+            told(self.media.close(caller.leg));
+        }
+    }
+}
+
+/// The user part of who calls: what the trunk asserts (RFC 3325) before what From says.
+fn who_calls(request: &Request) -> Option<String> {
+    let asserted = request.values(Name::PAssertedIdentity).next().and_then(NameAddr::parse);
+    let who = asserted.or_else(|| request.from())?;
+    let uri = who.parsed_uri()?;
+    std::str::from_utf8(uri.user?).ok().map(str::to_owned)
+}

@@ -1,0 +1,160 @@
+//! What is counted of each trunk.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::proto::MetricFamily;
+
+use crate::runtime::metrics::family::{Series, counter, gauge, histograms};
+
+/// Upper bounds of the post-dial delay (INVITE to the first ringing or early media), in seconds.
+const PDD_BUCKETS_S: [f64; 9] = [0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0];
+/// Distinct causes that are counted by themselves; peers choose them, and so there is a bound.
+const CAUSES: usize = 64;
+
+/// The counts of one trunk. Written by the runtime's loop, read by whoever asks for metrics.
+#[derive(Debug, Default)]
+pub(in crate::runtime) struct TrunkFigures {
+    pub(in crate::runtime) name: String,
+    attempts: AtomicU64,
+    answers: AtomicU64,
+    retransmissions: AtomicU64,
+    pdd_buckets: [AtomicU64; PDD_BUCKETS_S.len()],
+    pdd_count: AtomicU64,
+    pdd_us: AtomicU64,
+    /// Final status and Q.850 cause of the calls that failed.
+    causes: Mutex<BTreeMap<(u16, u16), u64>>,
+    /// 1 registered, 0 not; meaningless for a trunk that does not register.
+    registered: AtomicU64,
+    registers: bool,
+}
+
+impl TrunkFigures {
+    pub(in crate::runtime) fn new(name: &str, registers: bool) -> TrunkFigures {
+        TrunkFigures { name: name.to_owned(), registers, ..TrunkFigures::default() }
+    }
+
+    pub(in crate::runtime) fn dialed(&self) {
+        self.attempts.fetch_add(1, Relaxed);
+    }
+
+    pub(in crate::runtime) fn rang(&self, after: Duration) {
+        let seconds = after.as_secs_f64();
+        for (upper, bucket) in PDD_BUCKETS_S.iter().zip(&self.pdd_buckets) {
+            if seconds <= *upper {
+                bucket.fetch_add(1, Relaxed);
+            }
+        }
+        self.pdd_count.fetch_add(1, Relaxed);
+        self.pdd_us.fetch_add(u64::try_from(after.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(in crate::runtime) fn answered(&self) {
+        self.answers.fetch_add(1, Relaxed);
+    }
+
+    /// A call that failed: its status (0: none) and Q.850 cause (0: none).
+    pub(in crate::runtime) fn failed(&self, status: u16, q850: u16) {
+        let mut causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = if causes.len() < CAUSES || causes.contains_key(&(status, q850)) {
+            (status, q850)
+        } else {
+            (status, 0)
+        };
+        *causes.entry(key).or_default() += 1;
+    }
+
+    /// A call is over, in which so many messages were sent again.
+    pub(in crate::runtime) fn over(&self, retransmitted: u32) {
+        self.retransmissions.fetch_add(retransmitted.into(), Relaxed);
+    }
+
+    pub(in crate::runtime) fn registered(&self, yes: bool) {
+        self.registered.store(yes.into(), Relaxed);
+    }
+}
+
+/// The metrics of all trunks.
+pub(in crate::runtime) fn families(trunks: &[std::sync::Arc<TrunkFigures>]) -> Vec<MetricFamily> {
+    let each = |value: fn(&TrunkFigures) -> f64| -> Vec<(String, f64)> {
+        trunks.iter().map(|trunk| (trunk.name.clone(), value(trunk))).collect()
+    };
+    let count = |name: &str, help: &str, rows: Vec<(String, f64)>| {
+        let rows: Vec<_> = rows.iter().map(|(trunk, v)| ([("trunk", trunk.as_str())], *v)).collect();
+        counter(name, help, rows.iter().map(|(labels, v)| (&labels[..], *v)))
+    };
+    let mut causes = Vec::new();
+    for trunk in trunks {
+        let counted = trunk.causes.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = |n: u16| if n == 0 { String::new() } else { n.to_string() };
+        causes.extend(counted.iter().map(|((s, q), n)| (trunk.name.clone(), text(*s), text(*q), *n as f64)));
+    }
+    let causes: Vec<_> = causes
+        .iter()
+        .map(|(trunk, s, q, n)| {
+            ([("trunk", trunk.as_str()), ("status", s.as_str()), ("q850", q.as_str())], *n)
+        })
+        .collect();
+    let asr: Vec<_> = trunks
+        .iter()
+        .map(|trunk| {
+            let attempts = trunk.attempts.load(Relaxed);
+            let ratio =
+                if attempts == 0 { 0.0 } else { trunk.answers.load(Relaxed) as f64 / attempts as f64 };
+            ([("trunk", trunk.name.as_str())], ratio)
+        })
+        .collect();
+    let registering = trunks.iter().filter(|trunk| trunk.registers);
+    let registered: Vec<_> = registering
+        .map(|trunk| ([("trunk", trunk.name.as_str())], trunk.registered.load(Relaxed) as f64))
+        .collect();
+    let delays: Vec<_> = trunks
+        .iter()
+        .map(|trunk| Series {
+            labels: vec![("trunk", trunk.name.as_str())],
+            buckets: PDD_BUCKETS_S
+                .iter()
+                .zip(&trunk.pdd_buckets)
+                .map(|(b, n)| (*b, n.load(Relaxed)))
+                .collect(),
+            count: trunk.pdd_count.load(Relaxed),
+            sum: trunk.pdd_us.load(Relaxed) as f64 / 1e6,
+        })
+        .collect();
+    vec![
+        count(
+            "kraliki_trunk_attempts_total",
+            "INVITEs of calls that we placed.",
+            each(|t| t.attempts.load(Relaxed) as f64),
+        ),
+        count("kraliki_trunk_answers_total", "Of these, answered.", each(|t| t.answers.load(Relaxed) as f64)),
+        count(
+            "kraliki_trunk_retransmissions_total",
+            "Messages of its calls that we sent again.",
+            each(|t| t.retransmissions.load(Relaxed) as f64),
+        ),
+        gauge(
+            "kraliki_trunk_asr_ratio",
+            "Answered / attempts since the start.",
+            asr.iter().map(|(l, v)| (&l[..], *v)),
+        ),
+        counter(
+            "kraliki_trunk_failures_total",
+            "Calls that failed, by final status and Q.850 cause.",
+            causes.iter().map(|(l, v)| (&l[..], *v)),
+        ),
+        gauge(
+            "kraliki_trunk_registered",
+            "1 while the trunk that wants it has our registration.",
+            registered.iter().map(|(l, v)| (&l[..], *v)),
+        ),
+        histograms(
+            "kraliki_trunk_pdd_seconds",
+            "From the INVITE to the first ringing or early media.",
+            &delays,
+        ),
+    ]
+}

@@ -1,0 +1,274 @@
+//! Whether trunks are there: where their names lead, OPTIONS to each place, registration, what the engine is told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use kraliki_sip::net::Resolver;
+use kraliki_sip::{AcceptFrom, CallKey, Destination, Registration, RegistrationState};
+use kraliki_time::Time;
+use tokio::sync::mpsc;
+
+use super::{Place, TrunkConfig, TrunkFigures};
+use crate::runtime::drive::Driver;
+use crate::runtime::handle::Request;
+use crate::{BreakerState, Event, Input, TrunkId};
+
+/// A place that is up is asked this often.
+const ASK_UP: Duration = Duration::from_secs(30);
+/// One that is down, or not known yet, is asked more often.
+const ASK_DOWN: Duration = Duration::from_secs(5);
+/// Answers missed or refused in a row before a place that was up is down: one lost datagram is no outage.
+const MISSES: u32 = 2;
+/// Places of one trunk that are kept: carriers publish two to four.
+const PLACES: usize = 8;
+/// A name is looked up again after its time to live, within these bounds.
+const LOOK_UP_LEAST: Duration = Duration::from_secs(5);
+const LOOK_UP_MOST: Duration = Duration::from_secs(300);
+
+/// The state of each trunk.
+pub(in crate::runtime) struct Watches {
+    by_trunk: BTreeMap<TrunkId, Watch>,
+    asked: BTreeMap<CallKey, (TrunkId, Destination)>,
+    registrations: BTreeMap<CallKey, TrunkId>,
+    /// What was last said of each breaker.
+    breakers: BTreeMap<TrunkId, BreakerState>,
+}
+
+struct Watch {
+    places: Vec<Place>,
+    /// When each place is asked next; none while its answer is awaited.
+    next: Vec<Option<Time>>,
+    keepalive: bool,
+    /// Whether the trunk has our registration, when it wants one.
+    registered: Option<bool>,
+    /// What the engine was told.
+    up: bool,
+    figures: Arc<TrunkFigures>,
+}
+
+impl Watch {
+    fn is_up(&self) -> bool {
+        let there = self.places.iter().any(|place| place.up || !self.keepalive);
+        there && self.registered != Some(false)
+    }
+}
+
+impl Watches {
+    pub(in crate::runtime) fn new(trunks: &[TrunkConfig], figures: &[Arc<TrunkFigures>]) -> Watches {
+        let watch = |trunk: &TrunkConfig, figures: &Arc<TrunkFigures>| Watch {
+            places: Vec::new(),
+            next: Vec::new(),
+            keepalive: trunk.trunk.options_keepalive,
+            registered: trunk.register_s.map(|_| false),
+            up: !trunk.trunk.watched,
+            figures: figures.clone(),
+        };
+        Watches {
+            by_trunk: trunks.iter().zip(figures).map(|(t, f)| (t.trunk.id, watch(t, f))).collect(),
+            asked: BTreeMap::new(),
+            registrations: BTreeMap::new(),
+            breakers: BTreeMap::new(),
+        }
+    }
+
+    pub(in crate::runtime) fn places(&self, trunk: TrunkId) -> &[Place] {
+        self.by_trunk.get(&trunk).map_or(&[], |watch| &watch.places)
+    }
+
+    pub(in crate::runtime) fn figures(&self, trunk: TrunkId) -> Option<&TrunkFigures> {
+        self.by_trunk.get(&trunk).map(|watch| &*watch.figures)
+    }
+
+    /// Alarms the log when a trunk begins to rest, and says when it works again.
+    pub(in crate::runtime) fn note(&mut self, event: &Event) {
+        let Event::Trunk(view) = event else { return };
+        let before = self.breakers.insert(view.id, view.breaker).unwrap_or_default();
+        let (trunk, failures, rest_s) = (&view.name, view.failures, view.resting_s);
+        match (before, view.breaker) {
+            (BreakerState::Open, BreakerState::Open) | (BreakerState::Closed, BreakerState::Closed) => {}
+            (_, BreakerState::Open) => tracing::error!(trunk, failures, rest_s, "the trunk fails and rests"),
+            (_, BreakerState::Closed) => tracing::info!(trunk, "the trunk works again"),
+            (_, BreakerState::HalfOpen) => {}
+        }
+    }
+}
+
+/// Looks the places of a trunk up, again and again, until the runtime ends.
+pub(in crate::runtime) async fn look_up(trunk: TrunkConfig, resolver: Resolver, requests: mpsc::Sender<Request>) {
+    let (id, name) = (trunk.trunk.id, trunk.trunk.name.as_str());
+    loop {
+        let mut places: Vec<Destination> = Vec::new();
+        let mut wait = LOOK_UP_MOST;
+        for target in &trunk.targets {
+            match resolver.resolve(target).await {
+                Ok(found) => {
+                    wait = wait.min(found.ttl);
+                    places.extend(found.candidates.into_iter().map(|candidate| Destination {
+                        address: candidate.address,
+                        transport: candidate.transport,
+                        socket: trunk.socket,
+                        server_name: candidate.server_name,
+                    }));
+                }
+                Err(error) => {
+                    tracing::warn!(trunk = name, %error, "a trunk's name cannot be looked up");
+                    wait = LOOK_UP_LEAST;
+                }
+            }
+        }
+        let mut seen = Vec::new();
+        places.retain(|place| {
+            let new = !seen.contains(place);
+            seen.push(place.clone());
+            new && seen.len() <= PLACES
+        });
+        // An outage of the name servers leaves what was known.
+        if !places.is_empty() && requests.send(Request::Places { trunk: id, places }).await.is_err() {
+            return;
+        }
+        if trunk.targets.iter().all(|target| target.is_numeric()) {
+            return;
+        }
+        tokio::time::sleep(wait.clamp(LOOK_UP_LEAST, LOOK_UP_MOST)).await;
+        if requests.is_closed() {
+            return;
+        }
+    }
+}
+
+impl Driver {
+    /// Where a trunk is now.
+    pub(in crate::runtime) fn on_places(&mut self, id: TrunkId, destinations: Vec<Destination>) {
+        let Some(watch) = self.watches.by_trunk.get_mut(&id) else { return };
+        let same = |place: &Place, destination: &Destination| place.destination == *destination;
+        if watch.places.len() == destinations.len()
+            && watch.places.iter().zip(&destinations).all(|(place, destination)| same(place, destination))
+        {
+            return;
+        }
+        let first = watch.places.is_empty();
+        let (mut places, mut next) = (Vec::new(), Vec::new());
+        for destination in destinations {
+            let known = watch.places.iter().position(|place| same(place, &destination));
+            let old = known.and_then(|at| Some((watch.places.get(at)?.clone(), *watch.next.get(at)?)));
+            let (place, at) = old.unwrap_or_else(|| {
+                (Place { destination, up: false, misses: 0 }, Some(Time::ZERO))
+            });
+            places.push(place);
+            next.push(at);
+        }
+        (watch.places, watch.next) = (places, next);
+        self.accept_trunks();
+        self.tell_trunk(id);
+        if first {
+            self.register_at(id);
+        }
+        self.watch_trunks(self.now());
+    }
+
+    /// Trunks may call us, from where they are and from where they say they call.
+    fn accept_trunks(&self) {
+        let found = self.watches.by_trunk.values().flat_map(|watch| &watch.places).map(|place| place.ip().into());
+        let given = self.config.trunks.iter().flat_map(|trunk| trunk.accept_from.iter().copied());
+        let nets: Vec<IpNet> = found.chain(given).collect();
+        if let Err(error) = self.sip.set_accept_from(AcceptFrom::Only(nets)) {
+            tracing::error!(%error, "the addresses that trunks may call from were not taken");
+        }
+    }
+
+    /// The trunk whose calls come from an address.
+    pub(in crate::runtime) fn trunk_of(&self, ip: std::net::IpAddr) -> Option<&TrunkConfig> {
+        let ip = ip.to_canonical();
+        self.config.trunks.iter().find(|trunk| {
+            self.watches.places(trunk.trunk.id).iter().any(|place| place.ip() == ip)
+                || trunk.accept_from.iter().any(|net| net.contains(&ip))
+        })
+    }
+
+    fn register_at(&mut self, id: TrunkId) {
+        let Some(trunk) = self.config.trunks.iter().find(|t| t.trunk.id == id) else { return };
+        let (Some(expires_s), Some(place)) = (trunk.register_s, self.watches.places(id).first()) else { return };
+        let credentials = trunk.credentials.clone();
+        let user = credentials.as_ref().map_or(trunk.trunk.name.as_str(), |c| c.username.as_str());
+        let aor = format!("sip:{user}@{}", trunk.host);
+        let mut registration = Registration::new(place.destination.clone(), &aor, user);
+        (registration.expires_s, registration.credentials) = (expires_s, credentials);
+        match self.sip.register(registration) {
+            Ok(key) => drop(self.watches.registrations.insert(key, id)),
+            Err(error) => tracing::error!(trunk = trunk.trunk.name, %error, "cannot register"),
+        }
+    }
+
+    pub(in crate::runtime) fn on_registration(&mut self, key: CallKey, state: RegistrationState) {
+        let Some(&id) = self.watches.registrations.get(&key) else { return };
+        let Some(watch) = self.watches.by_trunk.get_mut(&id) else { return };
+        let trunk = &watch.figures.name;
+        match state {
+            RegistrationState::Registered { expires_s } => {
+                if watch.registered != Some(true) {
+                    tracing::info!(trunk, expires_s, "registered");
+                }
+                watch.registered = Some(true);
+            }
+            RegistrationState::Failed { status, retry_after_s } => {
+                tracing::warn!(trunk, status, retry_after_s, "the registration failed");
+                watch.registered = Some(false);
+            }
+            RegistrationState::Unregistered => watch.registered = Some(false),
+            _ => {}
+        }
+        watch.figures.registered(watch.registered == Some(true));
+        self.tell_trunk(id);
+    }
+
+    /// Asks the places whose time has come.
+    pub(in crate::runtime) fn watch_trunks(&mut self, now: Time) {
+        for (id, watch) in &mut self.watches.by_trunk {
+            if !watch.keepalive {
+                continue;
+            }
+            for (place, next) in watch.places.iter().zip(&mut watch.next) {
+                // A full queue is a busy dialer: asked again at the next tick.
+                if next.is_some_and(|at| at <= now)
+                    && let Ok(key) = self.sip.options(place.destination.clone())
+                {
+                    *next = None;
+                    self.watches.asked.insert(key, (*id, place.destination.clone()));
+                }
+            }
+        }
+    }
+
+    pub(in crate::runtime) fn on_options_result(&mut self, key: CallKey, status: Option<u16>) {
+        let now = self.now();
+        let Some((id, destination)) = self.watches.asked.remove(&key) else { return };
+        let Some(watch) = self.watches.by_trunk.get_mut(&id) else { return };
+        let asked = watch.places.iter_mut().zip(&mut watch.next);
+        let mut asked = asked.filter(|(place, _)| place.destination == destination);
+        let Some((place, next)) = asked.next() else { return };
+        // Any answer but a server failure shows that somebody is there; a 503 is not healthy (RFC 3261 §21.5.4).
+        let healthy = status.is_some_and(|s| s < 500 && s != 408);
+        place.misses = if healthy { 0 } else { place.misses + 1 };
+        let up = healthy || (place.up && place.misses < MISSES);
+        *next = Some(now + if up && healthy { ASK_UP } else { ASK_DOWN });
+        if up != place.up {
+            place.up = up;
+            let (trunk, address) = (&watch.figures.name, destination.address);
+            tracing::info!(trunk, %address, up, status, "a trunk's place changed");
+            self.tell_trunk(id);
+        }
+    }
+
+    /// Tells the engine when a trunk's state has changed.
+    fn tell_trunk(&mut self, id: TrunkId) {
+        let Some(watch) = self.watches.by_trunk.get_mut(&id) else { return };
+        let up = watch.is_up();
+        if up != watch.up {
+            watch.up = up;
+            tracing::info!(trunk = watch.figures.name, up, "trunk state changed");
+            self.give(Input::Trunk { id, up });
+        }
+    }
+}
