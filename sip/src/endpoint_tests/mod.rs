@@ -3,7 +3,9 @@
 mod calls;
 mod faults;
 mod peers;
+mod phones;
 mod recovery;
+mod register;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

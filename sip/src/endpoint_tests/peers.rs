@@ -9,14 +9,14 @@ const PEER: usize = B;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A alone: what it sends to B is looked at and answered by hand.
-fn alone() -> Pair {
+pub(super) fn alone() -> Pair {
     let mut b = config(B);
     b.accept_from = AcceptFrom::Nobody;
     Pair::with(30, config(A), b)
 }
 
 /// The latest request with this method that A sent.
-fn latest(p: &Pair, method: &str) -> Request {
+pub(super) fn latest(p: &Pair, method: &str) -> Request {
     let bytes = p
         .wire
         .iter()
@@ -27,7 +27,7 @@ fn latest(p: &Pair, method: &str) -> Request {
 }
 
 /// An answer to a request of A's.
-fn answer(request: &Request, status: u16, tag: &str, more: &[(&str, &str)], body: &str) -> Bytes {
+pub(super) fn answer(request: &Request, status: u16, tag: &str, more: &[(&str, &str)], body: &str) -> Bytes {
     let text = |name: Name| String::from_utf8_lossy(request.get(name).unwrap()).into_owned();
     let to = if tag.is_empty() { text(Name::To) } else { format!("{};tag={tag}", text(Name::To)) };
     let mut b = Builder::response(status, "x")
