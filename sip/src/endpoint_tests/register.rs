@@ -174,12 +174,15 @@ fn what_was_granted_is_read_from_our_own_contact() {
         (vec![("Contact", CONTACT), ("Expires", "300")], 300),
         (vec![("m", CONTACT)], 600),
         (vec![], 600),
-        (vec![("Contact", "<sip:trunk1@10.0.0.1:5060>;expires=0")], 1),
     ] {
         let (mut p, _) = by_hand();
         respond(&mut p, 200, &headers);
         assert_eq!(last(&p), RegistrationState::Registered { expires_s: granted }, "{headers:?}");
     }
+    // Nothing granted.
+    let (mut p, _) = by_hand();
+    respond(&mut p, 200, &[("Contact", "<sip:trunk1@10.0.0.1:5060>;expires=0")]);
+    assert!(matches!(last(&p), RegistrationState::Failed { status: Some(200), retry_after_s: Some(600..) }));
 }
 
 #[test]
