@@ -546,13 +546,19 @@ impl Config {
             if let Some(listen) = &trunk.listen
                 && !self.sip.listen.contains(listen)
             {
-                return Err((at, format!("trunk {name:?}: listen is none of [sip] listen; give one of these")));
+                return Err((
+                    at,
+                    format!("trunk {name:?}: listen is none of [sip] listen; give one of these"),
+                ));
             }
             if trunk.register && trunk.username.is_none() {
                 return Err((at, format!("trunk {name:?}: register needs username and password")));
             }
             if trunk.codecs.is_empty() {
-                return Err((at, format!("trunk {name:?}: codecs is empty; give \"pcmu\", \"pcma\" or both")));
+                return Err((
+                    at,
+                    format!("trunk {name:?}: codecs is empty; give \"pcmu\", \"pcma\" or both"),
+                ));
             }
             if !trunk.number_prefix.bytes().all(|b| b.is_ascii_digit() || b"*#".contains(&b)) {
                 return Err((at, format!("trunk {name:?}: number_prefix may hold digits, * and #")));
@@ -570,7 +576,10 @@ impl Config {
                 ));
             }
             if let Some(number) = trunk.stir_numbers.keys().find(|number| !is_e164(number)) {
-                return Err((at, format!("trunk {name:?}: stir_numbers: {number:?} is not E.164, e.g. \"+15550100\"")));
+                return Err((
+                    at,
+                    format!("trunk {name:?}: stir_numbers: {number:?} is not E.164, e.g. \"+15550100\""),
+                ));
             }
             let other = |other: &&String| {
                 **other == trunk.name || !self.trunk.iter().any(|t| t.get_ref().name == **other)
@@ -746,7 +755,9 @@ fn zero_to_five<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
 
 fn session_timer<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     match in_range(d, 0..=86_400)? {
-        short @ 1..90 => Err(serde::de::Error::custom(format!("{short} is out of range; give 0 or 90 to 86400"))),
+        short @ 1..90 => {
+            Err(serde::de::Error::custom(format!("{short} is out of range; give 0 or 90 to 86400")))
+        }
         seconds => Ok(seconds),
     }
 }
@@ -777,15 +788,27 @@ mod tests {
     #[test]
     fn each_kind_of_error_names_its_line() {
         let cases = [
-            ("[sip]\nlisten = \"tcp:5060\"", "k.toml:2: \"tcp:5060\" is not an address: write it as 0.0.0.0:5060"),
+            (
+                "[sip]\nlisten = \"tcp:5060\"",
+                "k.toml:2: \"tcp:5060\" is not an address: write it as 0.0.0.0:5060",
+            ),
             ("[sip]\nlisten = \"tls:0.0.0.0:5061\"", "give [sip] tls_cert and tls_key"),
             ("[callback]\nopt_out_key = \"99\"", "opt_out_key must be one of"),
             ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nregister = true", "register needs username"),
-            ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nlisten = \"tcp:0.0.0.0:5060\"", "none of [sip] listen"),
+            (
+                "[[trunk]]\nname = \"a\"\naddress = \"h\"\nlisten = \"tcp:0.0.0.0:5060\"",
+                "none of [sip] listen",
+            ),
             ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nsession_timer_s = 60", "give 0 or 90 to 86400"),
             ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nfail_over = [\"b\"]", "no other trunk \"b\""),
-            ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nfail_over_on = [486]", "486 says that a person was reached"),
-            ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nnumber_format = \"national\"", "national numbers need country"),
+            (
+                "[[trunk]]\nname = \"a\"\naddress = \"h\"\nfail_over_on = [486]",
+                "486 says that a person was reached",
+            ),
+            (
+                "[[trunk]]\nname = \"a\"\naddress = \"h\"\nnumber_format = \"national\"",
+                "national numbers need country",
+            ),
             ("[http]\nlisten = \"127.0.0.1:99999\"", "k.toml:2: \"127.0.0.1:99999\" is not an address"),
             ("[http]\nlisten = 8080", "k.toml:2: give an address"),
             ("[http]\n\nlissten = \"x\"", "k.toml:3: unknown field `lissten`"),

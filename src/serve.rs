@@ -21,8 +21,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failed;
 use crate::config::{
-    AttestationKey, CodecKey, Config, Engine as EngineKeys, IdentityKey, LogFormat, NumberFormatKey, ReliableKey,
-    TransportKey, Trunk as TrunkKeys, host_and_port,
+    AttestationKey, CodecKey, Config, Engine as EngineKeys, IdentityKey, LogFormat, NumberFormatKey,
+    ReliableKey, TransportKey, Trunk as TrunkKeys, host_and_port,
 };
 use crate::node::{Node, local_addresses, log_to_stderr, route_to, seed};
 
@@ -253,7 +253,8 @@ fn trunk_config(config: &Config, keys: &TrunkKeys, id: TrunkId) -> anyhow::Resul
         [] => vec![found(&keys.address)?],
         proxies => proxies.iter().map(|proxy| found(proxy)).collect::<anyhow::Result<_>>()?,
     };
-    let (host, port) = host_and_port(&keys.address).with_context(|| format!("trunk {name:?}: bad address"))?;
+    let (host, port) =
+        host_and_port(&keys.address).with_context(|| format!("trunk {name:?}: bad address"))?;
     let in_uri = if host.contains(':') { format!("[{host}]") } else { host };
     let numeric = targets.iter().all(Target::is_numeric);
     let place = |name: &String| config.trunk.iter().position(|t| t.get_ref().name == *name);

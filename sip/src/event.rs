@@ -421,6 +421,8 @@ pub enum Event {
         user_agent: Bytes,
         /// What was granted, in seconds.
         expires_s: u32,
+        /// The contact that it had before, when it has moved; it may be the same, by another connection.
+        replaces: Option<Bytes>,
     },
     /// A phone cannot be reached any more by this contact.
     Unbound {

@@ -256,8 +256,8 @@ impl Endpoint {
     fn on_cancel(&mut self, now: Time, hop: Hop, from: SocketAddr, request: &Request) {
         let core = &mut self.core;
         let key = core.server_key(request, &Method::Cancel, true);
-        let owner = key.and_then(|key| core.txns.server(key)).map(|txn| txn.owner);
-        let Some(owner) = owner else {
+        let invite = key.and_then(|key| core.txns.server(key)).map(|txn| (txn.owner, txn.hop));
+        let Some((owner, hop)) = invite else {
             return match core.config.accept_from.allows(from) {
                 true => core.reply(now, request, hop, 481, None),
                 false => core.stats.dropped_source.add(1),

@@ -274,10 +274,7 @@ fn runtime_config(
         watched: true,
         ..Trunk::new(TrunkId(1), "simulated", "+12015550100")
     };
-    let sip = NetConfig {
-        listen: vec![Listen::udp(SocketAddr::new(LOOPBACK, 0))],
-        ..NetConfig::default()
-    };
+    let sip = NetConfig { listen: vec![Listen::udp(SocketAddr::new(LOOPBACK, 0))], ..NetConfig::default() };
     let media = MediaConfig {
         // Each local address is a candidate, so that a browser on another machine hears too.
         browsers: Some(BrowserPorts { listen: any, port: 0, candidates: local_addresses() }),

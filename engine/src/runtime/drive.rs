@@ -299,11 +299,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn command(
-        &mut self,
-        command: Command,
-        reply: oneshot::Sender<Result<Reply, CommandError>>,
-    ) {
+    pub(super) fn command(&mut self, command: Command, reply: oneshot::Sender<Result<Reply, CommandError>>) {
         if self.replies.len() >= REPLIES {
             let _ = reply.send(Err(CommandError::Overloaded(Duration::from_millis(500))));
             return;

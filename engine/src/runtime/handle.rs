@@ -9,7 +9,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::store::Store;
 use crate::{
-    AgentId, AttemptId, Command, CommandError, Counters, Event, Gauges, Reply, Snapshot, TrunkId, TryId, Verdict,
+    AgentId, AttemptId, Command, CommandError, Counters, Event, Gauges, Reply, Snapshot, TrunkId, TryId,
+    Verdict,
 };
 
 /// The engine as others on this node see it: commands go in, snapshots and events come out. Cheap to clone.

@@ -116,8 +116,7 @@ impl Driver {
             .and_then(|p| Some((p, self.config.trunks.get(p)?)))
             .ok_or_else(|| "the trunk is not in the configuration any more".to_owned())?;
         let leg = self.media.open_trunk_leg(&trunk.media).map_err(|e| e.to_string())?;
-        let mut session =
-            TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &trunk.codecs);
+        let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &trunk.codecs);
         let call_id = self.call_ids.make(dial.id.attempt.0.unsigned_abs(), dial.id.number);
         let unix_s = u64::try_from(self.shared.clock.unix_ms() / 1_000).unwrap_or(0);
         let places = self.watches.places(dial.trunk);

@@ -4,7 +4,9 @@ mod calls;
 mod faults;
 mod interop;
 mod peers;
+mod phones;
 mod recovery;
+mod register;
 mod streams;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,8 @@
 mod driver;
 mod handle;
 mod kernel;
+#[cfg(test)]
+mod register_tests;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};

@@ -152,8 +152,12 @@ impl Client {
         })
     }
 
-    /// Begins a round. When the transaction table is full the registrar seems silent for a moment.
+    /// Begins a round, by whatever connection leads there now. When the transaction table is full the registrar
+    /// seems silent for a moment.
     fn ask(&mut self, core: &mut Core, now: Time, leaving: bool) -> Fate {
+        if let Ok(hop) = core.route(&self.registration.destination) {
+            self.hop = hop;
+        }
         match self.send(core, now, leaving) {
             Ok(txn) => {
                 self.state = State::Asking(Round { txn, leaving, challenges: 0, raised: false });
@@ -265,7 +269,11 @@ impl Client {
         let ours = ours.into_iter().find(|other| same_uri(other.uri, &contact));
         let granted = ours.and_then(|ours| ours.params.get("expires")).and_then(seconds);
         let granted = granted.or_else(|| response.get(Name::Expires).and_then(seconds));
-        let expires_s = granted.unwrap_or(self.expires_s).clamp(1, limits::REGISTER_SECONDS);
+        let expires_s = granted.unwrap_or(self.expires_s).min(limits::REGISTER_SECONDS);
+        if expires_s == 0 {
+            // It takes us and grants nothing: that is a refusal.
+            return self.failed(core, now, Some(response.status()), response.retry_after_s());
+        }
         let until = now + refresh_after(expires_s, core.chance());
         self.rest(core, until);
         self.registered = true;
@@ -341,12 +349,12 @@ impl Client {
 }
 
 /// When to refresh: after nine tenths of the expiry, at least 5 s before its end, and up to a tenth sooner by
-/// chance, so that registrations which began together do not stay together.
+/// chance, so that registrations which began together do not stay together. Never more often than every 5 s, also
+/// when less was granted.
 fn refresh_after(expires_s: u32, chance: u64) -> Duration {
     let whole_ms = u64::from(expires_s) * 1_000;
-    // An expiry of a few seconds leaves no room for the 5.
-    let latest_ms = (whole_ms * 9 / 10).min(whole_ms.saturating_sub(5_000)).max(whole_ms / 2);
-    Duration::from_millis((latest_ms - chance % (latest_ms / 10 + 1)).max(500))
+    let latest_ms = (whole_ms * 9 / 10).min(whole_ms.saturating_sub(5_000));
+    Duration::from_millis((latest_ms - chance % (latest_ms / 10 + 1)).max(5_000))
 }
 
 /// RFC 5626 §4.5: doubled with each failure in a row, and between half and all of it by chance.
@@ -369,14 +377,14 @@ mod tests {
     #[test]
     fn refreshes_are_early_enough() {
         for (expires_s, least_ms, most_ms) in
-            [(3_600, 2_916_000, 3_240_000), (60, 48_600, 54_000), (20, 13_500, 15_000), (6, 2_700, 3_000)]
+            [(3_600, 2_916_000, 3_240_000), (60, 48_600, 54_000), (20, 13_500, 15_000), (6, 5_000, 5_000)]
         {
             let of = |chance| refresh_after(expires_s, chance).as_millis() as u64;
             assert_eq!(of(0), most_ms);
             let earliest = (0..10_000u64).map(|i| of(i * 7_919)).min().unwrap();
             assert!((least_ms..least_ms + most_ms / 50).contains(&earliest), "{expires_s} {earliest}");
         }
-        assert_eq!(refresh_after(1, 3), Duration::from_millis(500));
+        assert_eq!(refresh_after(1, 3), Duration::from_secs(5));
     }
 
     #[test]

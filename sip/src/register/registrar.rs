@@ -301,6 +301,7 @@ impl Registrar {
         let before = wanted.existing.and_then(|id| self.bindings.get(id));
         let told = before.is_some_and(|b| b.flow == flow && b.contact == wanted.contact);
         // A later expiry is seen to when the armed wake-up comes: one entry a binding, however often it is renewed.
+        let replaces = before.map(|before| before.contact.clone());
         let armed = before.map(|before| before.wake_at).filter(|at| *at <= expires_at);
         let bound = Bound {
             user: user.into(),
@@ -321,6 +322,7 @@ impl Registrar {
             contact: bound.contact.clone(),
             user_agent: bound.user_agent.clone(),
             expires_s: wanted.expires_s,
+            replaces,
         };
         let id = self.bindings.put(wanted.existing, bound);
         if armed.is_none() {
@@ -354,7 +356,7 @@ impl Registrar {
                 let left_s = bound.expires_at.since(now).as_millis().div_ceil(1_000) as u64;
                 w.raw(b"Contact: <").clean(&bound.contact).raw(b">;expires=").number(left_s);
                 if bound.q < 1_000 {
-                    w.raw(format!(";q={:.3}", f32::from(bound.q) / 1_000.0).as_bytes());
+                    w.raw(format!(";q=0.{:03}", bound.q).as_bytes());
                 }
                 if let Some(instance) = &bound.instance {
                     w.raw(b";+sip.instance=\"").clean(instance).raw(b"\"");

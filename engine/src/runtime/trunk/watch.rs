@@ -96,7 +96,11 @@ impl Watches {
 }
 
 /// Looks the places of a trunk up, again and again, until the runtime ends.
-pub(in crate::runtime) async fn look_up(trunk: TrunkConfig, resolver: Resolver, requests: mpsc::Sender<Request>) {
+pub(in crate::runtime) async fn look_up(
+    trunk: TrunkConfig,
+    resolver: Resolver,
+    requests: mpsc::Sender<Request>,
+) {
     let (id, name) = (trunk.trunk.id, trunk.trunk.name.as_str());
     loop {
         let mut places: Vec<Destination> = Vec::new();
@@ -153,9 +157,8 @@ impl Driver {
         for destination in destinations {
             let known = watch.places.iter().position(|place| same(place, &destination));
             let old = known.and_then(|at| Some((watch.places.get(at)?.clone(), *watch.next.get(at)?)));
-            let (place, at) = old.unwrap_or_else(|| {
-                (Place { destination, up: false, misses: 0 }, Some(Time::ZERO))
-            });
+            let (place, at) =
+                old.unwrap_or_else(|| (Place { destination, up: false, misses: 0 }, Some(Time::ZERO)));
             places.push(place);
             next.push(at);
         }
@@ -170,7 +173,8 @@ impl Driver {
 
     /// Trunks may call us, from where they are and from where they say they call.
     fn accept_trunks(&self) {
-        let found = self.watches.by_trunk.values().flat_map(|watch| &watch.places).map(|place| place.ip().into());
+        let found =
+            self.watches.by_trunk.values().flat_map(|watch| &watch.places).map(|place| place.ip().into());
         let given = self.config.trunks.iter().flat_map(|trunk| trunk.accept_from.iter().copied());
         let nets: Vec<IpNet> = found.chain(given).collect();
         if let Err(error) = self.sip.set_accept_from(AcceptFrom::Only(nets)) {
@@ -189,7 +193,9 @@ impl Driver {
 
     fn register_at(&mut self, id: TrunkId) {
         let Some(trunk) = self.config.trunks.iter().find(|t| t.trunk.id == id) else { return };
-        let (Some(expires_s), Some(place)) = (trunk.register_s, self.watches.places(id).first()) else { return };
+        let (Some(expires_s), Some(place)) = (trunk.register_s, self.watches.places(id).first()) else {
+            return;
+        };
         let credentials = trunk.credentials.clone();
         let user = credentials.as_ref().map_or(trunk.trunk.name.as_str(), |c| c.username.as_str());
         let aor = format!("sip:{user}@{}", trunk.host);
