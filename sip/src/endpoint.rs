@@ -13,7 +13,7 @@ use kraliki_time::Time;
 use crate::core::Core;
 use crate::error::ApiMisuse;
 use crate::event::{AcceptFrom, Body, EndpointConfig, Event, InviteRequest, ModifyAnswer, Transmit};
-use crate::message::{Message, Method, Name, Reason, Writer};
+use crate::message::{Broken, Message, Method, Name, Reason, Writer};
 use crate::receive::check;
 use crate::recovery::DialogSnapshot;
 use crate::session::{Call, Fate};
@@ -328,14 +328,16 @@ impl Endpoint {
             }
             return;
         }
-        match Message::parse(datagram) {
+        match Message::parse_or_keep(datagram) {
             Ok(Message::Response(response)) if response.check().is_ok() => {
                 self.on_response(now, socket, from, response);
             }
-            Ok(Message::Request(request)) if check(&request).is_ok() => {
-                self.on_request(now, socket, from, request);
-            }
-            _ => self.core.stats.dropped_malformed.add(1),
+            Ok(Message::Response(_)) => self.core.stats.dropped_malformed.add(1),
+            Ok(Message::Request(request)) => match check(&request) {
+                Ok(()) => self.on_request(now, socket, from, request),
+                Err(why) => self.on_broken(now, socket, from, Broken { why, request: Some(request) }),
+            },
+            Err(broken) => self.on_broken(now, socket, from, broken),
         }
     }
 }

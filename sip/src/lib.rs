@@ -18,6 +18,7 @@ mod message;
 pub mod net;
 mod receive;
 mod recovery;
+mod refuse;
 mod session;
 mod stats;
 mod trace;

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use kraliki_time::Time;
 
 use crate::auth::Verdict;
-use crate::core::{ALLOW, answer_hop, response_to};
+use crate::core::{ALLOW, Core, answer_hop, response_to};
 use crate::endpoint::{Endpoint, SocketId};
 use crate::error::Malformed;
 use crate::event::Event;
 use crate::limits;
 use crate::message::{Method, Name, Request, Response};
+use crate::refuse::check_uri;
 use crate::session::{Call, finish_other, merge_key, stray};
 use crate::trace::Direction;
 use crate::transaction::{ClientInvite, ClientOther, Hop, Kind, Owner, ServerInvite, Timer, TxnId};
@@ -143,13 +144,19 @@ impl Endpoint {
         if !core.config.accept_from.allows(from) {
             return core.stats.dropped_source.add(1);
         }
+        if *request.method() == Method::Ack {
+            return core.stats.dropped_unmatched.add(1);
+        }
+        if let Err(why) = check_uri(&request) {
+            return self.refuse(now, socket, from, &request, why);
+        }
         match request.method() {
-            Method::Ack => core.stats.dropped_unmatched.add(1),
             _ if tag.is_some() => core.reply(now, &request, hop, 481, None),
             Method::Invite => self.on_invite(now, socket, from, request),
             Method::Bye | Method::Update | Method::Prack | Method::Info => {
                 core.reply(now, &request, hop, 481, None)
             }
+            Method::Options if refuses_extensions(core, now, &request, hop) => {}
             Method::Options => core.reply_with(now, &request, hop, 200, None, |w| {
                 w.header(Name::Allow, ALLOW).header(Name::Accept, b"application/sdp");
             }),
@@ -174,12 +181,8 @@ impl Endpoint {
                 });
             }
         }
-        // §8.2.2.3: nothing that a peer may require is spoken here.
-        if request.get(Name::Require).is_some() {
-            let wanted: Vec<_> = request.values(Name::Require).collect();
-            return core.reply_with(now, &request, hop, 420, None, |w| {
-                w.header(Name::Unsupported, &wanted.join(&b", "[..]));
-            });
+        if refuses_extensions(core, now, &request, hop) {
+            return;
         }
         let merge = merge_key(core, &request);
         if self.merged.contains_key(&merge) {
@@ -228,6 +231,18 @@ impl Endpoint {
         let fate = call.on_cancel(core, now, request);
         self.settle(key, fate);
     }
+}
+
+/// Answers 420 when the peer requires an extension (RFC 3261 §8.2.2.3): none is spoken here.
+fn refuses_extensions(core: &mut Core, now: Time, request: &Request, hop: Hop) -> bool {
+    let wanted: Vec<_> = request.values(Name::Require).collect();
+    if wanted.is_empty() {
+        return false;
+    }
+    core.reply_with(now, request, hop, 420, None, |w| {
+        w.header(Name::Unsupported, &wanted.join(&b", "[..]));
+    });
+    true
 }
 
 /// What every request must have (RFC 3261 §8.1.1).
