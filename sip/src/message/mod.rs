@@ -9,6 +9,8 @@ mod method;
 mod name;
 mod parse;
 #[cfg(test)]
+mod rsip_tests;
+#[cfg(test)]
 mod torture;
 mod uri;
 
