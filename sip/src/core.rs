@@ -240,7 +240,8 @@ impl Core {
     ) -> Option<ServerKey> {
         let via = request.via()?;
         let branch = via.branch().unwrap_or_default();
-        let rfc3261 = branch.starts_with(b"z9hG4bK");
+        // The magic alone is no branch (RFC 4475 §3.2.1).
+        let rfc3261 = branch.len() > 7 && branch.starts_with(b"z9hG4bK");
         let invite = as_invite || matches!(method, Method::Invite | Method::Ack);
         let mut halves = [0u64; 2];
         for (i, half) in halves.iter_mut().enumerate() {
@@ -379,7 +380,19 @@ pub(crate) fn response_to(
     tag: Option<&[u8]>,
     body: usize,
 ) -> Writer {
-    let mut w = Writer::response(status, phrase(status).as_bytes(), body);
+    response_saying(request, from, status, phrase(status), tag, body)
+}
+
+/// As `response_to`, with a reason phrase of its own.
+pub(crate) fn response_saying(
+    request: &Request,
+    from: SocketAddr,
+    status: u16,
+    reason: &str,
+    tag: Option<&[u8]>,
+    body: usize,
+) -> Writer {
+    let mut w = Writer::response(status, reason.as_bytes(), body);
     for (i, via) in request.values(Name::Via).enumerate() {
         match i {
             0 => w.received_via(via, from),
@@ -427,6 +440,9 @@ pub(crate) fn phrase(status: u16) -> &'static str {
         407 => "Proxy Authentication Required",
         408 => "Request Timeout",
         410 => "Gone",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Long",
+        415 => "Unsupported Media Type",
         416 => "Unsupported URI Scheme",
         420 => "Bad Extension",
         421 => "Extension Required",
@@ -447,6 +463,8 @@ pub(crate) fn phrase(status: u16) -> &'static str {
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Server Time-out",
+        505 => "Version Not Supported",
+        513 => "Message Too Large",
         600 => "Busy Everywhere",
         603 => "Decline",
         604 => "Does Not Exist Anywhere",

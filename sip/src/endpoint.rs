@@ -15,7 +15,7 @@ use crate::core::Core;
 use crate::dialog::Dialog;
 use crate::error::ApiMisuse;
 use crate::event::{AcceptFrom, Body, EndpointConfig, Event, Failure, InviteRequest, ModifyAnswer, Transmit};
-use crate::message::{Message, Method, Name, Reason, Writer};
+use crate::message::{Broken, Message, Method, Name, Reason, Writer};
 use crate::receive::check;
 use crate::recovery::DialogSnapshot;
 use crate::register::{Client, Registrar, stun};
@@ -440,14 +440,16 @@ impl Endpoint {
             }
             return;
         }
-        match Message::parse(datagram) {
+        match Message::parse_or_keep(datagram) {
             Ok(Message::Response(response)) if response.check().is_ok() => {
                 self.on_response(now, socket, from, response);
             }
-            Ok(Message::Request(request)) if check(&request).is_ok() => {
-                self.on_request(now, socket, from, request);
-            }
-            _ => self.core.stats.dropped_malformed.add(1),
+            Ok(Message::Response(_)) => self.core.stats.dropped_malformed.add(1),
+            Ok(Message::Request(request)) => match check(&request) {
+                Ok(()) => self.on_request(now, socket, from, request),
+                Err(why) => self.on_broken(now, socket, from, Broken { why, request: Some(request) }),
+            },
+            Err(broken) => self.on_broken(now, socket, from, broken),
         }
     }
 }

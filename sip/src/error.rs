@@ -12,6 +12,15 @@ pub enum Malformed {
     /// Another protocol version than SIP/2.0.
     #[error("not SIP/2.0")]
     Version,
+    /// The Request-URI cannot be read.
+    #[error("the Request-URI cannot be read")]
+    Uri,
+    /// The Request-URI is longer than [`crate::limits::URI_BYTES`].
+    #[error("the Request-URI is too long")]
+    UriTooLong,
+    /// The Request-URI is neither sip, sips nor tel.
+    #[error("the scheme of the Request-URI is not known")]
+    UriScheme,
     /// No empty line ends the headers.
     #[error("the headers do not end")]
     Truncated,
@@ -27,9 +36,27 @@ pub enum Malformed {
     /// The body ends before its Content-Length (RFC 3261 §18.3).
     #[error("the body is shorter than its Content-Length")]
     ShortBody,
-    /// A header that every message needs is missing or unreadable.
-    #[error("header {0} is missing or unreadable")]
+    /// A header that every message needs is missing, unreadable or there twice with different values.
+    #[error("header {0} is missing, unreadable or there twice")]
     Header(&'static str),
+}
+
+/// A stream cannot be cut into messages any more; its connection must end (RFC 3261 §18.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// It begins with what begins no SIP message.
+    #[error("the stream is not SIP")]
+    NotSip,
+    /// A header block without Content-Length: where the body ends is not known.
+    #[error("a message without Content-Length")]
+    NoContentLength,
+    /// Content-Length is no number, or given twice with different numbers.
+    #[error("Content-Length is not a number")]
+    ContentLength,
+    /// Larger than [`crate::limits::MESSAGE_BYTES`].
+    #[error("the message is too large")]
+    TooLarge,
 }
 
 /// The peer speaks SIP but broke its rules in this call.

@@ -12,11 +12,13 @@ mod dialog;
 mod endpoint;
 mod error;
 mod event;
+mod frame;
 pub mod limits;
 mod message;
 pub mod net;
 mod receive;
 mod recovery;
+mod refuse;
 mod register;
 mod session;
 mod stats;
@@ -26,11 +28,12 @@ mod transport;
 
 pub use auth::{Credentials, DigestServer, Secrets, User};
 pub use endpoint::{CallKey, Endpoint, Keys, Output, SocketId};
-pub use error::{ApiMisuse, Malformed, PeerMisbehaved};
+pub use error::{ApiMisuse, FrameError, Malformed, PeerMisbehaved};
 pub use event::{
     AcceptFrom, Body, EndedBy, EndpointConfig, Event, Failure, IdentityHeader, InviteRequest, ModifyAnswer,
     Reliable, SessionTimer, Transmit,
 };
+pub use frame::{Frame, Framer};
 pub use message::{
     Builder, CSeq, Challenge, Headers, Message, Method, Name, NameAddr, Params, Reason, Request, Response,
     Scheme, Uri, Values, Via,

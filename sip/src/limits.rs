@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const MESSAGE_BYTES: usize = 65_535;
 /// Header lines in a message. Real ones have 10 to 40; proxies add Via and Record-Route lines.
 pub const HEADER_LINES: usize = 256;
+/// The longest Request-URI that is taken of a stranger. Numbers and host names need a tenth of it.
+pub const URI_BYTES: usize = 2_048;
 /// Calls at once, by default. 8 kB each makes 400 MB at the worst.
 pub const CALLS: usize = 50_000;
 /// Transactions at once: 32 s of tombstones (RFC 3261 §17) for 8,000 calls a second with two transactions each,

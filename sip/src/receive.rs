@@ -12,6 +12,7 @@ use crate::error::Malformed;
 use crate::event::Event;
 use crate::limits;
 use crate::message::{Method, Name, Params, Request, Response};
+use crate::refuse::check_uri;
 use crate::register::Admission;
 use crate::session::{Call, finish_other, merge_key, refresh, stray};
 use crate::trace::Direction;
@@ -153,13 +154,19 @@ impl Endpoint {
         if !phone && !core.config.accept_from.allows(from) {
             return core.stats.dropped_source.add(1);
         }
+        if *request.method() == Method::Ack {
+            return core.stats.dropped_unmatched.add(1);
+        }
+        if let Err(why) = check_uri(&request) {
+            return self.refuse(now, socket, from, &request, why);
+        }
         match request.method() {
-            Method::Ack => core.stats.dropped_unmatched.add(1),
             _ if tag.is_some() => core.reply(now, &request, hop, 481, None),
             Method::Invite => self.on_invite(now, socket, from, request),
             Method::Bye | Method::Update | Method::Prack | Method::Info => {
                 core.reply(now, &request, hop, 481, None)
             }
+            Method::Options if refuses_extensions(core, now, &request, hop) => {}
             Method::Options => core.reply_with(now, &request, hop, 200, None, |w| {
                 w.header(Name::Allow, ALLOW).header(Name::Accept, b"application/sdp");
             }),
@@ -204,14 +211,8 @@ impl Endpoint {
                 }
             });
         }
-        // §8.2.2.3: what a peer may require here.
-        let spoken =
-            |token: &[u8]| EXTENSIONS.iter().any(|known| token.eq_ignore_ascii_case(known.as_bytes()));
-        let wanted: Vec<_> = request.values(Name::Require).filter(|token| !spoken(token)).collect();
-        if !wanted.is_empty() {
-            return core.reply_with(now, &request, hop, 420, None, |w| {
-                w.header(Name::Unsupported, &wanted.join(&b", "[..]));
-            });
+        if refuses_extensions(core, now, &request, hop) {
+            return;
         }
         if let Some(min_s) = refresh::too_short(core, &request) {
             return core.reply_with(now, &request, hop, 422, None, |w| {
@@ -289,6 +290,19 @@ fn find_replaced(core: &Core, calls: &SpreadMap<CallKey, Box<Call>>, value: &[u8
     let key = core.call_of_tag(to_tag)?;
     let call = calls.get(&key)?;
     call.is_meant(value.get(..end)?.trim_ascii(), to_tag, from_tag).then_some(key)
+}
+
+/// Answers 420 when the peer requires an extension that is not spoken here (RFC 3261 §8.2.2.3).
+fn refuses_extensions(core: &mut Core, now: Time, request: &Request, hop: Hop) -> bool {
+    let spoken = |token: &[u8]| EXTENSIONS.iter().any(|known| token.eq_ignore_ascii_case(known.as_bytes()));
+    let wanted: Vec<_> = request.values(Name::Require).filter(|token| !spoken(token)).collect();
+    if wanted.is_empty() {
+        return false;
+    }
+    core.reply_with(now, request, hop, 420, None, |w| {
+        w.header(Name::Unsupported, &wanted.join(&b", "[..]));
+    });
+    true
 }
 
 /// What every request must have (RFC 3261 §8.1.1).

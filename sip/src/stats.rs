@@ -75,6 +75,8 @@ pub struct Stats {
     pub repeats: Counter,
     /// Dropped: not SIP, or not to be acted on.
     pub dropped_malformed: Counter,
+    /// Requests that were answered with 400, 414, 416, 501, 505 or 513 because they are malformed.
+    pub refused_malformed: Counter,
     /// Dropped: from an address that no trunk has.
     pub dropped_source: Counter,
     /// Dropped: an answer to nothing that we asked.

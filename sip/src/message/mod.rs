@@ -8,6 +8,10 @@ mod header;
 mod method;
 mod name;
 mod parse;
+#[cfg(test)]
+mod rsip_tests;
+#[cfg(test)]
+mod torture;
 mod uri;
 
 pub use build::Builder;
@@ -73,7 +77,33 @@ pub enum Message {
 impl Message {
     /// Parses one datagram, or one message cut from a stream.
     pub fn parse(raw: Bytes) -> Result<Message, Malformed> {
+        parse::message(raw).map_err(|broken| broken.why)
+    }
+
+    /// As `parse`, but keeps what can be read of a broken request, so that it can be answered.
+    pub(crate) fn parse_or_keep(raw: Bytes) -> Result<Message, Broken> {
         parse::message(raw)
+    }
+}
+
+/// A message that cannot be acted on.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    /// What is wrong with it.
+    pub(crate) why: Malformed,
+    /// The request, when it means to be one. Its header lines are as sent; its URI is empty when its request line
+    /// could not be read.
+    pub(crate) request: Option<Request>,
+}
+
+impl Broken {
+    fn lost(why: Malformed) -> Broken {
+        Broken { why, request: None }
+    }
+
+    /// The header block of a message that broke a stream.
+    pub(crate) fn head(head: Bytes, why: Malformed) -> Broken {
+        parse::head(head, why)
     }
 }
 
@@ -229,13 +259,21 @@ impl Headers {
         self.share(self.at(self.body))
     }
 
-    /// The places of all that every request and response must have (RFC 3261 §8.1.1), or what is missing.
+    /// Whether everything is there and readable that every request and response must have (RFC 3261 §8.1.1), and
+    /// each at most once, unless it says the same again: which of two would count is anybody's guess.
     pub(crate) fn check(&self) -> Result<(), Malformed> {
         self.via().ok_or(Malformed::Header("Via"))?;
         self.from().ok_or(Malformed::Header("From"))?;
         self.to().ok_or(Malformed::Header("To"))?;
         self.call_id().ok_or(Malformed::Header("Call-ID"))?;
         self.cseq().ok_or(Malformed::Header("CSeq"))?;
+        for name in [Name::From, Name::To, Name::CallId, Name::CSeq] {
+            let mut values = self.all(name);
+            let first = values.next();
+            if values.any(|value| Some(value) != first) {
+                return Err(Malformed::Header(name.as_str()));
+            }
+        }
         Ok(())
     }
 }

@@ -11,6 +11,8 @@ macro_rules! names {
 
         /// Name, long form, compact form (0 when there is none).
         static TABLE: &[(Name, &str, u8)] = &[$((Name::$variant, $long, $compact)),+];
+        /// How a line begins, in the order of [`TABLE`].
+        static PREFIXES: &[&str] = &[$(concat!($long, ": ")),+];
     };
 }
 
@@ -60,21 +62,24 @@ names! {
     Identity "Identity" b'y',
 }
 
-const LONGEST: usize = 21;
-const SAME_LENGTH: usize = 8;
+/// One more than the longest name.
+const LENGTHS: usize = 21;
+/// Names of the same length and first letter.
+const ALIKE: usize = 2;
 
 #[allow(clippy::indexing_slicing)] // evaluated by the compiler: it would not build
-/// Table rows by the length of the long form; 255 is no row.
-static BY_LENGTH: [[u8; SAME_LENGTH]; LONGEST] = {
-    let mut rows = [[255u8; SAME_LENGTH]; LONGEST];
+/// Table rows by the length and the first letter of the long form; 255 is no row.
+static BY_SHAPE: [[[u8; ALIKE]; 26]; LENGTHS] = {
+    let mut rows = [[[255u8; ALIKE]; 26]; LENGTHS];
     let mut i = 0;
     while i < TABLE.len() {
-        let length = TABLE[i].1.len();
+        let name = TABLE[i].1.as_bytes();
+        let letter = (name[0].to_ascii_lowercase() - b'a') as usize;
         let mut k = 0;
-        while rows[length][k] != 255 {
+        while rows[name.len()][letter][k] != 255 {
             k += 1;
         }
-        rows[length][k] = i as u8;
+        rows[name.len()][letter][k] = i as u8;
         i += 1;
     }
     rows
@@ -97,17 +102,20 @@ static BY_LETTER: [u8; 26] = {
 impl Name {
     /// The name that `bytes` spell, in either form and any case.
     pub fn of(bytes: &[u8]) -> Name {
-        if let [letter] = bytes {
-            let row =
-                letter.to_ascii_lowercase().checked_sub(b'a').and_then(|i| BY_LETTER.get(usize::from(i)));
+        let Some(first) = bytes.first() else { return Name::Other };
+        let letter = usize::from(first.to_ascii_lowercase().wrapping_sub(b'a'));
+        if bytes.len() == 1 {
+            let row = BY_LETTER.get(letter);
             return row.and_then(|r| TABLE.get(usize::from(*r))).map_or(Name::Other, |entry| entry.0);
         }
-        let Some(rows) = BY_LENGTH.get(bytes.len()) else { return Name::Other };
+        let Some(rows) = BY_SHAPE.get(bytes.len()).and_then(|letters| letters.get(letter)) else {
+            return Name::Other;
+        };
         for row in rows {
-            match TABLE.get(usize::from(*row)) {
-                Some((name, long, _)) if long.as_bytes().eq_ignore_ascii_case(bytes) => return *name,
-                Some(_) => {}
-                None => break,
+            let Some((name, long, _)) = TABLE.get(usize::from(*row)) else { break };
+            // Nearly all peers write the usual form: comparing that is cheap.
+            if long.as_bytes() == bytes || long.as_bytes().eq_ignore_ascii_case(bytes) {
+                return *name;
             }
         }
         Name::Other
@@ -116,6 +124,11 @@ impl Name {
     /// The long form; empty for [`Name::Other`].
     pub fn as_str(self) -> &'static str {
         TABLE.get(self as usize).map_or("", |entry| entry.1)
+    }
+
+    /// How a header line begins: the long form, a colon and a space; empty for [`Name::Other`].
+    pub(super) fn prefix(self) -> &'static str {
+        PREFIXES.get(self as usize).copied().unwrap_or("")
     }
 }
 
@@ -129,6 +142,7 @@ mod tests {
             assert_eq!(Name::of(long.as_bytes()), *name);
             assert_eq!(Name::of(long.to_lowercase().as_bytes()), *name);
             assert_eq!(name.as_str(), *long);
+            assert_eq!(name.prefix(), format!("{long}: "));
             if *compact != 0 {
                 assert_eq!(Name::of(&[*compact]), *name);
                 assert_eq!(Name::of(&[compact.to_ascii_uppercase()]), *name);

@@ -4,27 +4,39 @@ use bytes::{Bytes, BytesMut};
 
 use super::header::trim;
 use super::method::is_token;
-use super::{Headers, Line, Message, Method, Name, Request, Response, Span};
+use super::{Broken, Headers, Line, Message, Method, Name, Request, Response, Span};
 use crate::error::Malformed;
 use crate::limits;
 
 /// What a message usually has, so that the lines take one allocation.
 const USUAL_LINES: usize = 24;
 
-pub(super) fn message(raw: Bytes) -> Result<Message, Malformed> {
-    if raw.len() > limits::MESSAGE_BYTES {
-        return Err(Malformed::TooLarge);
-    }
-    match scan(&raw)? {
-        Scan::Done(found) => found.into_message(raw),
-        Scan::Folded => {
+pub(super) fn message(raw: Bytes) -> Result<Message, Broken> {
+    let too_large = raw.len() > limits::MESSAGE_BYTES;
+    let (raw, mut found) = match scan(&raw) {
+        Ok(Scan::Done(found)) => (raw, found),
+        Ok(Scan::Folded) => {
             // Unfolding keeps every length, so that the second pass sees the same places (RFC 3261 §7.3.1).
             let raw = unfold(&raw);
-            match scan(&raw)? {
-                Scan::Done(found) => found.into_message(raw),
-                Scan::Folded => Err(Malformed::StartLine),
+            match scan(&raw) {
+                Ok(Scan::Done(found)) => (raw, found),
+                _ => return Err(Broken::lost(Malformed::StartLine)),
             }
         }
+        Err(why) => return Err(Broken::lost(if too_large { Malformed::TooLarge } else { why })),
+    };
+    if too_large {
+        found.fault = Some(Malformed::TooLarge);
+    }
+    found.into_message(raw)
+}
+
+/// Only the header block of a message, which somebody else found to be broken.
+pub(super) fn head(raw: Bytes, why: Malformed) -> Broken {
+    match message(raw) {
+        Err(broken) => Broken { why, ..broken },
+        Ok(Message::Request(request)) => Broken { why, request: Some(request) },
+        Ok(Message::Response(_)) => Broken::lost(why),
     }
 }
 
@@ -38,14 +50,21 @@ struct Found {
     lines: Vec<Line>,
     content_length: Option<usize>,
     body_start: usize,
+    /// What is wrong with the header lines. They are read on, so that a request can be answered.
+    fault: Option<Malformed>,
 }
 
 fn scan(raw: &[u8]) -> Result<Scan, Malformed> {
     // Leading line breaks are keep-alive leftovers (RFC 3261 §7.5).
     let mut at = raw.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
     let start = next_line(raw, &mut at).ok_or(Malformed::StartLine)?;
-    let mut found =
-        Found { start, lines: Vec::with_capacity(USUAL_LINES), content_length: None, body_start: raw.len() };
+    let mut found = Found {
+        start,
+        lines: Vec::with_capacity(USUAL_LINES),
+        content_length: None,
+        body_start: raw.len(),
+        fault: None,
+    };
     loop {
         // A datagram that just ends after a whole header line is taken as one without a body.
         if at >= raw.len() {
@@ -64,16 +83,18 @@ fn scan(raw: &[u8]) -> Result<Scan, Malformed> {
         // A line without a colon cannot mean anything; it is passed over rather than losing the call.
         let Some(colon) = bytes.iter().position(|b| *b == b':') else { continue };
         if found.lines.len() >= limits::HEADER_LINES {
-            return Err(Malformed::TooManyHeaders);
+            found.fault = Some(Malformed::TooManyHeaders);
+            return Ok(Scan::Done(found));
         }
         let (label, rest) = bytes.split_at(colon);
         let label = trim(label);
         let value = trim(rest.get(1..).unwrap_or_default());
         let name = Name::of(label);
         if name == Name::ContentLength {
-            let length = number(value).ok_or(Malformed::ContentLength)?;
-            if found.content_length.replace(length).is_some_and(|before| before != length) {
-                return Err(Malformed::ContentLength);
+            match (number(value), found.content_length) {
+                (Some(length), None) => found.content_length = Some(length),
+                (Some(length), Some(before)) if length == before => {}
+                _ => found.fault = Some(Malformed::ContentLength),
             }
         }
         found.lines.push(Line { name, label: span_of(raw, label), value: span_of(raw, value) });
@@ -81,21 +102,33 @@ fn scan(raw: &[u8]) -> Result<Scan, Malformed> {
 }
 
 impl Found {
-    fn into_message(self, raw: Bytes) -> Result<Message, Malformed> {
+    fn into_message(self, raw: Bytes) -> Result<Message, Broken> {
         let rest = raw.len().saturating_sub(self.body_start);
         // RFC 3261 §18.3: on UDP no Content-Length means the rest of the datagram; a longer datagram is cut.
         let length = self.content_length.unwrap_or(rest);
+        let mut fault = self.fault;
         if length > rest {
-            return Err(Malformed::ShortBody);
+            fault = fault.or(Some(Malformed::ShortBody));
         }
-        let body = Span { start: self.body_start as u32, end: (self.body_start + length) as u32 };
+        let body = Span { start: self.body_start as u32, end: (self.body_start + length.min(rest)) as u32 };
         let start_line = raw.get(self.start.start as usize..self.start.end as usize).unwrap_or_default();
-        let start = start_line_of(&raw, start_line)?;
+        let start = start_line_of(&raw, start_line);
         let headers = Headers { lines: self.lines, body, raw };
-        Ok(match start {
-            Start::Request(method, uri) => Message::Request(Request { method, uri, headers }),
-            Start::Response(status, reason) => Message::Response(Response { status, reason, headers }),
-        })
+        match (start, fault) {
+            (Ok(Start::Request(method, uri)), None) => Ok(Message::Request(Request { method, uri, headers })),
+            (Ok(Start::Response(status, reason)), None) => {
+                Ok(Message::Response(Response { status, reason, headers }))
+            }
+            (Ok(Start::Request(method, uri)), Some(why)) => {
+                Err(Broken { why, request: Some(Request { method, uri, headers }) })
+            }
+            (Ok(Start::Response(..)), Some(why)) => Err(Broken::lost(why)),
+            // A method and something that calls itself SIP is a request that can be answered.
+            (Err((why, method)), _) => {
+                let request = method.map(|method| Request { method, uri: Span::default(), headers });
+                Err(Broken { why, request })
+            }
+        }
     }
 }
 
@@ -104,28 +137,31 @@ enum Start {
     Response(u16, Span),
 }
 
-fn start_line_of(raw: &Bytes, line: &[u8]) -> Result<Start, Malformed> {
+/// The start line, or what is wrong with it and its method when it means to be a request.
+fn start_line_of(raw: &Bytes, line: &[u8]) -> Result<Start, (Malformed, Option<Method>)> {
     let line = trim(line);
-    if line.get(..4).is_some_and(|p| p.eq_ignore_ascii_case(b"SIP/")) {
-        return status_line(raw, line);
+    let is_sip = |version: &[u8]| version.get(..4).is_some_and(|p| p.eq_ignore_ascii_case(b"SIP/"));
+    if is_sip(line) {
+        return status_line(raw, line).map_err(|why| (why, None));
     }
     let mut parts = line.split(|b| matches!(b, b' ' | b'\t')).filter(|part| !part.is_empty());
-    let (Some(method), Some(uri), Some(version), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Malformed::StartLine);
-    };
-    if !version.get(..4).is_some_and(|p| p.eq_ignore_ascii_case(b"SIP/")) || !is_token(method) {
-        return Err(Malformed::StartLine);
-    }
-    if !version.eq_ignore_ascii_case(b"SIP/2.0") {
-        return Err(Malformed::Version);
-    }
+    let method = parts.next().unwrap_or_default();
     let method = match Method::known(method) {
         Some(method) => method,
-        None => Method::Other(raw.slice_ref(method)),
+        None if is_token(method) => Method::Other(raw.slice_ref(method)),
+        None => return Err((Malformed::StartLine, None)),
     };
-    Ok(Start::Request(method, span_of(raw, uri)))
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(uri), Some(version), None) if version.eq_ignore_ascii_case(b"SIP/2.0") => {
+            Ok(Start::Request(method, span_of(raw, uri)))
+        }
+        (Some(_), Some(version), None) if is_sip(version) => Err((Malformed::Version, Some(method))),
+        // White space inside the URI: still a request (RFC 4475 §3.1.2.8).
+        (Some(_), Some(_), Some(_)) if line.rsplit(|b| *b == b' ').next().is_some_and(is_sip) => {
+            Err((Malformed::StartLine, Some(method)))
+        }
+        _ => Err((Malformed::StartLine, None)),
+    }
 }
 
 fn status_line(raw: &[u8], line: &[u8]) -> Result<Start, Malformed> {

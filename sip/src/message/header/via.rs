@@ -18,11 +18,12 @@ pub struct Via<'a> {
 }
 
 impl<'a> Via<'a> {
-    /// Reads one value: `SIP/2.0/UDP host:port;params`, with white space where the grammar allows it.
+    /// Reads one value: `SIP/2.0/UDP host:port;params`, with white space where the grammar allows it. The version is
+    /// the start line's business: one who speaks another still hears so.
     pub fn parse(value: &'a [u8]) -> Option<Via<'a>> {
         let (protocol, rest) = cut(value, b'/');
         let (version, rest) = cut(rest, b'/');
-        if !trim(protocol).eq_ignore_ascii_case(b"SIP") || trim(version) != b"2.0" {
+        if !trim(protocol).eq_ignore_ascii_case(b"SIP") || trim(version).is_empty() {
             return None;
         }
         let rest = trim(rest);
@@ -67,6 +68,7 @@ mod tests {
         let via = Via::parse(b"SIP/2.0/UDP host : 5060 ;branch=1").unwrap();
         assert_eq!((via.host, via.port), (&b"host"[..], Some(5060)));
         assert_eq!(Via::parse(b"SIP/2.0/UDP [2001:db8::9:1]:6050;x").unwrap().host, b"2001:db8::9:1");
+        assert_eq!(Via::parse(b"SIP/7.0/UDP h;branch=1").unwrap().host, b"h");
         assert_eq!(Via::parse(b"HTTP/1.1/UDP h"), None);
         assert_eq!(Via::parse(b"SIP/2.0/UDP"), None);
     }
