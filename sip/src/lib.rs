@@ -20,6 +20,7 @@ mod recovery;
 mod register;
 mod session;
 mod stats;
+pub mod stir;
 mod trace;
 mod transaction;
 mod transport;

@@ -92,3 +92,30 @@ pub const T4: Duration = Duration::from_secs(5);
 /// The least time between two ACKs to the same answer. Answers are sent again after T1 at the soonest; a peer that
 /// takes every ACK for a reason to answer again must not make the two of us spin.
 pub const ACK_GAP: Duration = Duration::from_millis(100);
+
+/// An Identity header's value: real ones have 600 to 900 bytes, `rcd` claims make it a few thousand.
+pub const IDENTITY_BYTES: usize = 8_192;
+/// A certificate's address in an Identity header.
+pub const STIR_URL_BYTES: usize = 1_024;
+/// Destinations of one signed call: it has one, a forwarded call a few.
+pub const STIR_DESTINATIONS: usize = 16;
+/// RFC 8224 §6.2 step 4: how far a signature's moment and the Date may be from now.
+pub const STIR_FRESH: Duration = Duration::from_secs(60);
+/// Certificates in one chain: signer, intermediate, and now and then the root.
+pub const STIR_CHAIN: usize = 8;
+/// What a certificate's address may answer: a chain of eight has 16 kB at most.
+pub const STIR_CERTIFICATE_BYTES: usize = 65_536;
+/// Certificates kept, by address. A large market has about a thousand signers.
+pub const STIR_CERTIFICATES: usize = 2_048;
+/// How long a certificate is kept before it is fetched again.
+pub const STIR_CERTIFICATE_LIFE: Duration = Duration::from_secs(3_600);
+/// How long an address that gave no usable certificate is left alone.
+pub const STIR_FAILURE_LIFE: Duration = Duration::from_secs(60);
+/// How long a chain that was checked counts as checked: an expired one is noticed this late.
+pub const STIR_CHAIN_CHECKED: Duration = Duration::from_secs(60);
+/// A certificate this old is fetched again when a signature fails: it may have been renewed.
+pub const STIR_REFETCH: Duration = Duration::from_secs(300);
+/// A certificate has to be there in this time: the caller hears ringing meanwhile.
+pub const STIR_FETCH: Duration = Duration::from_secs(3);
+/// Certificates fetched at once.
+pub const STIR_FETCHES: usize = 16;

@@ -4,6 +4,7 @@
 //! full; events go out by a bounded queue, and while the owner is behind with it the sockets are not read.
 #![allow(clippy::disallowed_methods)] // a driver owns sockets and threads
 
+mod certificates;
 mod driver;
 mod handle;
 mod kernel;
@@ -17,6 +18,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
+pub use certificates::{CallVerifier, CertificateFetcher, FetchConfig, FetchError, FetcherError};
 pub use handle::{QueueFull, SipHandle};
 
 use crate::endpoint::Endpoint;
