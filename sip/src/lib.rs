@@ -12,6 +12,7 @@ mod dialog;
 mod endpoint;
 mod error;
 mod event;
+pub mod hep;
 pub mod limits;
 mod message;
 pub mod net;

@@ -119,3 +119,6 @@ pub const STIR_REFETCH: Duration = Duration::from_secs(300);
 pub const STIR_FETCH: Duration = Duration::from_secs(3);
 /// Certificates fetched at once.
 pub const STIR_FETCHES: usize = 16;
+
+/// Copies that wait for the HEP exporter: 0.4 s at 10,000 messages a second, 4 MB of messages at most times.
+pub const HEP_QUEUE: usize = 4_096;

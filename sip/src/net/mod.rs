@@ -7,6 +7,7 @@
 mod certificates;
 mod driver;
 mod handle;
+mod hep;
 mod kernel;
 
 use std::io;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 
 pub use certificates::{CallVerifier, CertificateFetcher, FetchConfig, FetchError, FetcherError};
 pub use handle::{QueueFull, SipHandle};
+pub use hep::{Captured, HepConfig, HepCounts, HepExporter};
 
 use crate::endpoint::Endpoint;
 use crate::event::{EndpointConfig, Event};
