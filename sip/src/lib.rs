@@ -19,6 +19,7 @@ pub mod net;
 mod receive;
 mod recovery;
 mod register;
+pub mod resolve;
 mod session;
 mod stats;
 pub mod stir;

@@ -122,3 +122,31 @@ pub const STIR_FETCHES: usize = 16;
 
 /// Copies that wait for the HEP exporter: 0.4 s at 10,000 messages a second, 4 MB of messages at most times.
 pub const HEP_QUEUE: usize = 4_096;
+
+/// Records taken of one answer of DNS: carriers have 1 to 8.
+pub const DNS_RECORDS: usize = 32;
+/// Places to try for one target. A call gives up long before the last.
+pub const DNS_CANDIDATES: usize = 16;
+/// Questions for one target: NAPTR, an SRV for each of five transports, two families for each candidate.
+pub const DNS_QUESTIONS: usize = 48;
+/// NAPTR records that lead to NAPTR records, one after the other. Real ones do not.
+pub const DNS_NAPTR_STEPS: usize = 4;
+/// Answers kept. A trunk has about ten.
+pub const DNS_CACHE: usize = 4_096;
+/// The least time that an answer is kept, so that a TTL of 0 does not cost a question for every call.
+pub const DNS_TTL_LEAST: Duration = Duration::from_secs(1);
+/// The most, so that a carrier's move is followed within the hour whatever its TTL said.
+pub const DNS_TTL_MOST: Duration = Duration::from_secs(3_600);
+/// How long "there is none" is kept.
+pub const DNS_NEGATIVE: Duration = Duration::from_secs(30);
+/// How long a failure of DNS stands before it is asked again, where nothing is known from before.
+pub const DNS_RETRY: Duration = Duration::from_secs(5);
+/// How long an old answer serves after a failure before DNS is asked again (RFC 8767 §5): a question that nobody
+/// answers holds up calls for [`DNS_ANSWER`].
+pub const DNS_RECHECK: Duration = Duration::from_secs(30);
+/// How long beyond its time an answer serves while DNS fails.
+pub const DNS_STALE: Duration = Duration::from_secs(3_600);
+/// How long DNS may take for one answer.
+pub const DNS_ANSWER: Duration = Duration::from_secs(4);
+/// Hosts that DNS is asked about at once; others of the same hash wait.
+pub const DNS_TURNS: usize = 64;

@@ -9,6 +9,7 @@ mod driver;
 mod handle;
 mod hep;
 mod kernel;
+mod resolver;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -22,6 +23,7 @@ use tokio::sync::mpsc;
 pub use certificates::{CallVerifier, CertificateFetcher, FetchConfig, FetchError, FetcherError};
 pub use handle::{QueueFull, SipHandle};
 pub use hep::{Captured, HepConfig, HepCounts, HepExporter};
+pub use resolver::{DnsResolver, DnsSetupError};
 
 use crate::endpoint::Endpoint;
 use crate::event::{EndpointConfig, Event};
