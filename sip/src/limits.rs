@@ -94,3 +94,61 @@ pub const T4: Duration = Duration::from_secs(5);
 /// The least time between two ACKs to the same answer. Answers are sent again after T1 at the soonest; a peer that
 /// takes every ACK for a reason to answer again must not make the two of us spin.
 pub const ACK_GAP: Duration = Duration::from_millis(100);
+
+/// An Identity header's value: real ones have 600 to 900 bytes, `rcd` claims make it a few thousand.
+pub const IDENTITY_BYTES: usize = 8_192;
+/// A certificate's address in an Identity header.
+pub const STIR_URL_BYTES: usize = 1_024;
+/// Destinations of one signed call: it has one, a forwarded call a few.
+pub const STIR_DESTINATIONS: usize = 16;
+/// RFC 8224 §6.2 step 4: how far a signature's moment and the Date may be from now.
+pub const STIR_FRESH: Duration = Duration::from_secs(60);
+/// Certificates in one chain: signer, intermediate, and now and then the root.
+pub const STIR_CHAIN: usize = 8;
+/// What a certificate's address may answer: a chain of eight has 16 kB at most.
+pub const STIR_CERTIFICATE_BYTES: usize = 65_536;
+/// Certificates kept, by address. A large market has about a thousand signers.
+pub const STIR_CERTIFICATES: usize = 2_048;
+/// How long a certificate is kept before it is fetched again.
+pub const STIR_CERTIFICATE_LIFE: Duration = Duration::from_secs(3_600);
+/// How long an address that gave no usable certificate is left alone.
+pub const STIR_FAILURE_LIFE: Duration = Duration::from_secs(60);
+/// How long a chain that was checked counts as checked: an expired one is noticed this late.
+pub const STIR_CHAIN_CHECKED: Duration = Duration::from_secs(60);
+/// A certificate this old is fetched again when a signature fails: it may have been renewed.
+pub const STIR_REFETCH: Duration = Duration::from_secs(300);
+/// A certificate has to be there in this time: the caller hears ringing meanwhile.
+pub const STIR_FETCH: Duration = Duration::from_secs(3);
+/// Certificates fetched at once.
+pub const STIR_FETCHES: usize = 16;
+
+/// Copies that wait for the HEP exporter: 0.4 s at 10,000 messages a second, 4 MB of messages at most times.
+pub const HEP_QUEUE: usize = 4_096;
+
+/// Records taken of one answer of DNS: carriers have 1 to 8.
+pub const DNS_RECORDS: usize = 32;
+/// Places to try for one target. A call gives up long before the last.
+pub const DNS_CANDIDATES: usize = 16;
+/// Questions for one target: NAPTR, an SRV for each of five transports, two families for each candidate.
+pub const DNS_QUESTIONS: usize = 48;
+/// NAPTR records that lead to NAPTR records, one after the other. Real ones do not.
+pub const DNS_NAPTR_STEPS: usize = 4;
+/// Answers kept. A trunk has about ten.
+pub const DNS_CACHE: usize = 4_096;
+/// The least time that an answer is kept, so that a TTL of 0 does not cost a question for every call.
+pub const DNS_TTL_LEAST: Duration = Duration::from_secs(1);
+/// The most, so that a carrier's move is followed within the hour whatever its TTL said.
+pub const DNS_TTL_MOST: Duration = Duration::from_secs(3_600);
+/// How long "there is none" is kept.
+pub const DNS_NEGATIVE: Duration = Duration::from_secs(30);
+/// How long a failure of DNS stands before it is asked again, where nothing is known from before.
+pub const DNS_RETRY: Duration = Duration::from_secs(5);
+/// How long an old answer serves after a failure before DNS is asked again (RFC 8767 §5): a question that nobody
+/// answers holds up calls for [`DNS_ANSWER`].
+pub const DNS_RECHECK: Duration = Duration::from_secs(30);
+/// How long beyond its time an answer serves while DNS fails.
+pub const DNS_STALE: Duration = Duration::from_secs(3_600);
+/// How long DNS may take for one answer.
+pub const DNS_ANSWER: Duration = Duration::from_secs(4);
+/// Hosts that DNS is asked about at once; others of the same hash wait.
+pub const DNS_TURNS: usize = 64;

@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use kraliki_media::{Media, MediaConfig};
-use kraliki_sip::net::{HepConfig, NetConfig, Resolver, SipHandle};
+use kraliki_sip::net::{DnsResolver, DnsSetupError, HepConfig, NetConfig, SipHandle};
+use kraliki_sip::resolve::{Family, ResolveConfig};
 use kraliki_sip::{AcceptFrom, CallIdKey, DialogSnapshot, EndpointConfig, Reason};
 use kraliki_time::Clock;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -95,6 +96,9 @@ pub enum StartError {
     /// Media.
     #[error(transparent)]
     Media(#[from] kraliki_media::StartError),
+    /// DNS.
+    #[error(transparent)]
+    Dns(#[from] DnsSetupError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -185,6 +189,9 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
     let seed = config.seed.unwrap_or_else(|| u64::from_le_bytes(random_array()));
     let trunks = config.trunks.iter().map(|t| t.trunk.clone()).collect();
     let restore = recovered.restore(seed, config.pacer.clone(), trunks);
+    let resolver = Arc::new(resolver(&config, clock)?);
+    let look_up = |t: &TrunkConfig| trunk::look_up(t.clone(), resolver.clone(), clock, shared.requests.clone());
+    let look_ups: Vec<_> = config.trunks.iter().map(look_up).collect();
     let driver = drive::Driver::new(drive::Parts {
         shared,
         sip,
@@ -212,6 +219,9 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         .spawn(move || {
             runtime.block_on(async move {
                 let writer = tokio::spawn(writer_task.run());
+                for look_up in look_ups {
+                    tokio::spawn(look_up);
+                }
                 let journal = driver.run(events).await;
                 // The driver and its writer handle are gone: the task writes what waits, then ends.
                 let _ = writer.await;
@@ -223,6 +233,24 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         })
         .map_err(StartError::Thread)?;
     Ok(Running { handle, sip: bound, done })
+}
+
+/// Looks trunks' names up, for the transports and families that there are sockets for.
+fn resolver(config: &RuntimeConfig, clock: Clock) -> Result<DnsResolver, DnsSetupError> {
+    let mut wanted = ResolveConfig { transports: Vec::new(), families: Vec::new() };
+    for listen in &config.sip.listen {
+        if !wanted.transports.contains(&listen.transport) {
+            wanted.transports.push(listen.transport);
+        }
+        let family = Family::of(listen.bind.ip());
+        if !wanted.families.contains(&family) {
+            wanted.families.push(family);
+        }
+    }
+    match config.name_servers.as_slice() {
+        [] => DnsResolver::system(wanted, clock),
+        servers => DnsResolver::with_servers(servers, wanted, clock),
+    }
 }
 
 /// Media events come on a crossbeam channel; the loop waits on tokio's.

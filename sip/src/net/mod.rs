@@ -4,9 +4,12 @@
 //! full; events go out by a bounded queue, and while the owner is behind with it the sockets are not read.
 #![allow(clippy::disallowed_methods)] // a driver owns sockets and threads
 
+mod certificates;
 mod driver;
 mod handle;
+mod hep;
 mod kernel;
+mod resolver;
 #[cfg(test)]
 mod register_tests;
 
@@ -19,7 +22,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
+pub use certificates::{CallVerifier, CertificateFetcher, FetchConfig, FetchError, FetcherError};
 pub use handle::{QueueFull, SipHandle};
+pub use hep::{Captured, HepConfig, HepCounts, HepExporter};
+pub use resolver::{DnsResolver, DnsSetupError};
 
 use crate::endpoint::Endpoint;
 use crate::event::{EndpointConfig, Event};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use kraliki_sip::net::Resolver;
+use kraliki_sip::net::DnsResolver;
 use kraliki_sip::{AcceptFrom, CallKey, Destination, Registration, RegistrationState};
-use kraliki_time::Time;
+use kraliki_time::{Clock, Time};
 use tokio::sync::mpsc;
 
 use super::{Place, TrunkConfig, TrunkFigures};
@@ -98,7 +98,8 @@ impl Watches {
 /// Looks the places of a trunk up, again and again, until the runtime ends.
 pub(in crate::runtime) async fn look_up(
     trunk: TrunkConfig,
-    resolver: Resolver,
+    resolver: Arc<DnsResolver>,
+    clock: Clock,
     requests: mpsc::Sender<Request>,
 ) {
     let (id, name) = (trunk.trunk.id, trunk.trunk.name.as_str());
@@ -107,14 +108,11 @@ pub(in crate::runtime) async fn look_up(
         let mut wait = LOOK_UP_MOST;
         for target in &trunk.targets {
             match resolver.resolve(target).await {
-                Ok(found) => {
-                    wait = wait.min(found.ttl);
-                    places.extend(found.candidates.into_iter().map(|candidate| Destination {
-                        address: candidate.address,
-                        transport: candidate.transport,
-                        socket: trunk.socket,
-                        server_name: candidate.server_name,
-                    }));
+                Ok(candidates) => {
+                    let until = candidates.iter().map(|candidate| candidate.valid_until).min();
+                    wait = wait.min(until.map_or(wait, |until| until.since(clock.now())));
+                    let found = candidates.iter().map(|candidate| candidate.destination());
+                    places.extend(found.map(|found| Destination { socket: trunk.socket, ..found }));
                 }
                 Err(error) => {
                     tracing::warn!(trunk = name, %error, "a trunk's name cannot be looked up");
