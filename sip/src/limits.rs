@@ -56,7 +56,7 @@ pub const NONCES: usize = 16_384;
 pub const REGISTER_BURST: u32 = 40;
 /// How soon another one is taken after the burst.
 pub const REGISTER_GAP: Duration = Duration::from_millis(200);
-/// Addresses without a binding that are watched at once. An address is forgotten after 8 s of silence, so that
+/// Addresses without a binding that are watched at once. An address is forgotten after 8 s at most, so that
 /// filling the table takes 500 made-up addresses a second; then only unknown addresses go unheard.
 pub const REGISTER_SOURCES: usize = 4_096;
 /// Users and addresses whose wrong passwords are counted. Beyond it the oldest is forgotten: to have that happen

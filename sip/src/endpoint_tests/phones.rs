@@ -194,6 +194,13 @@ fn a_binding_ends_when_it_is_not_renewed() {
     phone.contact(&mut p, "<sip:alice@192.168.1.5>;expires=60");
     p.run(SECOND * 61);
     assert_eq!(unbound(&p).len(), 2);
+    // Shortened and then kept: the wake-up of before is passed over, and does not live on beside the other.
+    phone.contact(&mut p, "<sip:alice@192.168.1.5>;expires=3600");
+    for _ in 0..80 {
+        phone.contact(&mut p, "<sip:alice@192.168.1.5>;expires=60");
+        p.run(SECOND * 50);
+    }
+    assert_eq!((p.ends[B].core.txns.timers.len(), unbound(&p).len()), (1, 2));
     p.run(SECOND * 3_600);
     p.assert_clean();
 }
