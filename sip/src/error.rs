@@ -32,6 +32,24 @@ pub enum Malformed {
     Header(&'static str),
 }
 
+/// A stream cannot be cut into messages any more; its connection must end (RFC 3261 §18.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// It begins with what begins no SIP message.
+    #[error("the stream is not SIP")]
+    NotSip,
+    /// A header block without Content-Length: where the body ends is not known.
+    #[error("a message without Content-Length")]
+    NoContentLength,
+    /// Content-Length is no number, or given twice with different numbers.
+    #[error("Content-Length is not a number")]
+    ContentLength,
+    /// Larger than [`crate::limits::MESSAGE_BYTES`].
+    #[error("the message is too large")]
+    TooLarge,
+}
+
 /// The peer speaks SIP but broke its rules in this call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

@@ -12,6 +12,7 @@ mod dialog;
 mod endpoint;
 mod error;
 mod event;
+mod frame;
 pub mod limits;
 mod message;
 pub mod net;
@@ -25,10 +26,11 @@ mod transport;
 
 pub use auth::{Algorithm, Credentials, DigestServer};
 pub use endpoint::{CallKey, Endpoint, Keys, Output, SocketId};
-pub use error::{ApiMisuse, Malformed, PeerMisbehaved};
+pub use error::{ApiMisuse, FrameError, Malformed, PeerMisbehaved};
 pub use event::{
     AcceptFrom, Body, EndedBy, EndpointConfig, Event, Failure, InviteRequest, ModifyAnswer, Transmit,
 };
+pub use frame::{Frame, Framer};
 pub use message::{
     Builder, CSeq, Challenge, Headers, Message, Method, Name, NameAddr, Params, Reason, Request, Response,
     Scheme, Uri, Values, Via,
