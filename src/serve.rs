@@ -96,7 +96,8 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         .map(|(place, bind)| {
             let given = config.sip.advertise.get(place).copied();
             let advertise = given.map_or_else(|| seen_by("sip", bind.ip(), first_trunk), Ok)?;
-            Ok(Listen { bind: *bind, advertise: Some(SocketAddr::new(advertise, bind.port())) })
+            let advertise = Some(SocketAddr::new(advertise, bind.port()));
+            Ok(Listen { advertise, ..Listen::udp(*bind) })
         })
         .collect::<anyhow::Result<_>>()?;
     let interfaces: Vec<Interface> = config

@@ -268,10 +268,7 @@ fn runtime_config(
 ) -> RuntimeConfig {
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     RuntimeConfig {
-        sip: NetConfig {
-            listen: vec![Listen { bind: SocketAddr::new(LOOPBACK, 0), advertise: None }],
-            ..NetConfig::default()
-        },
+        sip: NetConfig { listen: vec![Listen::udp(SocketAddr::new(LOOPBACK, 0))], ..NetConfig::default() },
         media: MediaConfig {
             // Each local address is a candidate, so that a browser on another machine hears too.
             browsers: Some(BrowserPorts { listen: any, port: 0, candidates: local_addresses() }),

@@ -130,7 +130,7 @@ impl Dialer {
     fn config(&self, clock: Clock) -> RuntimeConfig {
         let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         RuntimeConfig {
-            sip: NetConfig { listen: vec![Listen { bind, advertise: None }], ..NetConfig::default() },
+            sip: NetConfig { listen: vec![Listen::udp(bind)], ..NetConfig::default() },
             media: MediaConfig { browsers: None, ..MediaConfig::local(clock, DIALER_PORTS, [3; 32]) },
             trunks: vec![TrunkConfig {
                 trunk: Trunk {
