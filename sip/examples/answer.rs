@@ -21,7 +21,7 @@ fn main() {
     let bind = args.next().and_then(|a| a.parse().ok()).expect("an address to listen on");
     let seconds = args.next().map_or(u64::MAX / 4, |s| s.parse().expect("a number of seconds"));
     let clock = Clock::start();
-    let net = NetConfig { listen: vec![Listen { bind, advertise: None }], ..NetConfig::default() };
+    let net = NetConfig { listen: vec![Listen::udp(bind)], ..NetConfig::default() };
     let config = EndpointConfig { accept_from: AcceptFrom::Any, trace: false, ..EndpointConfig::default() };
     let mut seed = [0; 32];
     seed[..16].copy_from_slice(&clock.unix_ms().to_be_bytes().repeat(2));

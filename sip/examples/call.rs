@@ -43,7 +43,7 @@ fn main() {
     let bind = options.get("--bind").map_or("127.0.0.1:0", String::as_str).parse().expect("an address");
 
     let clock = Clock::start();
-    let net = NetConfig { listen: vec![Listen { bind, advertise: None }], ..NetConfig::default() };
+    let net = NetConfig { listen: vec![Listen::udp(bind)], ..NetConfig::default() };
     let config = EndpointConfig {
         accept_from: AcceptFrom::Only(vec![destination.ip().into()]),
         trace: options.get("--trace").is_none_or(|v| v != "off"),

@@ -397,6 +397,12 @@ impl Endpoint {
         }
     }
 
+    /// Whether an answered call, or a request of ours without an answer, needs the connection to there.
+    pub(crate) fn needs(&self, socket: SocketId, peer: SocketAddr) -> bool {
+        let hop = Hop { socket, to: peer };
+        self.calls.values().any(|call| call.is_up_by(hop)) || !self.core.txns.waiting_on(hop).is_empty()
+    }
+
     /// A request of ours will not be answered any more.
     fn gave_up(&mut self, now: Time, id: TxnId, owner: Owner, why: Failure, sent: Option<Bytes>) {
         match owner {

@@ -85,6 +85,62 @@ pub const WAKE_GAP: Duration = Duration::from_micros(500);
 /// Default buffers (208 kB) silently drop at 3,000 calls a second.
 pub const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 
+/// Connections at once, of all stream sockets together: agents' phones and a few for each trunk. Each may hold an
+/// unfinished message and TLS' buffers, 100 kB, so 400 MB at the worst.
+pub const CONNECTIONS: usize = 4_096;
+/// Connections that may wait to be accepted. The kernel's `net.core.somaxconn` caps it.
+pub const ACCEPT_BACKLOG: i32 = 1_024;
+/// Connections at once from one address (IPv6: one /64): an office of phones behind one.
+pub const CONNECTIONS_PER_ADDRESS: usize = 512;
+/// Bytes that wait for one connection. A trunk of 500 calls a second sends 2 MB in a second; a peer that takes
+/// nothing for so long is better given up, so that its calls go elsewhere.
+pub const SEND_QUEUE_BYTES: usize = 2 << 20;
+/// Messages that wait for one connection, for the same reason.
+pub const SEND_QUEUE_MESSAGES: usize = 4_096;
+/// Messages from all connections that wait for the driver. Beyond it connections are not read, and TCP slows the
+/// peers down.
+pub const STREAM_REPORTS: usize = 1_024;
+/// Bytes written to a stream at once: more saves no system call worth having.
+pub const STREAM_WRITE_BYTES: usize = 16 << 10;
+/// Bytes read from a stream at once. Most messages fit.
+pub const STREAM_READ_BYTES: usize = 8 << 10;
+/// Addresses that we dial over TLS, whose names the driver remembers; more are trunks than anybody has. When it is
+/// full it is emptied: each command that dials teaches its name anew.
+pub const SERVER_NAMES: usize = 4_096;
+/// Connections that could not be made, kept to be shown.
+pub const FAILED_CONNECTIONS: usize = 32;
+
+/// How long a connection may take to be made: a carrier on another continent answers in a third of a second, a
+/// lost SYN costs one second, another one two.
+pub const CONNECT_TIME: Duration = Duration::from_secs(4);
+/// How long the handshakes of TLS and WebSocket may take together.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+/// How soon the first message must be whole on a connection that we accepted: who connects has something to say.
+pub const FIRST_MESSAGE_TIME: Duration = Duration::from_secs(10);
+/// How long a connection that we made is kept when no message uses it and no call needs it (RFC 5923 wants it
+/// reused): a busy trunk never gets there.
+pub const IDLE_MADE: Duration = Duration::from_secs(300);
+/// The same for one that we accepted. The peer may not be reachable in any other way (a phone behind NAT), and
+/// phones refresh their registration every 10 minutes or say more often that they are there.
+pub const IDLE_ACCEPTED: Duration = Duration::from_secs(900);
+/// RFC 5626 §4.4.1: the least time between pings on a connection that we made. Firewalls forget after 2 minutes.
+pub const PING_AFTER: Duration = Duration::from_secs(90);
+/// RFC 5626 §4.4.1: the most by which a ping is later, by chance, so that not all come at once.
+pub const PING_SPREAD: Duration = Duration::from_secs(30);
+/// RFC 5626 §4.4.1: how soon a pong must come.
+pub const PONG_TIME: Duration = Duration::from_secs(10);
+/// How long a peer may take nothing of what is written to it.
+pub const WRITE_TIME: Duration = Duration::from_secs(10);
+/// How long what was written may stay without TCP's acknowledgement. Less than timer B, so that a call is still
+/// tried elsewhere.
+pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
+/// The silence after which TCP itself asks whether the peer is there.
+pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+/// How long a connection may take to end in order, when the driver stops too.
+pub const LINGER_TIME: Duration = Duration::from_secs(1);
+/// The rest after a connection could not be accepted: descriptors do not come back faster.
+pub const ACCEPT_REST: Duration = Duration::from_millis(50);
+
 /// RFC 3261 §17.1.1.1: the estimate of the round trip.
 pub const T1: Duration = Duration::from_millis(500);
 /// RFC 3261 §17.1.2.2: the longest interval between retransmissions of a non-INVITE request.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A counter with one writer: the thread that drives the endpoint.
+/// A counter with one writer: the thread that drives the endpoint, or the one that serves connections.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -103,6 +103,19 @@ pub struct Stats {
     pub auth_failures: Counter,
     /// Users that were locked out at an address after too many wrong digests.
     pub lockouts: Counter,
+    /// Connections that exist now, those that are being made included.
+    pub connections: Counter,
+    /// Connections that peers made; handshakes are done.
+    pub connections_accepted: Counter,
+    /// Connections that we made; handshakes are done.
+    pub connections_made: Counter,
+    /// Connections that we could not make, and accepted ones whose handshake or first message did not come in time
+    /// or was not right.
+    pub connections_failed: Counter,
+    /// Connections of peers that were refused: too many in all, or from one address.
+    pub connections_refused: Counter,
+    /// Connections that were closed because the peer took so little that its queue was full.
+    pub connections_overrun: Counter,
     /// Times that the driver paused reading because the owner was behind with its events.
     pub event_stalls: Counter,
 }

@@ -83,7 +83,7 @@ pub(crate) fn start(
     media: Option<MediaHandle>,
     clock: Clock,
 ) -> anyhow::Result<SocketAddr> {
-    let net = NetConfig { listen: vec![Listen { bind: listen, advertise: None }], ..NetConfig::default() };
+    let net = NetConfig { listen: vec![Listen::udp(listen)], ..NetConfig::default() };
     let endpoint = EndpointConfig {
         accept_from: AcceptFrom::Any,
         user_agent: "Kraliki simulated carrier".into(),

@@ -57,7 +57,7 @@ pub(crate) struct Taken {
 
 fn endpoint(accept_from: AcceptFrom, clock: Clock) -> anyhow::Result<(SipHandle, EventReceiver)> {
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let net = NetConfig { listen: vec![Listen { bind, advertise: None }], ..NetConfig::default() };
+    let net = NetConfig { listen: vec![Listen::udp(bind)], ..NetConfig::default() };
     // Recent messages are kept, as in the dialer.
     let config = EndpointConfig { accept_from, ..EndpointConfig::default() };
     Ok(start(net, config, clock, [7; 32])?)

@@ -267,7 +267,7 @@ pub(super) async fn dialer(calls: &[i64]) -> Dialer {
         add_calls(&store, calls).await;
     }
     let clock = Clock::start();
-    let listen = vec![Listen { bind: SocketAddr::new(ip, 0), advertise: None }];
+    let listen = vec![Listen::udp(SocketAddr::new(ip, 0))];
     let config = RuntimeConfig {
         sip: NetConfig { listen, ..NetConfig::default() },
         media: MediaConfig {

@@ -190,7 +190,8 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
     let trunks = config.trunks.iter().map(|t| t.trunk.clone()).collect();
     let restore = recovered.restore(seed, config.pacer.clone(), trunks);
     let resolver = Arc::new(resolver(&config, clock)?);
-    let look_up = |t: &TrunkConfig| trunk::look_up(t.clone(), resolver.clone(), clock, shared.requests.clone());
+    let look_up =
+        |t: &TrunkConfig| trunk::look_up(t.clone(), resolver.clone(), clock, shared.requests.clone());
     let look_ups: Vec<_> = config.trunks.iter().map(look_up).collect();
     let driver = drive::Driver::new(drive::Parts {
         shared,

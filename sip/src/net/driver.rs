@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::handle::Command;
+use super::stream::{Report, Streams};
 use crate::endpoint::{CallKey, Endpoint, Output, SocketId};
 use crate::error::ApiMisuse;
 use crate::event::{Event, Failure};
@@ -23,7 +24,10 @@ use crate::stats::Stats;
 
 struct Driver {
     endpoint: Endpoint,
-    sockets: Vec<UdpSocket>,
+    /// By [`SocketId`]; none: a stream socket, whose connections are in `streams`.
+    sockets: Vec<Option<UdpSocket>>,
+    /// None: no stream sockets.
+    streams: Option<Streams>,
     clock: Clock,
     events: mpsc::Sender<(Time, Event)>,
     /// Events that the queue had no room for; while there are any, the sockets are not read.
@@ -35,12 +39,14 @@ struct Driver {
 
 pub(super) async fn run(
     endpoint: Endpoint,
-    sockets: Vec<std::net::UdpSocket>,
+    sockets: Vec<Option<std::net::UdpSocket>>,
+    streams: Option<Streams>,
     clock: Clock,
     mut commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<(Time, Event)>,
 ) {
-    let sockets: io::Result<Vec<_>> = sockets.into_iter().map(UdpSocket::from_std).collect();
+    let register = |socket: Option<std::net::UdpSocket>| socket.map(UdpSocket::from_std).transpose();
+    let sockets: io::Result<Vec<_>> = sockets.into_iter().map(register).collect();
     // Registering with a fresh poller fails only when the process has no descriptors left; the owner sees the
     // events end.
     let Ok(sockets) = sockets else { return };
@@ -48,6 +54,7 @@ pub(super) async fn run(
     let mut driver = Driver {
         endpoint,
         sockets,
+        streams,
         clock,
         events,
         held: VecDeque::new(),
@@ -61,7 +68,8 @@ pub(super) async fn run(
     loop {
         let awake = clock.now().since(woke_at);
         if awake < limits::WAKE_GAP {
-            // This thread has nothing else to run, so it may simply sleep: one system call for the whole batch.
+            // This thread has nothing else to run (connections have their own), so it may simply sleep: one system
+            // call for the whole batch.
             std::thread::sleep(limits::WAKE_GAP - awake);
         }
         if driver.wake_at != sleeping_until {
@@ -77,6 +85,7 @@ pub(super) async fn run(
             () = sleep.as_mut(), if sleeping_until.is_some() => Wake::Timer,
             command = commands.recv() => Wake::Command(command),
             socket = readable(&driver.sockets), if !stalled => Wake::Socket(socket),
+            report = reported(&mut driver.streams), if !stalled => Wake::Report(report),
         };
         woke_at = clock.now();
         match wake {
@@ -106,6 +115,7 @@ pub(super) async fn run(
                 }
             }
             Wake::Socket(socket) => driver.read(socket),
+            Wake::Report(report) => driver.hear(report),
         }
     }
 }
@@ -115,13 +125,14 @@ enum Wake {
     Timer,
     Command(Option<Command>),
     Socket(usize),
+    Report(Report),
 }
 
 /// Waits until a socket can be read, and says which.
-async fn readable(sockets: &[UdpSocket]) -> usize {
+async fn readable(sockets: &[Option<UdpSocket>]) -> usize {
     poll_fn(|cx| {
         for (i, socket) in sockets.iter().enumerate() {
-            if socket.poll_recv_ready(cx).is_ready() {
+            if socket.as_ref().is_some_and(|socket| socket.poll_recv_ready(cx).is_ready()) {
                 return Poll::Ready(i);
             }
         }
@@ -130,13 +141,23 @@ async fn readable(sockets: &[UdpSocket]) -> usize {
     .await
 }
 
+/// Waits until a connection has something to tell.
+async fn reported(streams: &mut Option<Streams>) -> Report {
+    if let Some(streams) = streams
+        && let Some(report) = streams.report().await
+    {
+        return report;
+    }
+    std::future::pending().await
+}
+
 impl Driver {
     fn read(&mut self, first: usize) {
         // Every socket gets its turn, beginning with the one that is ready.
         let count = self.sockets.len();
         for i in (0..count).map(|i| (first + i) % count.max(1)) {
             for _ in 0..limits::READS_PER_WAKE {
-                let Some(socket) = self.sockets.get(i) else { break };
+                let Some(Some(socket)) = self.sockets.get(i) else { break };
                 // Any error is passed over: on UDP it tells of an earlier datagram, if of any.
                 let Ok((length, from)) = socket.try_recv_from(&mut self.buffer) else { break };
                 let datagram = Bytes::copy_from_slice(self.buffer.get(..length).unwrap_or_default());
@@ -147,23 +168,47 @@ impl Driver {
         }
     }
 
+    /// Takes what connections tell, as many reports as datagrams of one socket.
+    fn hear(&mut self, first: Report) {
+        let mut report = first;
+        let mut taken = 1;
+        while let Some(streams) = &mut self.streams {
+            let now = self.clock.now();
+            streams.hear(report, &mut self.endpoint, now);
+            self.drain(now);
+            if taken == limits::READS_PER_WAKE {
+                break;
+            }
+            let Some(next) = self.streams.as_mut().and_then(Streams::try_report) else { break };
+            report = next;
+            taken += 1;
+        }
+    }
+
     /// Carries out what the endpoint wants, until it wants to be woken.
     fn drain(&mut self, now: Time) {
         loop {
             match self.endpoint.poll_output() {
                 Output::Transmit(transmit) => {
-                    let socket = self.sockets.get(usize::from(transmit.socket.0));
-                    let sent = socket.map(|socket| socket.try_send_to(&transmit.bytes, transmit.to));
-                    // What the kernel does not take is lost like any datagram: retransmission heals it.
-                    if !matches!(sent, Some(Ok(_))) {
-                        self.stats.dropped_send.add(1);
+                    match (self.sockets.get(usize::from(transmit.socket.0)), &mut self.streams) {
+                        // What the kernel does not take is lost like any datagram: retransmission heals it.
+                        (Some(Some(socket)), _) => {
+                            if socket.try_send_to(&transmit.bytes, transmit.to).is_err() {
+                                self.stats.dropped_send.add(1);
+                            }
+                        }
+                        (Some(None), Some(streams)) => streams.send(transmit),
+                        _ => self.stats.dropped_send.add(1),
                     }
                 }
                 Output::Event(event) => self.tell(now, event),
-                Output::Timeout(at) => {
-                    self.wake_at = at;
-                    return;
-                }
+                Output::Timeout(at) => match self.streams.as_mut().and_then(Streams::pop_gone) {
+                    Some((socket, peer)) => self.endpoint.handle_closed(now, socket, peer),
+                    None => {
+                        self.wake_at = at;
+                        return;
+                    }
+                },
             }
         }
     }
@@ -209,6 +254,10 @@ impl Driver {
         let endpoint = &mut self.endpoint;
         let result = match command {
             Command::Invite(call, request) => {
+                if let Some(streams) = &mut self.streams {
+                    streams.learn(&request.destination);
+                    request.alternatives.iter().for_each(|destination| streams.learn(destination));
+                }
                 let placed = endpoint.invite_as(now, call, *request);
                 return self.placed(now, call, placed);
             }
@@ -217,6 +266,9 @@ impl Driver {
                 return self.placed(now, call, placed);
             }
             Command::Register(key, registration) => {
+                if let Some(streams) = &mut self.streams {
+                    streams.learn(&registration.destination);
+                }
                 if endpoint.register_as(now, key, *registration).is_err() {
                     let state = RegistrationState::Failed { status: None, retry_after_s: None };
                     self.tell(now, Event::Registration { key, state });
@@ -231,6 +283,9 @@ impl Driver {
                 Ok(())
             }
             Command::Options(key, destination) => {
+                if let Some(streams) = &mut self.streams {
+                    streams.learn(&destination);
+                }
                 if endpoint.options_as(now, key, &destination).is_err() {
                     let rtt = std::time::Duration::ZERO;
                     self.tell(now, Event::OptionsResult { key, status: None, rtt });

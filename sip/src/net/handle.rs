@@ -1,11 +1,13 @@
 //! Commanding the endpoint from other threads.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::stream::{FailedConnection, Failures};
+use super::tls::TlsConfig;
 use crate::auth::User;
 use crate::endpoint::{CallKey, Keys};
 use crate::event::{AcceptFrom, Body, InviteRequest, ModifyAnswer};
@@ -50,7 +52,18 @@ pub struct SipHandle {
     commands: mpsc::Sender<Command>,
     keys: Keys,
     stats: Arc<Stats>,
-    bound: Arc<[SocketAddr]>,
+    shared: Arc<Shared>,
+}
+
+/// What all handles of a driver share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Where the sockets are bound.
+    pub(super) bound: Vec<SocketAddr>,
+    /// Those of them that are UDP's.
+    pub(super) udp: Vec<SocketAddr>,
+    pub(super) tls: watch::Sender<Option<TlsConfig>>,
+    pub(super) failures: Failures,
 }
 
 impl SipHandle {
@@ -58,9 +71,9 @@ impl SipHandle {
         commands: mpsc::Sender<Command>,
         keys: Keys,
         stats: Arc<Stats>,
-        bound: Arc<[SocketAddr]>,
+        shared: Shared,
     ) -> SipHandle {
-        SipHandle { commands, keys, stats, bound }
+        SipHandle { commands, keys, stats, shared: Arc::new(shared) }
     }
 
     fn send(&self, command: Command) -> Result<(), QueueFull> {
@@ -173,7 +186,7 @@ impl SipHandle {
 
     /// The counters. What the kernel dropped is read now.
     pub fn stats(&self) -> &Stats {
-        if let Some(drops) = super::kernel::receive_drops(&self.bound) {
+        if let Some(drops) = super::kernel::receive_drops(&self.shared.udp) {
             self.stats.dropped_receive_buffer.set(drops);
         }
         &self.stats
@@ -181,7 +194,18 @@ impl SipHandle {
 
     /// Where the sockets are bound, in the order of the configuration.
     pub fn local_addresses(&self) -> &[SocketAddr] {
-        &self.bound
+        &self.shared.bound
+    }
+
+    /// Replaces the certificates: new connections have the new ones, those that are there go on.
+    pub fn set_tls(&self, tls: TlsConfig) {
+        self.shared.tls.send_replace(Some(tls));
+    }
+
+    /// The last connections of ours that could not be made, or that broke, the newest last.
+    pub fn failed_connections(&self) -> Vec<FailedConnection> {
+        let failures = self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.iter().cloned().collect()
     }
 
     /// Commands that wait.

@@ -1,5 +1,7 @@
 //! Registering and calling back over real sockets.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::auth::{Credentials, User};
 use crate::error::ApiMisuse;
@@ -8,7 +10,7 @@ use crate::register::{RegistrarConfig, Registration, RegistrationState};
 
 fn start_local(registrar: Option<RegistrarConfig>) -> (SipHandle, EventReceiver) {
     let bind = "127.0.0.1:0".parse().unwrap();
-    let net = NetConfig { listen: vec![Listen { bind, advertise: None }], ..NetConfig::default() };
+    let net = NetConfig { listen: vec![Listen::udp(bind)], ..NetConfig::default() };
     // A phone takes calls; the registrar hears only who registers.
     let accept_from = if registrar.is_some() { AcceptFrom::Nobody } else { AcceptFrom::Any };
     let config = EndpointConfig { accept_from, registrar, ..EndpointConfig::default() };

@@ -286,6 +286,11 @@ impl Call {
         }
     }
 
+    /// Whether the call is answered and its requests go this way.
+    pub(crate) fn is_up_by(&self, hop: Hop) -> bool {
+        matches!(&self.phase, Phase::Up(up) if up.dialog.hop == hop)
+    }
+
     /// Answers at once; the call goes on.
     fn reply(&mut self, core: &mut Core, now: Time, request: &Request, hop: Hop, status: u16) -> Fate {
         let allow = matches!(status, 405 | 501) || *request.method() == Method::Options;

@@ -1,0 +1,318 @@
+//! One connection from its handshake to its end: what comes in goes to the driver, what the driver sends goes out,
+//! and a peer that is gone, stuck or silent is found out.
+
+use std::future::poll_fn;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::wire::Wire;
+use super::{Common, Report, Times, Who, sent_by};
+use crate::frame::Frame;
+use crate::limits;
+use crate::message::Message;
+use crate::receive::check;
+
+const PING: &[u8] = b"\r\n\r\n";
+const PONG: &[u8] = b"\r\n";
+
+/// The driver's end of a connection. When it is dropped, what waits is still written, then the connection ends.
+pub(super) struct Line {
+    messages: mpsc::Sender<Bytes>,
+    shared: Arc<Shared>,
+}
+
+/// The connection's end of a [`Line`].
+pub(super) struct Outgoing {
+    messages: mpsc::Receiver<Bytes>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Bytes that wait.
+    bytes: AtomicUsize,
+    /// Ends the connection at once.
+    cut: Notify,
+}
+
+/// Why a message cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unsent {
+    /// The peer takes too little.
+    Full,
+    /// The connection has ended.
+    Ended,
+}
+
+pub(super) fn line() -> (Line, Outgoing) {
+    let shared = Arc::<Shared>::default();
+    let (messages, queue) = mpsc::channel(limits::SEND_QUEUE_MESSAGES);
+    (Line { messages, shared: shared.clone() }, Outgoing { messages: queue, shared })
+}
+
+impl Line {
+    pub(super) fn send(&self, bytes: Bytes) -> Result<(), Unsent> {
+        let length = bytes.len();
+        let waiting = self.shared.bytes.fetch_add(length, Ordering::Relaxed);
+        if waiting + length > limits::SEND_QUEUE_BYTES {
+            return Err(Unsent::Full);
+        }
+        self.messages.try_send(bytes).map_err(|error| match error {
+            TrySendError::Full(_) => Unsent::Full,
+            TrySendError::Closed(_) => Unsent::Ended,
+        })
+    }
+
+    /// Ends the connection at once; what waits is lost.
+    pub(super) fn cut(&self) {
+        self.shared.cut.notify_one();
+    }
+}
+
+impl Outgoing {
+    fn took(&self, bytes: Bytes) -> Bytes {
+        self.shared.bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
+        bytes
+    }
+}
+
+/// Serves a connection until it ends, in order or not. The error is for whoever looks for the reason.
+pub(super) async fn serve(common: &Common, who: Who, wire: Wire, queue: Outgoing) -> io::Result<()> {
+    let mut flow = Flow { wire, queue, owed: None, blocked: None, used: Instant::now() };
+    let mut timers = Timers::new(common.times, who.made);
+    let mut first = First { who, proven: who.made, done: who.made };
+    // What the driver is told next. While it waits, nothing is read.
+    let mut report: Option<Report> = None;
+    let mut sleep = pin!(sleep_until(timers.next(&flow)));
+    let dismissed = loop {
+        let next = timers.next(&flow);
+        if next < sleep.deadline() {
+            sleep.as_mut().reset(next);
+        }
+        let cut = flow.queue.shared.clone();
+        let step = tokio::select! {
+            step = poll_fn(|cx| flow.poll(cx, report.is_none())) => step?,
+            room = common.reports.reserve(), if report.is_some() => match (room, report.take()) {
+                (Ok(room), Some(report)) => {
+                    room.send(report);
+                    continue;
+                }
+                // The driver has stopped; the line says so too.
+                _ => break true,
+            },
+            () = sleep.as_mut() => Step::Time,
+            () = cut.cut.notified() => return Err(io::Error::other("the peer takes too little")),
+        };
+        match step {
+            Step::Frame(frame) => {
+                timers.pong = None;
+                match frame {
+                    Frame::Message(bytes) => {
+                        let also = first.look(&bytes);
+                        if first.proven {
+                            timers.first = None;
+                        }
+                        flow.used = Instant::now();
+                        report = Some(Report::Message { who, bytes, also });
+                    }
+                    // Who keeps a connection to us alive uses it.
+                    Frame::Ping | Frame::Pong if !who.made => {
+                        flow.used = Instant::now();
+                        if frame == Frame::Ping {
+                            flow.owed = Some(PONG);
+                        }
+                    }
+                    Frame::Ping => flow.owed = Some(PONG),
+                    Frame::Pong => timers.answers_pings = true,
+                }
+            }
+            Step::Blocked => {}
+            Step::Time => {
+                if timers.act(&mut flow)? {
+                    report.get_or_insert(Report::Idle(who.id));
+                }
+                sleep.as_mut().reset(timers.next(&flow));
+            }
+            Step::Ended => break false,
+            Step::Dismissed => break true,
+        }
+    };
+    if dismissed {
+        // A peer that does not take part in a goodbye is not waited for.
+        let _ = timeout(common.times.linger, poll_fn(|cx| flow.wire.poll_close(cx))).await;
+    }
+    Ok(())
+}
+
+/// The bytes of a connection, both ways.
+struct Flow {
+    wire: Wire,
+    queue: Outgoing,
+    /// A ping or a pong that goes out next. One is enough: a peer that asks faster than it reads hears less often.
+    owed: Option<&'static [u8]>,
+    /// Since when the peer takes nothing.
+    blocked: Option<Instant>,
+    /// When it was last of use.
+    used: Instant,
+}
+
+enum Step {
+    Frame(Frame),
+    /// Writing has to wait from now on.
+    Blocked,
+    Time,
+    /// The peer has ended it.
+    Ended,
+    /// We have no more use for it; all is written.
+    Dismissed,
+}
+
+impl Flow {
+    fn poll(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Result<Step>> {
+        loop {
+            if self.wire.poll_flush(cx)?.is_pending() {
+                if self.blocked.is_none() {
+                    self.blocked = Some(Instant::now());
+                    return Poll::Ready(Ok(Step::Blocked));
+                }
+                break;
+            }
+            self.blocked = None;
+            if let Some(owed) = self.owed.take() {
+                self.wire.start_send(Bytes::from_static(owed))?;
+                continue;
+            }
+            match self.queue.messages.poll_recv(cx) {
+                Poll::Ready(Some(bytes)) => {
+                    self.used = Instant::now();
+                    self.wire.start_send(self.queue.took(bytes))?;
+                    while self.wire.has_room()
+                        && let Ok(bytes) = self.queue.messages.try_recv()
+                    {
+                        self.wire.start_send(self.queue.took(bytes))?;
+                    }
+                }
+                Poll::Ready(None) => return Poll::Ready(Ok(Step::Dismissed)),
+                Poll::Pending => break,
+            }
+        }
+        if !reading {
+            return Poll::Pending;
+        }
+        let frame = ready!(self.wire.poll_frame(cx))?;
+        Poll::Ready(Ok(frame.map_or(Step::Ended, Step::Frame)))
+    }
+}
+
+/// What is due when.
+struct Timers {
+    times: Times,
+    /// When the first message must have come.
+    first: Option<Instant>,
+    /// When we ask whether the peer is there.
+    ping: Option<Instant>,
+    /// When it must have answered.
+    pong: Option<Instant>,
+    /// It has answered a ping before. Not every peer over TCP knows RFC 5626: silence of one that never answered
+    /// says nothing. That such a one is gone TCP finds out, since it has to acknowledge the ping.
+    answers_pings: bool,
+    idle: Duration,
+}
+
+impl Timers {
+    fn new(times: Times, made: bool) -> Timers {
+        let now = Instant::now();
+        let mut timers = Timers {
+            times,
+            first: (!made).then_some(now + times.first_message),
+            ping: None,
+            pong: None,
+            answers_pings: false,
+            idle: if made { times.idle_made } else { times.idle_accepted },
+        };
+        timers.ping = made.then(|| now + timers.ping_after());
+        timers
+    }
+
+    fn ping_after(&self) -> Duration {
+        // The hasher's keys are chance.
+        let chance = RandomState::new().hash_one(0u8) % 1024;
+        self.times.ping_after + self.times.ping_spread.mul_f64(chance as f64 / 1024.0)
+    }
+
+    fn next(&self, flow: &Flow) -> Instant {
+        let blocked = flow.blocked.map(|since| since + self.times.write);
+        let others = [self.first, self.ping, self.pong, blocked].into_iter().flatten().min();
+        let idle = flow.used + self.idle;
+        others.map_or(idle, |other| other.min(idle))
+    }
+
+    /// Does what is due. True: the connection is of no use, unless a call knows better.
+    fn act(&mut self, flow: &mut Flow) -> io::Result<bool> {
+        let now = Instant::now();
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let late = |what: &str| Err(io::Error::new(io::ErrorKind::TimedOut, what));
+        if due(self.first) {
+            return late("no message came");
+        }
+        if due(self.pong) {
+            return late("no pong came");
+        }
+        if due(flow.blocked.map(|since| since + self.times.write)) {
+            return late("the peer takes nothing");
+        }
+        if due(self.ping) {
+            flow.owed = Some(PING);
+            self.ping = Some(now + self.ping_after());
+            if self.answers_pings {
+                self.pong.get_or_insert(now + self.times.pong);
+            }
+        }
+        let idle = due(Some(flow.used + self.idle));
+        if idle {
+            flow.used = now;
+        }
+        Ok(idle)
+    }
+}
+
+/// Looks at the first messages of a connection that we accepted.
+struct First {
+    who: Who,
+    /// A message that makes sense has come.
+    proven: bool,
+    /// Nothing more to learn.
+    done: bool,
+}
+
+impl First {
+    /// Gives the address that the peer calls its own in Via, when it is another port of the one it connected from
+    /// (RFC 5923): requests to there can go by this connection. The word of another address is not taken.
+    fn look(&mut self, bytes: &Bytes) -> Option<SocketAddr> {
+        if self.done {
+            return None;
+        }
+        match Message::parse(bytes.clone()).ok()? {
+            Message::Request(request) if check(&request).is_ok() => {
+                (self.proven, self.done) = (true, true);
+                sent_by(&request).filter(|also| also.ip() == self.who.peer.ip() && *also != self.who.peer)
+            }
+            Message::Response(response) if response.check().is_ok() => {
+                self.proven = true;
+                None
+            }
+            _ => None,
+        }
+    }
+}
