@@ -17,7 +17,8 @@ use crate::limits;
 use crate::trace::Direction;
 use crate::transport::Transport;
 
-/// Where copies go, and of what.
+/// Where copies go, and of what. They go by UDP in clear, those of calls over TLS too: the way to the collector has to
+/// be one that nobody else reads.
 #[derive(Clone)]
 pub struct HepConfig {
     /// The collector's address; its usual port is 9060.

@@ -313,6 +313,8 @@ mod tests {
             ),
             (("b.carrier.example", A), vec![(CNAME, wire("c.carrier.example")), (A, vec![192, 0, 2, 3])]),
             (("plain.example", A), vec![(A, vec![192, 0, 2, 9])]),
+            (("round.example", A), vec![(CNAME, wire("about.example"))]),
+            (("about.example", A), vec![(CNAME, wire("round.example"))]),
         ])
     }
 
@@ -358,6 +360,10 @@ mod tests {
         let target = Target { port: Some(5060), ..Target::host("broken.example") };
         let broken = resolver.resolve(&target).await;
         assert_eq!(broken, Err(ResolveError::Unanswered { name: "broken.example".into() }));
+        // Aliases in a circle.
+        let target = Target { port: Some(5060), ..Target::host("round.example") };
+        let circle = resolver.resolve(&target).await;
+        assert_eq!(circle, Err(ResolveError::NoAddress { name: "round.example".into() }));
         let target = Target { transport: Some(Transport::Wss), ..Target::host("plain.example") };
         assert!(matches!(resolver.resolve(&target).await, Err(ResolveError::Transport { .. })));
     }
