@@ -206,5 +206,3 @@ pub const DNS_RECHECK: Duration = Duration::from_secs(30);
 pub const DNS_STALE: Duration = Duration::from_secs(3_600);
 /// How long DNS may take for one answer.
 pub const DNS_ANSWER: Duration = Duration::from_secs(4);
-/// Hosts that DNS is asked about at once; others of the same hash wait.
-pub const DNS_TURNS: usize = 64;

@@ -1,7 +1,7 @@
-//! Asks DNS for the [`Resolver`]: hickory-resolver moves the questions and answers, and keeps nothing itself.
+//! Asks DNS for the [`Resolver`]: hickory-resolver moves the questions and answers, and keeps nothing itself. Equal
+//! questions that are under way at once it asks once, so that a hundred calls at once to one trunk are no burden.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -31,9 +31,6 @@ pub struct DnsSetupError(#[from] NetError);
 pub struct DnsResolver {
     dns: TokioResolver,
     core: Mutex<Resolver>,
-    /// Who asks about a host. Others who want the same host wait, and find the answer: a hundred calls at once ask
-    /// once. Hosts share turns by their hash, so that there is a fixed number of them.
-    turns: Vec<tokio::sync::Mutex<()>>,
     clock: Clock,
 }
 
@@ -88,25 +85,13 @@ impl DnsResolver {
         // Without chance the order within the weights is the same on every start, and still right.
         let _ = SystemRandom::new().fill(&mut seed);
         let core = Mutex::new(Resolver::new(config, u64::from_ne_bytes(seed)));
-        let turns = (0..limits::DNS_TURNS).map(|_| tokio::sync::Mutex::new(())).collect();
-        Ok(DnsResolver { dns: builder.build()?, core, turns, clock })
+        Ok(DnsResolver { dns: builder.build()?, core, clock })
     }
 
     /// The places to try for a target, in order (RFC 3263); never empty. What is known comes at once; otherwise each
     /// round of questions takes [`limits::DNS_ANSWER`] at most.
     pub async fn resolve(&self, target: &Target) -> Result<Vec<Candidate>, ResolveError> {
         let mut resolution = self.locked(|core| core.start(target.clone()));
-        let now = self.clock.now();
-        if let Step::Done(result) = self.locked(|core| core.poll(now, &resolution)) {
-            return result;
-        }
-        let mut hash = DefaultHasher::new();
-        target.host.to_ascii_lowercase().hash(&mut hash);
-        let at = hash.finish() % self.turns.len().max(1) as u64;
-        let _turn = match self.turns.get(at as usize) {
-            Some(turn) => Some(turn.lock().await),
-            None => None,
-        };
         loop {
             let now = self.clock.now();
             let questions = match self.locked(|core| core.poll(now, &resolution)) {

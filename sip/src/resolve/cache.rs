@@ -56,7 +56,10 @@ impl Cache {
             && !entry.known.failed
             && now < entry.stale_until
         {
-            entry.known.until = (now + limits::DNS_RECHECK).min(entry.stale_until);
+            // Another resolution may have had an answer meanwhile.
+            if now >= entry.known.until {
+                entry.known.until = (now + limits::DNS_RECHECK).min(entry.stale_until);
+            }
             return entry.known.clone();
         }
         let known = Known { records: records.into(), failed, until };
