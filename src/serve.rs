@@ -12,7 +12,7 @@ use kraliki_engine::runtime::{
 use kraliki_engine::{Trunk, TrunkId};
 use kraliki_media::sdp::AudioCodec;
 use kraliki_media::{Audio, BrowserPorts, Interface, Learn, MediaConfig, TrunkOptions};
-use kraliki_sip::net::{ClientFiles, HepConfig, Listen, NetConfig, TlsConfig, TlsFiles};
+use kraliki_sip::net::{self as sip_net, ClientFiles, HepConfig, Listen, NetConfig, TlsConfig};
 use kraliki_sip::resolve::Target;
 use kraliki_sip::stir::{Attestation, Signer};
 use kraliki_sip::{Credentials, IdentityHeader, Reliable, SessionTimer, SocketId, Transport};
@@ -374,6 +374,6 @@ fn tls_config(config: &Config) -> anyhow::Result<Option<TlsConfig>> {
             clients.push(ClientFiles { server, ca: ca.clone(), certificate: own.clone() });
         }
     }
-    let files = TlsFiles { certificate, key, client_ca: path(&keys.tls_client_ca), clients };
+    let files = sip_net::TlsFiles { certificate, key, client_ca: path(&keys.tls_client_ca), clients };
     Ok(Some(files.load().context("[sip] TLS")?))
 }

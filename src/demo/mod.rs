@@ -18,7 +18,7 @@ use kraliki_engine::store::Store;
 use kraliki_engine::{
     CallingWindow, CampaignId, CampaignSettings, Command, Outcome, Reply, RetryRule, Trunk, TrunkId,
 };
-use kraliki_media::{BrowserPorts, Media, MediaConfig, TrunkOptions};
+use kraliki_media::{BrowserPorts, Media, MediaConfig};
 use kraliki_sip::net::{Listen, NetConfig};
 use kraliki_time::Clock;
 use rand::{Rng, RngExt, SeedableRng};

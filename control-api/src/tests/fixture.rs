@@ -268,19 +268,13 @@ pub(super) async fn dialer(calls: &[i64]) -> Dialer {
     }
     let clock = Clock::start();
     let listen = vec![Listen::udp(SocketAddr::new(ip, 0))];
-    let config = RuntimeConfig {
-        sip: NetConfig { listen, ..NetConfig::default() },
-        media: MediaConfig {
-            interfaces: vec![Interface { listen: ip, advertise: ip }],
-            browsers: Some(BrowserPorts { listen: ip, port: 0, candidates: vec![ip] }),
-            ..MediaConfig::local(clock, 40_000..=40_003, [7; 32])
-        },
-        trunks: Vec::new(),
-        journal: None,
-        plain_agents: false,
-        pacer: String::new(),
-        seed: Some(7),
+    let sip = NetConfig { listen, ..NetConfig::default() };
+    let media = MediaConfig {
+        interfaces: vec![Interface { listen: ip, advertise: ip }],
+        browsers: Some(BrowserPorts { listen: ip, port: 0, candidates: vec![ip] }),
+        ..MediaConfig::local(clock, 40_000..=40_003, [7; 32])
     };
+    let config = RuntimeConfig { seed: Some(7), ..RuntimeConfig::new(sip, media) };
     let engine = runtime::start(config, store, clock).await.unwrap().handle;
     Dialer { engine, _dir: dir }
 }

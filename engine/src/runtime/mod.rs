@@ -27,7 +27,7 @@ pub use callback::CallbackConfig;
 pub use handle::{EngineHandle, OpenedSession, SessionError};
 pub use journal::{JournalConfig, SegmentFile, segments};
 pub use line::VERDICT_ATTRIBUTE;
-pub use trunk::{NumberFormat, Numbers, Signing, TrunkConfig};
+pub use trunk::{NumberFormat, Numbers, Signing, TrunkConfig, UnknownCountry};
 
 use crate::store::{Recovered, Store, StoreError};
 use crate::{Engine, Input, Snapshot};

@@ -303,7 +303,13 @@ impl Driver {
             Command::Ring(call, status, body) => endpoint.ring(now, call, status, body),
             Command::Answer(call, body) => endpoint.answer(now, call, body),
             Command::Reject(call, status, headers) => endpoint.reject(now, call, status, &headers),
-            Command::Modify(call, answer) => endpoint.respond_modify(now, call, answer),
+            Command::RespondModify(call, answer) => endpoint.respond_modify(now, call, answer),
+            Command::Modify(call, body) => endpoint.modify(now, call, body),
+            Command::Acknowledge(call, body) => endpoint.acknowledge(now, call, body),
+            Command::Info(call, body) => endpoint.info(now, call, body),
+            Command::Refer(call, to, replaces) => endpoint.refer(now, call, &to, replaces),
+            Command::RespondRefer(call, status) => endpoint.respond_refer(now, call, status),
+            Command::NotifyRefer(call, status) => endpoint.notify_refer(now, call, status),
             Command::AcceptFrom(accept_from) => {
                 endpoint.set_accept_from(accept_from);
                 Ok(())

@@ -31,7 +31,13 @@ pub(super) enum Command {
     Ring(CallKey, u16, Option<Body>),
     Answer(CallKey, Option<Body>),
     Reject(CallKey, u16, Vec<(String, String)>),
-    Modify(CallKey, ModifyAnswer),
+    RespondModify(CallKey, ModifyAnswer),
+    Modify(CallKey, Option<Body>),
+    Acknowledge(CallKey, Option<Body>),
+    Info(CallKey, Body),
+    Refer(CallKey, String, Option<CallKey>),
+    RespondRefer(CallKey, u16),
+    NotifyRefer(CallKey, u16),
     Options(CallKey, Destination),
     ByeDialog(CallKey, Box<DialogSnapshot>, Option<Reason>),
     AcceptFrom(AcceptFrom),
@@ -118,7 +124,37 @@ impl SipHandle {
 
     /// Answers [`crate::Event::Modify`].
     pub fn respond_modify(&self, call: CallKey, answer: ModifyAnswer) -> Result<(), QueueFull> {
-        self.send(Command::Modify(call, answer))
+        self.send(Command::RespondModify(call, answer))
+    }
+
+    /// Answers the offer of an answer; see [`crate::Endpoint::acknowledge`].
+    pub fn acknowledge(&self, call: CallKey, body: Option<Body>) -> Result<(), QueueFull> {
+        self.send(Command::Acknowledge(call, body))
+    }
+
+    /// Changes an answered call; see [`crate::Endpoint::modify`].
+    pub fn modify(&self, call: CallKey, body: Option<Body>) -> Result<(), QueueFull> {
+        self.send(Command::Modify(call, body))
+    }
+
+    /// Sends an INFO within an answered call.
+    pub fn info(&self, call: CallKey, body: Body) -> Result<(), QueueFull> {
+        self.send(Command::Info(call, body))
+    }
+
+    /// Transfers the peer of an answered call; see [`crate::Endpoint::refer`].
+    pub fn refer(&self, call: CallKey, to: &str, replaces: Option<CallKey>) -> Result<(), QueueFull> {
+        self.send(Command::Refer(call, to.into(), replaces))
+    }
+
+    /// Answers [`crate::Event::Refer`].
+    pub fn respond_refer(&self, call: CallKey, status: u16) -> Result<(), QueueFull> {
+        self.send(Command::RespondRefer(call, status))
+    }
+
+    /// Tells the peer of an accepted [`crate::Event::Refer`] how the new call goes.
+    pub fn notify_refer(&self, call: CallKey, status: u16) -> Result<(), QueueFull> {
+        self.send(Command::NotifyRefer(call, status))
     }
 
     /// Asks a trunk whether it is there.

@@ -17,7 +17,7 @@ use kraliki_sip::{Credentials, Destination, IdentityHeader, Reliable, SessionTim
 
 pub(super) use figures::{TrunkFigures, families};
 pub use numbers::{NumberFormat, Numbers, UnknownCountry};
-pub(super) use watch::Watches;
+pub(super) use watch::{Watches, look_up};
 
 use crate::Trunk;
 

@@ -81,7 +81,7 @@ impl Numbers {
     }
 
     /// A number that the trunk wrote, as E.164. None: it is no number (anonymous, an extension).
-    pub(super) fn read(&self, written: &str) -> Option<String> {
+    pub(in crate::runtime) fn read(&self, written: &str) -> Option<String> {
         let plain: String = written.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
         // `00` is how most of the world dials abroad, `011` North America.
         let international =
