@@ -39,7 +39,7 @@ async fn signing_in_gives_a_token_that_works_and_a_cookie_that_scripts_cannot_re
 
 #[tokio::test]
 async fn over_https_the_cookie_is_secure() {
-    let config = ApiConfig { trusted_proxies: vec!["192.0.2.7".parse().unwrap()], ..ApiConfig::default() };
+    let config = ApiConfig { trusted_proxies: vec!["192.0.2.7/32".parse().unwrap()], ..ApiConfig::default() };
     let fixture = Fixture::with(config).await;
     let body = json!({"username": "mia", "password": PASSWORD}).to_string();
     let sign_in = |peer: &str, tls, proto: &str| {
