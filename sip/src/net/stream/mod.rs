@@ -468,3 +468,57 @@ async fn live(common: Arc<Common>, listening: Vec<(SocketId, TcpListener)>, stop
     let all = u32::try_from(limits::CONNECTIONS).unwrap_or(u32::MAX);
     let _ = timeout(common.times.linger, common.slots.acquire_many(all)).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn common() -> Arc<Common> {
+        let (reports, _) = mpsc::channel(1);
+        let (_, tls) = watch::channel(None);
+        Arc::new(Common {
+            sockets: Vec::new(),
+            reports,
+            stats: Arc::default(),
+            tls,
+            times: Times::default(),
+            clock: Clock::start(),
+            failures: Failures::default(),
+            slots: Arc::new(Semaphore::new(limits::CONNECTIONS)),
+            by_address: Mutex::default(),
+            last_id: AtomicU64::new(0),
+        })
+    }
+
+    #[test]
+    fn so_many_from_one_address_and_so_many_in_all() {
+        let common = common();
+        let one = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 7, 7, 7, last]);
+        let mut slots: Vec<_> = (0..600).filter_map(|i| common.enter(Some(one(i)))).collect();
+        assert_eq!(slots.len(), limits::CONNECTIONS_PER_ADDRESS, "a /64 is one host");
+        slots.pop();
+        assert!(common.enter(Some(one(1))).is_some(), "and gone again at once");
+        slots.extend((0..5_000u32).filter_map(|i| common.enter(Some(Ipv4Addr::from_bits(i).into()))));
+        assert_eq!(slots.len(), limits::CONNECTIONS);
+        assert!(common.enter(None).is_none());
+        drop(slots);
+        assert!(common.by_address.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_line_holds_so_many_messages_and_so_many_bytes() {
+        let (line, _queue) = connection::line();
+        let large = Bytes::from(vec![b'x'; limits::MESSAGE_BYTES]);
+        let sent = (0..100).take_while(|_| line.send(large.clone()).is_ok()).count();
+        assert_eq!(sent, limits::SEND_QUEUE_BYTES / limits::MESSAGE_BYTES);
+        let (line, _queue) = connection::line();
+        let sent = (0..9_999).take_while(|_| line.send(Bytes::from_static(b"x")).is_ok()).count();
+        assert_eq!(sent, limits::SEND_QUEUE_MESSAGES);
+        assert_eq!(line.send(Bytes::new()), Err(Unsent::Full));
+        let (line, queue) = connection::line();
+        drop(queue);
+        assert_eq!(line.send(large), Err(Unsent::Ended));
+    }
+}
