@@ -91,7 +91,7 @@ impl Outgoing {
 pub(super) async fn serve(common: &Common, who: Who, wire: Wire, queue: Outgoing) -> io::Result<()> {
     let mut session = Session {
         who,
-        flow: Flow { wire, queue, owed: None, blocked: None, used: Instant::now() },
+        flow: Flow { wire, queue, owes_ping: false, owes_pong: false, blocked: None, used: Instant::now() },
         timers: Timers::new(common.times, who.made),
         first: First { who, proven: who.made, done: who.made },
         report: None,
@@ -177,7 +177,7 @@ impl Session {
                 }
                 self.report = Some(Report::Message { who: self.who, bytes, also });
             }
-            Frame::Ping => self.flow.owed = Some(PONG),
+            Frame::Ping => self.flow.owes_pong = true,
             Frame::Pong => self.timers.ponged(),
         }
     }
@@ -187,8 +187,9 @@ impl Session {
 struct Flow {
     wire: Wire,
     queue: Outgoing,
-    /// A ping or a pong that goes out next. One is enough: a peer that asks faster than it reads hears less often.
-    owed: Option<&'static [u8]>,
+    owes_ping: bool,
+    /// One pong is enough: a peer that asks faster than it reads hears less often.
+    owes_pong: bool,
     /// Since when the peer takes nothing.
     blocked: Option<Instant>,
     /// When it was last of use.
@@ -214,8 +215,12 @@ impl Flow {
                 break;
             }
             self.blocked = None;
-            if let Some(owed) = self.owed.take() {
-                self.wire.start_send(Bytes::from_static(owed))?;
+            if std::mem::take(&mut self.owes_pong) {
+                self.wire.start_send(Bytes::from_static(PONG))?;
+                continue;
+            }
+            if std::mem::take(&mut self.owes_ping) {
+                self.wire.start_send(Bytes::from_static(PING))?;
                 continue;
             }
             match self.queue.messages.poll_recv(cx) {
@@ -310,7 +315,7 @@ impl Timers {
             return late("the peer takes nothing");
         }
         if due(self.ping) {
-            flow.owed = Some(PING);
+            flow.owes_ping = true;
             self.pinged = Some(now);
             self.ping = Some(now + self.ping_after());
             if self.answers_pings {

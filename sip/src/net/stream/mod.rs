@@ -304,7 +304,9 @@ impl Streams {
     /// Learns who is expected at an address, before the first message to it.
     pub(super) fn learn(&mut self, destination: &Destination) {
         let Destination { address, transport, server_name, .. } = destination;
-        if !transport.is_secure() || self.dialed.get(address).is_some_and(|known| known == server_name) {
+        // Nobody is connected to over WSS.
+        if *transport != Transport::Tls || self.dialed.get(address).is_some_and(|known| known == server_name)
+        {
             return;
         }
         if self.dialed.len() >= limits::SERVER_NAMES {
@@ -357,9 +359,9 @@ impl Streams {
     /// Whom we call over TLS must have shown its certificate: a connection that somebody made to us has not, even
     /// when it comes from there.
     fn may_carry(&self, id: ConnectionId, (socket, to): (SocketId, SocketAddr)) -> bool {
-        let secure = self.common.socket(socket).is_some_and(|socket| socket.transport.is_secure());
+        let tls = self.common.socket(socket).is_some_and(|socket| socket.transport == Transport::Tls);
         let made = self.connections.get(&id).is_some_and(|connection| connection.who.made);
-        made || !secure || !self.dialed.contains_key(&to)
+        made || !tls || !self.dialed.contains_key(&to)
     }
 
     fn connect(&mut self, (socket, peer): (SocketId, SocketAddr)) -> Option<ConnectionId> {

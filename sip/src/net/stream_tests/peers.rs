@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -36,7 +37,10 @@ async fn a_peer_that_never_reads_is_given_up_and_harms_nobody() {
     let mut them = End::new(Transport::Tcp);
     let address = them.address();
     let stuck = std::thread::spawn(move || {
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let mut stream = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        // The less it takes, the sooner it is found out.
+        stream.set_recv_buffer_size(4_096).unwrap();
+        stream.connect(&address.into()).unwrap();
         for branch in 0.. {
             if stream.write_all(options(address, "192.0.2.1", branch).as_bytes()).is_err() {
                 return branch;
@@ -105,12 +109,12 @@ async fn who_says_nothing_in_time_is_cut() {
 
 #[tokio::test]
 async fn a_connection_without_use_is_closed_and_keep_alives_are_use() {
-    let them = tcp(Times { idle_accepted: Duration::from_millis(300), ..Times::default() });
+    let them = tcp(Times { idle_accepted: Duration::from_millis(600), ..Times::default() });
     let mut stream = TcpStream::connect(them.address()).await.unwrap();
     write(&mut stream, &options(them.address(), "192.0.2.1", 1)).await;
     read_head(&mut stream).await;
     for _ in 0..20 {
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         write(&mut stream, "\r\n\r\n").await;
         let mut pong = [0; 2];
         soon(stream.read_exact(&mut pong)).await.unwrap();
