@@ -275,6 +275,9 @@ impl Driver {
             Command::Reject(call, status, headers) => endpoint.reject(now, call, status, &headers),
             Command::Modify(call, answer) => endpoint.respond_modify(now, call, answer),
             Command::AcceptFrom(accept_from) => {
+                if let Some(streams) = &self.streams {
+                    streams.set_accept_from(accept_from.clone());
+                }
                 endpoint.set_accept_from(accept_from);
                 Ok(())
             }

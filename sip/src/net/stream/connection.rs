@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::wire::Wire;
 use super::{Common, Report, Times, Who, sent_by};
+use crate::event::AcceptFrom;
 use crate::frame::Frame;
 use crate::limits;
 use crate::message::Message;
@@ -93,7 +94,7 @@ pub(super) async fn serve(common: &Common, who: Who, wire: Wire, queue: Outgoing
         who,
         flow: Flow { wire, queue, owes_ping: false, owes_pong: false, blocked: None, used: Instant::now() },
         timers: Timers::new(common.times, who.made),
-        first: First { who, proven: who.made, done: who.made },
+        first: First { who, accept_from: &common.accept_from, proven: who.made, done: who.made },
         report: None,
     };
     let end = session.run(common).await;
@@ -107,11 +108,11 @@ pub(super) async fn serve(common: &Common, who: Who, wire: Wire, queue: Outgoing
     Ok(())
 }
 
-struct Session {
+struct Session<'a> {
     who: Who,
     flow: Flow,
     timers: Timers,
-    first: First,
+    first: First<'a>,
     /// What the driver is told next. While it waits, nothing is read.
     report: Option<Report>,
 }
@@ -125,7 +126,7 @@ enum End {
     Dismissed,
 }
 
-impl Session {
+impl Session<'_> {
     async fn run(&mut self, common: &Common) -> io::Result<End> {
         let shared = self.flow.queue.shared.clone();
         let mut sleep = pin!(sleep_until(self.timers.next(&self.flow)));
@@ -302,7 +303,7 @@ impl Timers {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let late = |what: &str| Err(io::Error::new(io::ErrorKind::TimedOut, what));
         if due(self.first) {
-            return late("no message came");
+            return late("no message came from one that may start calls");
         }
         if due(self.pong) && !reading {
             // It may have come: we are behind, not the peer.
@@ -331,19 +332,20 @@ impl Timers {
 }
 
 /// Looks at the first messages of a connection that we accepted.
-struct First {
+struct First<'a> {
     who: Who,
-    /// A message that makes sense has come.
+    accept_from: &'a watch::Receiver<AcceptFrom>,
+    /// A message that makes sense has come, from an address that may start calls.
     proven: bool,
     /// Nothing more to learn.
     done: bool,
 }
 
-impl First {
+impl First<'_> {
     /// Gives the address that the peer calls its own in Via, when it is another port of the one it connected from
     /// (RFC 5923): requests to there can go by this connection. The word of another address is not taken.
     fn look(&mut self, bytes: &Bytes) -> Option<SocketAddr> {
-        if self.done {
+        if self.done || !self.accept_from.borrow().allows(self.who.peer) {
             return None;
         }
         match Message::parse(bytes.clone()).ok()? {

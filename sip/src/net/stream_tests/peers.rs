@@ -98,13 +98,19 @@ async fn who_says_nothing_in_time_is_cut() {
     write(&mut stream, "\r\n\r\nOPTIONS sip:a@h SIP/2.0\r\n").await;
     read_to_end(&mut stream).await;
     slow.quiet().await;
+    // A stranger, who makes sense.
+    slow.sip.set_accept_from(AcceptFrom::Only(vec!["192.0.2.1".parse().unwrap()])).unwrap();
+    soon(slow.sip.trace_by_call_id("the command before is done")).await;
+    let mut stream = TcpStream::connect(slow.address()).await.unwrap();
+    write(&mut stream, &options(slow.address(), "192.0.2.1", 1)).await;
+    read_to_end(&mut stream).await;
     // What is no SIP at all.
     let mut stream = TcpStream::connect(slow.address()).await.unwrap();
     write(&mut stream, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     read_to_end(&mut stream).await;
     them.until(|stats| stats.connections_failed.get() == 1).await;
-    slow.until(|stats| stats.connections_failed.get() == 2).await;
-    assert_eq!(slow.stats().connections_accepted.get(), 2);
+    slow.until(|stats| stats.connections_failed.get() == 3).await;
+    assert_eq!((slow.stats().connections_accepted.get(), slow.stats().dropped_source.get()), (3, 1));
 }
 
 #[tokio::test]
