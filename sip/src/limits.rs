@@ -85,9 +85,12 @@ pub const WAKE_GAP: Duration = Duration::from_micros(500);
 /// Default buffers (208 kB) silently drop at 3,000 calls a second.
 pub const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 
-/// Connections at once, of all stream sockets together: agents' phones and a few for each trunk. Each may hold an
-/// unfinished message and TLS' buffers, 100 kB, so 400 MB at the worst.
-pub const CONNECTIONS: usize = 4_096;
+/// Accepted connections at once, of all stream sockets together: agents' phones and a few for each trunk. Each may
+/// hold an unfinished message and TLS' buffers, 100 kB, so 400 MB at the worst.
+pub const CONNECTIONS_ACCEPTED: usize = 4_096;
+/// Connections of our own at once: a few for each trunk. They have a number of their own, so that nobody keeps us
+/// from dialing by connecting to us.
+pub const CONNECTIONS_MADE: usize = 1_024;
 /// Connections that may wait to be accepted. The kernel's `net.core.somaxconn` caps it.
 pub const ACCEPT_BACKLOG: i32 = 1_024;
 /// Connections at once from one address (IPv6: one /64): an office of phones behind one.
@@ -115,7 +118,8 @@ pub const FAILED_CONNECTIONS: usize = 32;
 pub const CONNECT_TIME: Duration = Duration::from_secs(4);
 /// How long the handshakes of TLS and WebSocket may take together.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
-/// How soon the first message must be whole on a connection that we accepted: who connects has something to say.
+/// How soon the first message must be whole on a connection that we accepted: who connects has something to say. One
+/// from an address that may not start calls is never kept longer: a request in a call that it has takes no more.
 pub const FIRST_MESSAGE_TIME: Duration = Duration::from_secs(10);
 /// How long a connection that we made is kept when no message uses it and no call needs it (RFC 5923 wants it
 /// reused): a busy trunk never gets there.

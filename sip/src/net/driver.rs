@@ -311,6 +311,9 @@ impl Driver {
             Command::RespondRefer(call, status) => endpoint.respond_refer(now, call, status),
             Command::NotifyRefer(call, status) => endpoint.notify_refer(now, call, status),
             Command::AcceptFrom(accept_from) => {
+                if let Some(streams) = &self.streams {
+                    streams.set_accept_from(accept_from.clone());
+                }
                 endpoint.set_accept_from(accept_from);
                 Ok(())
             }

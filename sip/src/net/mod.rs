@@ -11,7 +11,8 @@
 //!   every 90 to 120 s whether it lives (RFC 5626 §3.5.1);
 //! - one that we accepted, for 15 minutes after its last message or keep-alive and as long as a call goes by it.
 //!   Requests to the address that its peer names in Via go back by it (RFC 5923), when it is the same host; over TLS
-//!   not those to an address that we dial, since only a connection of ours has looked at the certificate.
+//!   not those to an address that we dial, since only a connection of ours has looked at the certificate. From an
+//!   address that may not start calls it is kept for 10 s only.
 //!
 //! When a connection ends, the requests that wait for an answer by it fail at once.
 #![allow(clippy::disallowed_methods)] // a driver owns sockets and threads
@@ -208,6 +209,7 @@ fn start_with(
     let udp = config.sockets.iter().filter(is_udp).map(|socket| socket.bound).collect();
     let (tls, tls_now) = watch::channel(net.tls);
     let failures = Failures::default();
+    let accept_from = config.accept_from.clone();
     let endpoint = Endpoint::new(config, seed);
     let (commands, command_queue) = mpsc::channel(net.command_queue.max(1));
     let (event_queue, events) = mpsc::channel(net.event_queue.max(1));
@@ -216,7 +218,16 @@ fn start_with(
         true => None,
         false => {
             let (failures, stats) = (failures.clone(), stats.clone());
-            let setup = Setup { sockets: streams, listeners, tls: tls_now, times, clock, failures, stats };
+            let setup = Setup {
+                sockets: streams,
+                listeners,
+                tls: tls_now,
+                accept_from,
+                times,
+                clock,
+                failures,
+                stats,
+            };
             Some(Streams::start(setup).map_err(StartError::Thread)?)
         }
     };

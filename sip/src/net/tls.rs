@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -96,7 +95,7 @@ pub enum TlsError {
         /// What is wrong.
         why: String,
     },
-    /// The protocol versions that are spoken do not fit what this build offers.
+    /// The cryptography of this build does not offer what TLS 1.2 and 1.3 need.
     #[error("TLS cannot be set up: {0}")]
     Setup(rustls::Error),
 }
@@ -105,14 +104,15 @@ impl TlsFiles {
     /// Reads the files.
     pub fn load(&self) -> Result<TlsConfig, TlsError> {
         let mut clients = HashMap::new();
-        for files in &self.clients {
-            clients.insert(files.server.to_ascii_lowercase(), Arc::new(files.load()?));
+        for ClientFiles { server, ca, certificate } in &self.clients {
+            let roots = ca.as_deref().map_or_else(|| Ok(system_roots()), authority)?;
+            clients.insert(server.to_ascii_lowercase(), Arc::new(client(roots, certificate.as_ref())?));
         }
-        Ok(TlsConfig { server: Arc::new(self.server()?), client: Arc::new(client(None, None)?), clients })
+        let client = client(system_roots(), None)?;
+        Ok(TlsConfig { server: Arc::new(self.server()?), client: Arc::new(client), clients })
     }
 
     fn server(&self) -> Result<ServerConfig, TlsError> {
-        let (chain, key) = pair(&self.certificate, &self.key)?;
         let config = ServerConfig::builder_with_provider(provider());
         let config = config.with_safe_default_protocol_versions().map_err(TlsError::Setup)?;
         let config = match &self.client_ca {
@@ -127,54 +127,30 @@ impl TlsFiles {
             }
             None => config.with_no_client_auth(),
         };
-        let unfit = |source| self.unfit(source);
-        config.with_single_cert(chain, key).map_err(unfit)
-    }
-
-    fn unfit(&self, source: rustls::Error) -> TlsError {
-        TlsError::Pair { certificate: self.certificate.clone(), key: self.key.clone(), source }
+        let (chain, key) = pair(&self.certificate, &self.key)?;
+        config.with_single_cert(chain, key).map_err(|source| unfit(&self.certificate, &self.key, source))
     }
 }
 
-impl ClientFiles {
-    fn load(&self) -> Result<ClientConfig, TlsError> {
-        client(self.ca.as_deref(), self.certificate.as_ref())
-    }
-}
-
-fn client(ca: Option<&Path>, certificate: Option<&(PathBuf, PathBuf)>) -> Result<ClientConfig, TlsError> {
-    let roots = match ca {
-        Some(path) => authority(path)?,
-        None => system_roots(),
-    };
+fn client(roots: RootCertStore, shown: Option<&(PathBuf, PathBuf)>) -> Result<ClientConfig, TlsError> {
     let config = ClientConfig::builder_with_provider(provider());
     let config = config.with_safe_default_protocol_versions().map_err(TlsError::Setup)?;
-    let config = match roots.is_empty() {
-        // A machine without roots can still be connected to; nobody that it connects to is believed.
-        true => config.with_root_certificates(roots),
-        false => {
-            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-            let unfit = |error: rustls::server::VerifierBuilderError| TlsError::Authority {
-                path: ca.unwrap_or(Path::new("the system's store")).to_path_buf(),
-                why: error.to_string(),
-            };
-            config.with_webpki_verifier(verifier.map_err(unfit)?)
-        }
-    };
-    let Some((certificate, key_file)) = certificate else { return Ok(config.with_no_client_auth()) };
+    let config = config.with_root_certificates(roots);
+    let Some((certificate, key_file)) = shown else { return Ok(config.with_no_client_auth()) };
     let (chain, key) = pair(certificate, key_file)?;
-    config.with_client_auth_cert(chain, key).map_err(|source| TlsError::Pair {
-        certificate: certificate.clone(),
-        key: key_file.clone(),
-        source,
-    })
+    config.with_client_auth_cert(chain, key).map_err(|source| unfit(certificate, key_file, source))
+}
+
+fn unfit(certificate: &Path, key: &Path, source: rustls::Error) -> TlsError {
+    TlsError::Pair { certificate: certificate.into(), key: key.into(), source }
 }
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// What of the system's roots can be read: a few broken ones must not keep us from the others.
+/// What of the system's roots can be read: a few broken ones must not keep us from the others. Without any nobody is
+/// believed that has no root of its own, but peers can still connect to us.
 fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

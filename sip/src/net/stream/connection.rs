@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::wire::Wire;
 use super::{Common, Report, Times, Who, sent_by};
+use crate::event::AcceptFrom;
 use crate::frame::Frame;
 use crate::limits;
 use crate::message::Message;
@@ -87,80 +88,109 @@ impl Outgoing {
     }
 }
 
-/// Serves a connection until it ends, in order or not. The error is for whoever looks for the reason.
+/// Serves a connection until it ends. An error is for whoever looks for the reason.
 pub(super) async fn serve(common: &Common, who: Who, wire: Wire, queue: Outgoing) -> io::Result<()> {
-    let mut flow = Flow { wire, queue, owed: None, blocked: None, used: Instant::now() };
-    let mut timers = Timers::new(common.times, who.made);
-    let mut first = First { who, proven: who.made, done: who.made };
-    // What the driver is told next. While it waits, nothing is read.
-    let mut report: Option<Report> = None;
-    let mut sleep = pin!(sleep_until(timers.next(&flow)));
-    let dismissed = loop {
-        let next = timers.next(&flow);
-        if next < sleep.deadline() {
-            sleep.as_mut().reset(next);
-        }
-        let cut = flow.queue.shared.clone();
-        let step = tokio::select! {
-            step = poll_fn(|cx| flow.poll(cx, report.is_none())) => step?,
-            room = common.reports.reserve(), if report.is_some() => match (room, report.take()) {
-                (Ok(room), Some(report)) => {
-                    room.send(report);
-                    continue;
-                }
-                // The driver has stopped; the line says so too.
-                _ => break true,
-            },
-            () = sleep.as_mut() => Step::Time,
-            () = cut.cut.notified() => return Err(io::Error::other("the peer takes too little")),
-        };
-        match step {
-            Step::Frame(frame) => {
-                timers.pong = None;
-                match frame {
-                    Frame::Message(bytes) => {
-                        let also = first.look(&bytes);
-                        if first.proven {
-                            timers.first = None;
-                        }
-                        flow.used = Instant::now();
-                        report = Some(Report::Message { who, bytes, also });
-                    }
-                    // Who keeps a connection to us alive uses it.
-                    Frame::Ping | Frame::Pong if !who.made => {
-                        flow.used = Instant::now();
-                        if frame == Frame::Ping {
-                            flow.owed = Some(PONG);
-                        }
-                    }
-                    Frame::Ping => flow.owed = Some(PONG),
-                    Frame::Pong => timers.answers_pings = true,
-                }
-            }
-            Step::Blocked => {}
-            Step::Time => {
-                if timers.act(&mut flow)? {
-                    report.get_or_insert(Report::Idle(who.id));
-                }
-                sleep.as_mut().reset(timers.next(&flow));
-            }
-            Step::Ended => break false,
-            Step::Dismissed => break true,
-        }
+    let mut session = Session {
+        who,
+        flow: Flow { wire, queue, owes_ping: false, owes_pong: false, blocked: None, used: Instant::now() },
+        timers: Timers::new(common.times, who.made),
+        first: First { who, accept_from: &common.accept_from, proven: who.made, done: who.made },
+        report: None,
     };
-    if dismissed {
+    let end = session.run(common).await;
+    if end.is_err() && !session.first.proven {
+        common.stats.connections_failed.add(1);
+    }
+    if end? == End::Dismissed {
         // A peer that does not take part in a goodbye is not waited for.
-        let _ = timeout(common.times.linger, poll_fn(|cx| flow.wire.poll_close(cx))).await;
+        let _ = timeout(common.times.linger, poll_fn(|cx| session.flow.wire.poll_close(cx))).await;
     }
     Ok(())
+}
+
+struct Session<'a> {
+    who: Who,
+    flow: Flow,
+    timers: Timers,
+    first: First<'a>,
+    /// What the driver is told next. While it waits, nothing is read.
+    report: Option<Report>,
+}
+
+/// How a connection ends in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The peer has ended it.
+    Peer,
+    /// We have no more use for it; all is written.
+    Dismissed,
+}
+
+impl Session<'_> {
+    async fn run(&mut self, common: &Common) -> io::Result<End> {
+        let shared = self.flow.queue.shared.clone();
+        let mut sleep = pin!(sleep_until(self.timers.next(&self.flow)));
+        loop {
+            let next = self.timers.next(&self.flow);
+            // Only what comes sooner: when the sleep ends, all that is due is looked at anyhow.
+            if next < sleep.deadline() {
+                sleep.as_mut().reset(next);
+            }
+            let reading = self.report.is_none();
+            let step = tokio::select! {
+                step = poll_fn(|cx| self.flow.poll(cx, reading)) => step?,
+                room = common.reports.reserve(), if !reading => match (room, self.report.take()) {
+                    (Ok(room), Some(report)) => {
+                        room.send(report);
+                        continue;
+                    }
+                    // The driver has stopped.
+                    _ => Step::End(End::Dismissed),
+                },
+                () = sleep.as_mut() => Step::Time,
+                () = shared.cut.notified() => return Err(io::Error::other("the peer takes too little")),
+            };
+            match step {
+                Step::Frame(frame) => self.take(frame),
+                Step::Blocked => {}
+                Step::Time => {
+                    if self.timers.act(&mut self.flow, reading)? {
+                        self.report.get_or_insert(Report::Idle(self.who.id));
+                    }
+                    sleep.as_mut().reset(self.timers.next(&self.flow));
+                }
+                Step::End(end) => return Ok(end),
+            }
+        }
+    }
+
+    fn take(&mut self, frame: Frame) {
+        self.timers.pong = None;
+        // Who keeps a connection to us alive uses it.
+        if !self.who.made || matches!(frame, Frame::Message(_)) {
+            self.flow.used = Instant::now();
+        }
+        match frame {
+            Frame::Message(bytes) => {
+                let also = self.first.look(&bytes);
+                if self.first.proven {
+                    self.timers.first = None;
+                }
+                self.report = Some(Report::Message { who: self.who, bytes, also });
+            }
+            Frame::Ping => self.flow.owes_pong = true,
+            Frame::Pong => self.timers.ponged(),
+        }
+    }
 }
 
 /// The bytes of a connection, both ways.
 struct Flow {
     wire: Wire,
     queue: Outgoing,
-    /// A ping or a pong that goes out next. One is enough: a peer that asks faster than it reads hears less often.
-    owed: Option<&'static [u8]>,
+    owes_ping: bool,
+    /// One pong is enough: a peer that asks faster than it reads hears less often.
+    owes_pong: bool,
     /// Since when the peer takes nothing.
     blocked: Option<Instant>,
     /// When it was last of use.
@@ -172,10 +202,7 @@ enum Step {
     /// Writing has to wait from now on.
     Blocked,
     Time,
-    /// The peer has ended it.
-    Ended,
-    /// We have no more use for it; all is written.
-    Dismissed,
+    End(End),
 }
 
 impl Flow {
@@ -189,8 +216,12 @@ impl Flow {
                 break;
             }
             self.blocked = None;
-            if let Some(owed) = self.owed.take() {
-                self.wire.start_send(Bytes::from_static(owed))?;
+            if std::mem::take(&mut self.owes_pong) {
+                self.wire.start_send(Bytes::from_static(PONG))?;
+                continue;
+            }
+            if std::mem::take(&mut self.owes_ping) {
+                self.wire.start_send(Bytes::from_static(PING))?;
                 continue;
             }
             match self.queue.messages.poll_recv(cx) {
@@ -203,7 +234,7 @@ impl Flow {
                         self.wire.start_send(self.queue.took(bytes))?;
                     }
                 }
-                Poll::Ready(None) => return Poll::Ready(Ok(Step::Dismissed)),
+                Poll::Ready(None) => return Poll::Ready(Ok(Step::End(End::Dismissed))),
                 Poll::Pending => break,
             }
         }
@@ -211,7 +242,7 @@ impl Flow {
             return Poll::Pending;
         }
         let frame = ready!(self.wire.poll_frame(cx))?;
-        Poll::Ready(Ok(frame.map_or(Step::Ended, Step::Frame)))
+        Poll::Ready(Ok(frame.map_or(Step::End(End::Peer), Step::Frame)))
     }
 }
 
@@ -222,6 +253,8 @@ struct Timers {
     first: Option<Instant>,
     /// When we ask whether the peer is there.
     ping: Option<Instant>,
+    /// When we last asked.
+    pinged: Option<Instant>,
     /// When it must have answered.
     pong: Option<Instant>,
     /// It has answered a ping before. Not every peer over TCP knows RFC 5626: silence of one that never answered
@@ -237,6 +270,7 @@ impl Timers {
             times,
             first: (!made).then_some(now + times.first_message),
             ping: None,
+            pinged: None,
             pong: None,
             answers_pings: false,
             idle: if made { times.idle_made } else { times.idle_accepted },
@@ -258,13 +292,22 @@ impl Timers {
         others.map_or(idle, |other| other.min(idle))
     }
 
+    /// A pong has come, or a stray line break, which is as good as one.
+    fn ponged(&mut self) {
+        self.answers_pings |= self.pinged.is_some_and(|at| at.elapsed() <= self.times.pong);
+    }
+
     /// Does what is due. True: the connection is of no use, unless a call knows better.
-    fn act(&mut self, flow: &mut Flow) -> io::Result<bool> {
+    fn act(&mut self, flow: &mut Flow, reading: bool) -> io::Result<bool> {
         let now = Instant::now();
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let late = |what: &str| Err(io::Error::new(io::ErrorKind::TimedOut, what));
         if due(self.first) {
-            return late("no message came");
+            return late("no message came from one that may start calls");
+        }
+        if due(self.pong) && !reading {
+            // It may have come: we are behind, not the peer.
+            self.pong = Some(now + self.times.pong);
         }
         if due(self.pong) {
             return late("no pong came");
@@ -273,7 +316,8 @@ impl Timers {
             return late("the peer takes nothing");
         }
         if due(self.ping) {
-            flow.owed = Some(PING);
+            flow.owes_ping = true;
+            self.pinged = Some(now);
             self.ping = Some(now + self.ping_after());
             if self.answers_pings {
                 self.pong.get_or_insert(now + self.times.pong);
@@ -288,19 +332,20 @@ impl Timers {
 }
 
 /// Looks at the first messages of a connection that we accepted.
-struct First {
+struct First<'a> {
     who: Who,
-    /// A message that makes sense has come.
+    accept_from: &'a watch::Receiver<AcceptFrom>,
+    /// A message that makes sense has come, from an address that may start calls.
     proven: bool,
     /// Nothing more to learn.
     done: bool,
 }
 
-impl First {
+impl First<'_> {
     /// Gives the address that the peer calls its own in Via, when it is another port of the one it connected from
     /// (RFC 5923): requests to there can go by this connection. The word of another address is not taken.
     fn look(&mut self, bytes: &Bytes) -> Option<SocketAddr> {
-        if self.done {
+        if self.done || !self.accept_from.borrow().allows(self.who.peer) {
             return None;
         }
         match Message::parse(bytes.clone()).ok()? {

@@ -28,7 +28,7 @@ use self::connection::{Line, Unsent};
 pub(super) use self::wire::Io;
 use super::tls::TlsConfig;
 use crate::endpoint::{Endpoint, SocketId};
-use crate::event::Transmit;
+use crate::event::{AcceptFrom, Transmit};
 use crate::limits;
 use crate::message::{Headers, Message};
 use crate::stats::Stats;
@@ -130,12 +130,32 @@ struct Common {
     times: Times,
     clock: Clock,
     failures: Failures,
-    slots: Arc<Semaphore>,
+    /// Who may start calls.
+    accept_from: watch::Receiver<AcceptFrom>,
+    accepted: Arc<Semaphore>,
+    made: Arc<Semaphore>,
     by_address: Mutex<HashMap<IpAddr, usize>>,
     last_id: AtomicU64,
 }
 
 impl Common {
+    fn new(setup: Setup, reports: mpsc::Sender<Report>, accept_from: watch::Receiver<AcceptFrom>) -> Common {
+        Common {
+            sockets: setup.sockets,
+            reports,
+            stats: setup.stats,
+            tls: setup.tls,
+            times: setup.times,
+            clock: setup.clock,
+            failures: setup.failures,
+            accept_from,
+            accepted: Arc::new(Semaphore::new(limits::CONNECTIONS_ACCEPTED)),
+            made: Arc::new(Semaphore::new(limits::CONNECTIONS_MADE)),
+            by_address: Mutex::default(),
+            last_id: AtomicU64::new(0),
+        }
+    }
+
     fn socket(&self, id: SocketId) -> Option<&StreamSocket> {
         self.sockets.get(usize::from(id.0))?.as_ref()
     }
@@ -146,7 +166,8 @@ impl Common {
 
     /// A place for one more connection, if there is one. `from`: who wants it, when it is not us.
     fn enter(self: &Arc<Common>, from: Option<IpAddr>) -> Option<Slot> {
-        let permit = self.slots.clone().try_acquire_owned().ok()?;
+        let slots = if from.is_some() { &self.accepted } else { &self.made };
+        let permit = slots.clone().try_acquire_owned().ok()?;
         let from = from.map(network);
         if let Some(from) = from {
             let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
@@ -228,6 +249,7 @@ pub(super) struct Streams {
     gone: Vec<(SocketId, SocketAddr)>,
     common: Arc<Common>,
     reports: mpsc::Receiver<Report>,
+    accept_from: watch::Sender<AcceptFrom>,
     runtime: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -238,6 +260,7 @@ pub(super) struct Setup {
     pub(super) sockets: Vec<Option<StreamSocket>>,
     pub(super) listeners: Vec<(SocketId, std::net::TcpListener)>,
     pub(super) tls: watch::Receiver<Option<TlsConfig>>,
+    pub(super) accept_from: AcceptFrom,
     pub(super) times: Times,
     pub(super) clock: Clock,
     pub(super) failures: Failures,
@@ -246,26 +269,17 @@ pub(super) struct Setup {
 
 impl Streams {
     /// Starts the thread; peers can connect.
-    pub(super) fn start(setup: Setup) -> io::Result<Streams> {
+    pub(super) fn start(mut setup: Setup) -> io::Result<Streams> {
         let (sender, reports) = mpsc::channel(limits::STREAM_REPORTS);
-        let common = Arc::new(Common {
-            sockets: setup.sockets,
-            reports: sender,
-            stats: setup.stats,
-            tls: setup.tls,
-            times: setup.times,
-            clock: setup.clock,
-            failures: setup.failures,
-            slots: Arc::new(Semaphore::new(limits::CONNECTIONS)),
-            by_address: Mutex::default(),
-            last_id: AtomicU64::new(0),
-        });
+        let (accept_from, accept_from_now) = watch::channel(std::mem::take(&mut setup.accept_from));
+        let listeners = std::mem::take(&mut setup.listeners);
+        let common = Arc::new(Common::new(setup, sender, accept_from_now));
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let mut listening = Vec::new();
         {
             let _inside = runtime.enter();
-            for (socket, listener) in setup.listeners {
+            for (socket, listener) in listeners {
                 listening.push((socket, TcpListener::from_std(listener)?));
             }
         }
@@ -280,6 +294,7 @@ impl Streams {
             gone: Vec::new(),
             common,
             reports,
+            accept_from,
             runtime: handle,
             stop: Some(stop),
             thread: Some(thread),
@@ -301,10 +316,17 @@ impl Streams {
         self.gone.pop()
     }
 
+    /// Changes who may start calls.
+    pub(super) fn set_accept_from(&self, accept_from: AcceptFrom) {
+        self.accept_from.send_replace(accept_from);
+    }
+
     /// Learns who is expected at an address, before the first message to it.
     pub(super) fn learn(&mut self, destination: &Destination) {
         let Destination { address, transport, server_name, .. } = destination;
-        if !transport.is_secure() || self.dialed.get(address).is_some_and(|known| known == server_name) {
+        // Nobody is connected to over WSS.
+        if *transport != Transport::Tls || self.dialed.get(address).is_some_and(|known| known == server_name)
+        {
             return;
         }
         if self.dialed.len() >= limits::SERVER_NAMES {
@@ -357,9 +379,9 @@ impl Streams {
     /// Whom we call over TLS must have shown its certificate: a connection that somebody made to us has not, even
     /// when it comes from there.
     fn may_carry(&self, id: ConnectionId, (socket, to): (SocketId, SocketAddr)) -> bool {
-        let secure = self.common.socket(socket).is_some_and(|socket| socket.transport.is_secure());
+        let tls = self.common.socket(socket).is_some_and(|socket| socket.transport == Transport::Tls);
         let made = self.connections.get(&id).is_some_and(|connection| connection.who.made);
-        made || !secure || !self.dialed.contains_key(&to)
+        made || !tls || !self.dialed.contains_key(&to)
     }
 
     fn connect(&mut self, (socket, peer): (SocketId, SocketAddr)) -> Option<ConnectionId> {
@@ -465,6 +487,62 @@ async fn live(common: Arc<Common>, listening: Vec<(SocketId, TcpListener)>, stop
     for task in accepting {
         task.abort();
     }
-    let all = u32::try_from(limits::CONNECTIONS).unwrap_or(u32::MAX);
-    let _ = timeout(common.times.linger, common.slots.acquire_many(all)).await;
+    let ended = async {
+        let _accepted = common.accepted.acquire_many(limits::CONNECTIONS_ACCEPTED as u32).await;
+        let _made = common.made.acquire_many(limits::CONNECTIONS_MADE as u32).await;
+    };
+    let _ = timeout(common.times.linger, ended).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn common() -> Arc<Common> {
+        let (reports, _) = mpsc::channel(1);
+        let setup = Setup {
+            sockets: Vec::new(),
+            listeners: Vec::new(),
+            tls: watch::channel(None).1,
+            accept_from: AcceptFrom::Any,
+            times: Times::default(),
+            clock: Clock::start(),
+            failures: Failures::default(),
+            stats: Arc::default(),
+        };
+        Arc::new(Common::new(setup, reports, watch::channel(AcceptFrom::Any).1))
+    }
+
+    #[test]
+    fn so_many_from_one_address_and_so_many_in_all() {
+        let common = common();
+        let one = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 7, 7, 7, last]);
+        let mut slots: Vec<_> = (0..600).filter_map(|i| common.enter(Some(one(i)))).collect();
+        assert_eq!(slots.len(), limits::CONNECTIONS_PER_ADDRESS, "a /64 is one host");
+        slots.pop();
+        assert!(common.enter(Some(one(1))).is_some(), "and gone again at once");
+        slots.extend((0..5_000u32).filter_map(|i| common.enter(Some(Ipv4Addr::from_bits(i).into()))));
+        assert_eq!(slots.len(), limits::CONNECTIONS_ACCEPTED);
+        slots.extend((0..2_000).filter_map(|_| common.enter(None)));
+        assert_eq!(slots.len(), limits::CONNECTIONS_ACCEPTED + limits::CONNECTIONS_MADE);
+        drop(slots);
+        assert!(common.by_address.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_line_holds_so_many_messages_and_so_many_bytes() {
+        let (line, _queue) = connection::line();
+        let large = Bytes::from(vec![b'x'; limits::MESSAGE_BYTES]);
+        let sent = (0..100).take_while(|_| line.send(large.clone()).is_ok()).count();
+        assert_eq!(sent, limits::SEND_QUEUE_BYTES / limits::MESSAGE_BYTES);
+        let (line, _queue) = connection::line();
+        let sent = (0..9_999).take_while(|_| line.send(Bytes::from_static(b"x")).is_ok()).count();
+        assert_eq!(sent, limits::SEND_QUEUE_MESSAGES);
+        assert_eq!(line.send(Bytes::new()), Err(Unsent::Full));
+        let (line, queue) = connection::line();
+        drop(queue);
+        assert_eq!(line.send(large), Err(Unsent::Ended));
+    }
 }

@@ -20,6 +20,48 @@ async fn calls_over_tcp_either_side_ends_them_by_the_same_connection() {
     }
 }
 
+/// Also with an owner that is behind with its events: then connections are not read, and nothing is lost.
+#[tokio::test]
+async fn hundreds_of_calls_at_once_share_a_connection() {
+    const CALLS: usize = 400;
+    let authority = Authority::new();
+    for transport in [Transport::Tcp, Transport::Tls] {
+        let end = |event_queue| {
+            let listen = vec![Listen::new(transport, "127.0.0.1:0".parse().unwrap())];
+            let net = NetConfig { listen, tls: Some(authority.tls()), event_queue, ..NetConfig::default() };
+            let config = EndpointConfig { accept_from: AcceptFrom::Any, ..EndpointConfig::default() };
+            let (sip, events) = start_with(net, config, Clock::start(), [7; 32], Times::default()).unwrap();
+            End { sip, events }
+        };
+        let (mut us, mut them) = (end(4), end(4));
+        let to = destination(them.address(), transport);
+        for i in 0..CALLS {
+            us.sip.invite(InviteRequest::new(to.clone(), "sip:1@h", &format!("call-{i}"))).unwrap();
+        }
+        let mut ended = [0; 2];
+        while ended != [CALLS; 2] {
+            tokio::select! {
+                event = us.event() => match event {
+                    Event::Answered { call, .. } => us.sip.bye(call, None).unwrap(),
+                    Event::Ended { .. } => ended[0] += 1,
+                    Event::Trying { .. } => {}
+                    other => panic!("{other:?}"),
+                },
+                event = them.event() => match event {
+                    Event::Incoming { call, .. } => them.sip.answer(call, None).unwrap(),
+                    Event::Acknowledged { .. } => {}
+                    Event::Ended { .. } => ended[1] += 1,
+                    other => panic!("{other:?}"),
+                },
+            }
+        }
+        assert!(us.stats().event_stalls.get() > 0 && them.stats().event_stalls.get() > 0);
+        assert_eq!((us.stats().connections_made.get(), them.stats().connections_made.get()), (1, 0));
+        let (ours, theirs) = (us.stats().dropped_send.get(), them.stats().dropped_send.get());
+        assert_eq!((ours, theirs), (0, 0));
+    }
+}
+
 #[tokio::test]
 async fn calls_over_tls() {
     let authority = Authority::new();

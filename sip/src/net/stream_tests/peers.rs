@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -36,7 +37,10 @@ async fn a_peer_that_never_reads_is_given_up_and_harms_nobody() {
     let mut them = End::new(Transport::Tcp);
     let address = them.address();
     let stuck = std::thread::spawn(move || {
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let mut stream = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        // The less it takes, the sooner it is found out.
+        stream.set_recv_buffer_size(4_096).unwrap();
+        stream.connect(&address.into()).unwrap();
         for branch in 0.. {
             if stream.write_all(options(address, "192.0.2.1", branch).as_bytes()).is_err() {
                 return branch;
@@ -94,23 +98,29 @@ async fn who_says_nothing_in_time_is_cut() {
     write(&mut stream, "\r\n\r\nOPTIONS sip:a@h SIP/2.0\r\n").await;
     read_to_end(&mut stream).await;
     slow.quiet().await;
+    // A stranger, who makes sense.
+    slow.sip.set_accept_from(AcceptFrom::Only(vec!["192.0.2.1".parse().unwrap()])).unwrap();
+    soon(slow.sip.trace_by_call_id("the command before is done")).await;
+    let mut stream = TcpStream::connect(slow.address()).await.unwrap();
+    write(&mut stream, &options(slow.address(), "192.0.2.1", 1)).await;
+    read_to_end(&mut stream).await;
     // What is no SIP at all.
     let mut stream = TcpStream::connect(slow.address()).await.unwrap();
     write(&mut stream, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     read_to_end(&mut stream).await;
-    assert_eq!(them.stats().connections_failed.get(), 1);
-    assert_eq!(slow.stats().connections_failed.get(), 1);
-    assert_eq!(slow.stats().connections_accepted.get(), 2);
+    them.until(|stats| stats.connections_failed.get() == 1).await;
+    slow.until(|stats| stats.connections_failed.get() == 3).await;
+    assert_eq!((slow.stats().connections_accepted.get(), slow.stats().dropped_source.get()), (3, 1));
 }
 
 #[tokio::test]
 async fn a_connection_without_use_is_closed_and_keep_alives_are_use() {
-    let them = tcp(Times { idle_accepted: Duration::from_millis(300), ..Times::default() });
+    let them = tcp(Times { idle_accepted: Duration::from_millis(600), ..Times::default() });
     let mut stream = TcpStream::connect(them.address()).await.unwrap();
     write(&mut stream, &options(them.address(), "192.0.2.1", 1)).await;
     read_head(&mut stream).await;
     for _ in 0..20 {
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         write(&mut stream, "\r\n\r\n").await;
         let mut pong = [0; 2];
         soon(stream.read_exact(&mut pong)).await.unwrap();
@@ -162,6 +172,22 @@ async fn a_broken_connection_fails_what_waits_and_the_next_call_makes_another() 
         us.quiet().await;
     }
     assert_eq!(us.stats().connections_made.get(), 2);
+}
+
+/// RFC 3261 §18.2.2.
+#[tokio::test]
+async fn an_answer_whose_connection_is_gone_goes_where_the_peer_listens() {
+    let mut them = End::new(Transport::Tcp);
+    let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut stream = TcpStream::connect(them.address()).await.unwrap();
+    let invite = options(them.address(), &listening.local_addr().unwrap().to_string(), 1);
+    write(&mut stream, &invite.replace("OPTIONS", "INVITE")).await;
+    let Event::Incoming { call, .. } = them.told().await else { panic!() };
+    drop(stream);
+    them.quiet().await;
+    them.sip.reject(call, 486, Vec::new()).unwrap();
+    let (mut stream, _) = soon(listening.accept()).await.unwrap();
+    assert!(read_head(&mut stream).await.starts_with("SIP/2.0 486 "));
 }
 
 #[tokio::test]

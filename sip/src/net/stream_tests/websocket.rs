@@ -11,30 +11,37 @@ use crate::net::stream::Io;
 /// A phone as JsSIP is one: it cannot be reached but by its connection, and says so by `.invalid`.
 struct Phone {
     socket: WebSocketStream<Box<dyn Io>>,
+    address: SocketAddr,
 }
 
 impl Phone {
     async fn connect(end: &End, headers: &[(&'static str, &str)]) -> Result<Phone, Error> {
-        let stream: Box<dyn Io> = Box::new(TcpStream::connect(end.address()).await.unwrap());
-        Phone::upgrade(stream, headers).await
+        let stream = TcpStream::connect(end.address()).await.unwrap();
+        let address = stream.local_addr().unwrap();
+        Phone::upgrade(Box::new(stream), address, headers).await
     }
 
     async fn connect_tls(end: &End, authority: &Authority) -> Phone {
         let client = authority.tls().clients.remove(NAME).unwrap();
         let stream = TcpStream::connect(end.address()).await.unwrap();
+        let address = stream.local_addr().unwrap();
         let name = rustls::pki_types::ServerName::try_from(NAME).unwrap();
         let stream = tokio_rustls::TlsConnector::from(client).connect(name, stream).await.unwrap();
-        Phone::upgrade(Box::new(stream), &[("sec-websocket-protocol", "sip")]).await.unwrap()
+        Phone::upgrade(Box::new(stream), address, &[("sec-websocket-protocol", "sip")]).await.unwrap()
     }
 
-    async fn upgrade(stream: Box<dyn Io>, headers: &[(&'static str, &str)]) -> Result<Phone, Error> {
+    async fn upgrade(
+        stream: Box<dyn Io>,
+        address: SocketAddr,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Phone, Error> {
         let mut request = format!("ws://{NAME}/any/path").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
         let (socket, response) = soon(tokio_tungstenite::client_async(request, stream)).await?;
         assert_eq!(response.headers()["sec-websocket-protocol"], "sip");
-        Ok(Phone { socket })
+        Ok(Phone { socket, address })
     }
 
     async fn say(&mut self, text: impl Into<String>) {
@@ -115,6 +122,9 @@ async fn a_phone_calls_over_wss() {
     let mut end = End::with(listen, Times::default(), Some(authority.tls()));
     let mut phone = Phone::connect_tls(&end, &authority).await;
     phone_calls(&mut phone, &mut end, Transport::Wss).await;
+    // The other way: its connection is the only way to it.
+    end.sip.options(Destination::new(phone.address, Transport::Wss)).unwrap();
+    assert!(phone.hear().await.starts_with("OPTIONS "));
     end.sip.stop();
     let closed = soon(phone.socket.next()).await;
     assert!(matches!(closed, Some(Ok(Message::Close(_)))), "{closed:?}");
