@@ -35,7 +35,7 @@ pub(super) fn message(raw: Bytes) -> Result<Message, Broken> {
 pub(super) fn head(raw: Bytes, why: Malformed) -> Broken {
     match message(raw) {
         Err(broken) => Broken { why, ..broken },
-        Ok(Message::Request(request)) => Broken { why, request: Some(request) },
+        Ok(Message::Request(request)) => Broken::request(why, request),
         Ok(Message::Response(_)) => Broken::lost(why),
     }
 }
@@ -120,14 +120,14 @@ impl Found {
                 Ok(Message::Response(Response { status, reason, headers }))
             }
             (Ok(Start::Request(method, uri)), Some(why)) => {
-                Err(Broken { why, request: Some(Request { method, uri, headers }) })
+                Err(Broken::request(why, Request { method, uri, headers }))
             }
             (Ok(Start::Response(..)), Some(why)) => Err(Broken::lost(why)),
             // A method and something that calls itself SIP is a request that can be answered.
-            (Err((why, method)), _) => {
-                let request = method.map(|method| Request { method, uri: Span::default(), headers });
-                Err(Broken { why, request })
+            (Err((why, Some(method))), _) => {
+                Err(Broken::request(why, Request { method, uri: Span::default(), headers }))
             }
+            (Err((why, None)), _) => Err(Broken::lost(why)),
         }
     }
 }
