@@ -90,6 +90,11 @@ fn scan(raw: &[u8]) -> Result<Scan, Malformed> {
         let label = trim(label);
         let value = trim(rest.get(1..).unwrap_or_default());
         let name = Name::of(label);
+        // Nor can one whose name is none. Written again, a name that begins with a NUL could become white space, and
+        // its line a part of the line before it.
+        if name == Name::Other && !is_token(label) {
+            continue;
+        }
         if name == Name::ContentLength {
             match (number(value), found.content_length) {
                 (Some(length), None) => found.content_length = Some(length),
@@ -152,8 +157,12 @@ fn start_line_of(raw: &Bytes, line: &[u8]) -> Result<Start, (Malformed, Option<M
         None => return Err((Malformed::StartLine, None)),
     };
     match (parts.next(), parts.next(), parts.next()) {
+        // What is no character of any URI would be none of a request line that is written with it.
         (Some(uri), Some(version), None) if version.eq_ignore_ascii_case(b"SIP/2.0") => {
-            Ok(Start::Request(method, span_of(raw, uri)))
+            match uri.iter().any(u8::is_ascii_control) {
+                false => Ok(Start::Request(method, span_of(raw, uri))),
+                true => Err((Malformed::Uri, Some(method))),
+            }
         }
         (Some(_), Some(version), None) if is_sip(version) => Err((Malformed::Version, Some(method))),
         // White space inside the URI: still a request (RFC 4475 §3.1.2.8).
