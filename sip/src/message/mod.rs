@@ -20,6 +20,7 @@ pub(crate) use header::quoted;
 pub use header::{CSeq, Challenge, NameAddr, Params, Reason, Scheme, Values, Via};
 pub use method::Method;
 pub use name::Name;
+pub(crate) use parse::number;
 pub use uri::Uri;
 
 use bytes::Bytes;

@@ -223,11 +223,12 @@ fn unfold(raw: &[u8]) -> Bytes {
     out.freeze()
 }
 
-fn number(digits: &[u8]) -> Option<usize> {
-    if digits.is_empty() || digits.len() > 9 || !digits.iter().all(u8::is_ascii_digit) {
+/// A number in decimal digits; one that is too large for any use is the largest.
+pub(crate) fn number(digits: &[u8]) -> Option<usize> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(digits.iter().fold(0, |n, d| n * 10 + usize::from(d - b'0')))
+    Some(digits.iter().fold(0, |n: usize, d| n.saturating_mul(10).saturating_add(usize::from(d - b'0'))))
 }
 
 /// The place of `part`, which must be a part of `raw`.

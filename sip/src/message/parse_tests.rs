@@ -52,6 +52,8 @@ fn bodies_and_content_length() {
     assert_eq!(&request(&with("l: 3\r\n", "abcdef")).body()[..], b"abc");
     assert_eq!(&request(&with("", "abcdef")).body()[..], b"abcdef");
     assert_eq!(error(&with("Content-Length: 9999\r\n", "abc")), Malformed::ShortBody);
+    assert_eq!(&request(&with("l: 0000000000003\r\n", "abcdef")).body()[..], b"abc");
+    assert_eq!(error(&with("l: 18446744073709551619\r\n", "abc")), Malformed::ShortBody);
     assert_eq!(error(&with("Content-Length: -999\r\n", "abc")), Malformed::ContentLength);
     assert_eq!(error(&with("Content-Length: 3\r\nl: 4\r\n", "abcd")), Malformed::ContentLength);
     assert_eq!(error("MESSAGE sip:a@b SIP/2.0\r\n"), Malformed::Truncated);
