@@ -5,7 +5,7 @@ SHELL := /bin/bash
 SOAK_SEEDS := 2000
 # One selection of packages for all test runs, so that nothing is built twice.
 TESTED := --workspace --exclude kraliki-benches --locked
-.PHONY: help setup console build demo test soak bench fmt lint clean
+.PHONY: help setup console build demo test soak fuzz bench fmt lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,7 +33,7 @@ test: setup console ## every test, the ones with SIPp and Chromium included
 	npm --prefix web run check
 	npm --prefix web test
 	cargo test $(TESTED) --no-run
-	cargo test $(TESTED) --quiet --lib --bins
+	cargo test $(TESTED) --quiet --lib --bins --test allocations
 	cargo test $(TESTED) --test system -- --test-threads=1
 
 soak: setup console ## the long versions of the fault tests: thousands of seeds for each family, then real crashes
@@ -43,6 +43,9 @@ soak: setup console ## the long versions of the fault tests: thousands of seeds 
 		target/release/kraliki simulate --faults $$family --seeds 0..$(SOAK_SEEDS) --for 15m; \
 	done
 	KRALIKI_SOAK=1 cargo test $(TESTED) --test system -- --test-threads=1 crash
+
+fuzz: ## random bytes against all that reads bytes from the network, for a minute (FUZZ_SECONDS=15 for each of 4 targets)
+	@scripts/fuzz
 
 bench: setup console ## benchmarks beside their peers (ONLY=name for one); results in target/bench/results.json
 	@scripts/setup --bench

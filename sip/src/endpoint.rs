@@ -453,7 +453,7 @@ impl Endpoint {
             Ok(Message::Response(_)) => self.core.stats.dropped_malformed.add(1),
             Ok(Message::Request(request)) => match check(&request) {
                 Ok(()) => self.on_request(now, socket, from, request),
-                Err(why) => self.on_broken(now, socket, from, Broken { why, request: Some(request) }),
+                Err(why) => self.on_broken(now, socket, from, Broken::request(why, request)),
             },
             Err(broken) => self.on_broken(now, socket, from, broken),
         }

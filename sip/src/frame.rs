@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::error::FrameError;
 use crate::limits;
-use crate::message::Name;
+use crate::message::{Name, number};
 
 /// What a stream brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,12 +177,8 @@ fn content_length(head: &[u8]) -> Result<usize, FrameError> {
         if Name::of(label.trim_ascii()) != Name::ContentLength {
             continue;
         }
-        let digits = value.get(1..).unwrap_or_default().trim_ascii();
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-            return Err(FrameError::ContentLength);
-        }
         let number =
-            digits.iter().fold(0usize, |n, d| n.saturating_mul(10).saturating_add(usize::from(d - b'0')));
+            number(value.get(1..).unwrap_or_default().trim_ascii()).ok_or(FrameError::ContentLength)?;
         if length.replace(number).is_some_and(|before| before != number) {
             return Err(FrameError::ContentLength);
         }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use super::method::is_token;
 use super::{Headers, Method, Name, Request, Response, Span};
 
 /// Writes one message into one buffer.
@@ -80,7 +81,13 @@ impl Writer {
 
     pub(crate) fn named(&mut self, name: &[u8], value: &[u8]) -> &mut Writer {
         self.out.reserve(name.len() + value.len() + 4);
-        self.clean(name).raw(b": ").clean(value).raw(b"\r\n")
+        if is_token(name) {
+            self.raw(name);
+        } else {
+            // A name that begins with white space would make its line a part of the line before it.
+            self.out.extend(name.iter().map(|b| if is_token(&[*b]) { *b } else { b'-' }));
+        }
+        self.raw(b": ").clean(value).raw(b"\r\n")
     }
 
     /// Header lines of a parsed message as they stand there, those that `keep` wants.
@@ -255,10 +262,16 @@ mod tests {
     fn nothing_breaks_out_of_its_line() {
         let bytes = Builder::request(&Method::Options, "sip:a@b")
             .header("Subject", "x\r\nEvil: yes")
+            .header(" Evil", "yes")
+            .header("X\r\nEvil", "yes")
             .header("From", "<sip:a@b>;tag=1")
             .body("text/plain", b"hello");
         let Message::Request(request) = Message::parse(bytes).unwrap() else { panic!() };
         assert_eq!(request.other("Evil"), None);
+        assert_eq!(
+            (request.other("-Evil"), request.other("X--Evil")),
+            (Some(&b"yes"[..]), Some(&b"yes"[..]))
+        );
         assert_eq!(request.get(Name::Subject), Some(&b"x  Evil: yes"[..]));
         assert_eq!(&request.body()[..], b"hello");
     }

@@ -20,6 +20,7 @@ pub(crate) use header::quoted;
 pub use header::{CSeq, Challenge, NameAddr, Params, Reason, Scheme, Values, Via};
 pub use method::Method;
 pub use name::Name;
+pub(crate) use parse::number;
 pub use uri::Uri;
 
 use bytes::Bytes;
@@ -93,10 +94,14 @@ pub(crate) struct Broken {
     pub(crate) why: Malformed,
     /// The request, when it means to be one. Its header lines are as sent; its URI is empty when its request line
     /// could not be read.
-    pub(crate) request: Option<Request>,
+    pub(crate) request: Option<Box<Request>>,
 }
 
 impl Broken {
+    pub(crate) fn request(why: Malformed, request: Request) -> Broken {
+        Broken { why, request: Some(Box::new(request)) }
+    }
+
     fn lost(why: Malformed) -> Broken {
         Broken { why, request: None }
     }

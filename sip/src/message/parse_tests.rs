@@ -38,6 +38,8 @@ fn bad_request_lines() {
     assert_eq!(error(&format!("INVITE <sip:u@h> \"x\" SIP/2.0\r\n{tail}")), Malformed::StartLine);
     assert_eq!(error(&format!("OPTIONS sip:t@h SIP/7.0\r\n{tail}")), Malformed::Version);
     assert_eq!(error(&format!("IN(VITE sip:t@h SIP/2.0\r\n{tail}")), Malformed::StartLine);
+    assert_eq!(error(&format!("OPTIONS sip:\0t@h SIP/2.0\r\n{tail}")), Malformed::Uri);
+    assert_eq!(error(&format!("OPTIONS sip:t\rx@h SIP/2.0\r\n{tail}")), Malformed::Uri);
     assert_eq!(error("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Malformed::StartLine);
     // Trailing and doubled spaces do no harm (§3.1.2.4 allows to be liberal).
     request(&format!("OPTIONS  sip:t@h SIP/2.0  \r\n{tail}"));
@@ -50,6 +52,8 @@ fn bodies_and_content_length() {
     assert_eq!(&request(&with("l: 3\r\n", "abcdef")).body()[..], b"abc");
     assert_eq!(&request(&with("", "abcdef")).body()[..], b"abcdef");
     assert_eq!(error(&with("Content-Length: 9999\r\n", "abc")), Malformed::ShortBody);
+    assert_eq!(&request(&with("l: 0000000000003\r\n", "abcdef")).body()[..], b"abc");
+    assert_eq!(error(&with("l: 18446744073709551619\r\n", "abc")), Malformed::ShortBody);
     assert_eq!(error(&with("Content-Length: -999\r\n", "abc")), Malformed::ContentLength);
     assert_eq!(error(&with("Content-Length: 3\r\nl: 4\r\n", "abcd")), Malformed::ContentLength);
     assert_eq!(error("MESSAGE sip:a@b SIP/2.0\r\n"), Malformed::Truncated);
@@ -159,6 +163,15 @@ mod interop_28 {
         assert_eq!(error(&short), Malformed::ShortBody);
         assert_eq!(error(&short.replace("INVITE sip:c@d SIP/2.0", "SIP/2.0 200 OK")), Malformed::ShortBody);
     }
+}
+
+/// What has no name is no header: nobody can ask for it, and nobody may be told of it.
+#[test]
+fn lines_without_a_name_are_passed_over() {
+    let r =
+        request("OPTIONS sip:a@b SIP/2.0\r\nA: 1\r\n\0\0B: 2\r\n: 3\r\nC D: 4\r\nE\u{7}: 5\r\nF : 6\r\n\r\n");
+    let labels: Vec<_> = r.lines().map(|(_, label, _)| label).collect();
+    assert_eq!(labels, [&b"A"[..], b"F"]);
 }
 
 /// Two different values where only one may stand: nobody knows which of them others act on.

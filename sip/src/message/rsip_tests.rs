@@ -130,11 +130,7 @@ fn write(start: &str, lines: &[(String, String)], body: &[u8]) -> Bytes {
 }
 
 /// Every header line and the body, and what each makes of the ones that a transaction needs.
-fn compare(
-    ours: &Headers,
-    theirs: &(impl rsip::message::HasHeaders + rsip::prelude::HeadersExt),
-    body: &[u8],
-) {
+fn compare(ours: &Headers, theirs: &impl rsip::prelude::HeadersExt, body: &[u8]) {
     let found: Vec<_> = ours
         .lines()
         .map(|(_, label, value)| {

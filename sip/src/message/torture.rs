@@ -475,7 +475,7 @@ fn the_endpoint() {
                 assert_eq!((answer.status(), &found[..]), (status, reason));
                 let asked = match Message::parse_or_keep(Bytes::from_static(case.bytes)) {
                     Ok(message) => request(&message).clone(),
-                    Err(broken) => broken.request.unwrap(),
+                    Err(broken) => *broken.request.unwrap(),
                 };
                 for name in [Name::From, Name::CallId, Name::CSeq] {
                     assert_eq!(answer.get(name), asked.get(name), "{name:?}");

@@ -7,6 +7,13 @@ pub(in crate::message) fn trim(bytes: &[u8]) -> &[u8] {
 
 /// The place of the first of `marks` outside quotes and, with `angles`, outside `<>`.
 pub(super) fn find_outside(bytes: &[u8], marks: &[u8], angles: bool) -> Option<usize> {
+    // Mostly the mark comes before any quote, or neither is there.
+    if let (&[mark], false) = (marks, angles) {
+        let at = memchr::memchr2(mark, b'"', bytes)?;
+        if bytes.get(at) == Some(&mark) {
+            return Some(at);
+        }
+    }
     let (mut quoted, mut escaped, mut angle) = (false, false, false);
     for (i, b) in bytes.iter().enumerate() {
         match b {

@@ -33,10 +33,12 @@ impl<'a> Via<'a> {
         let sent_by = trim(sent_by);
         let (host, port) = match host_port(sent_by) {
             Some(found) => found,
-            // White space may stand around the colon: `host : 5060`.
+            // White space may stand around the colon: `host : 5060`, `[::1] : 5060`.
             None => {
-                let (host, port) = cut(sent_by, b':');
-                (trim(host), Some(std::str::from_utf8(trim(port)).ok()?.parse().ok()?))
+                let colon = sent_by.iter().rposition(|b| *b == b':')?;
+                let (host, _) = host_port(trim(sent_by.get(..colon)?)).filter(|(_, port)| port.is_none())?;
+                let port = std::str::from_utf8(trim(sent_by.get(colon + 1..)?)).ok()?;
+                (host, Some(port.parse().ok()?))
             }
         };
         Some(Via { transport, host, port, params: Params::new(params) })
@@ -67,6 +69,13 @@ mod tests {
         );
         let via = Via::parse(b"SIP/2.0/UDP host : 5060 ;branch=1").unwrap();
         assert_eq!((via.host, via.port), (&b"host"[..], Some(5060)));
+        let via = Via::parse(b"SIP/2.0/UDP [::1] : 5060").unwrap();
+        assert_eq!((via.host, via.port), (&b"::1"[..], Some(5060)));
+        for bad in
+            [&b"SIP/2.0/UDP : 5060"[..], b"SIP/2.0/UDP a b", b"SIP/2.0/UDP a:1 : 2", b"SIP/2.0/UDP a : b"]
+        {
+            assert_eq!(Via::parse(bad), None);
+        }
         assert_eq!(Via::parse(b"SIP/2.0/UDP [2001:db8::9:1]:6050;x").unwrap().host, b"2001:db8::9:1");
         assert_eq!(Via::parse(b"SIP/7.0/UDP h;branch=1").unwrap().host, b"h");
         assert_eq!(Via::parse(b"HTTP/1.1/UDP h"), None);
