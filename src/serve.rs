@@ -58,7 +58,10 @@ pub(crate) fn run(config: &Config) -> Result<(), Failed> {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hang_up.recv() => node.reload(),
+                _ = hang_up.recv() => {
+                    node.reload();
+                    reload_sip_tls(config, &node);
+                }
             }
         }
         eprintln!("no new calls; running ones may go on for {} s (again: end at once)", drain.as_secs());
@@ -72,6 +75,15 @@ pub(crate) fn run(config: &Config) -> Result<(), Failed> {
         anyhow::Ok(())
     })?;
     Ok(())
+}
+
+/// Reads the certificates of SIP again.
+fn reload_sip_tls(config: &Config, node: &Node) {
+    match tls_config(config) {
+        Ok(Some(tls)) => node.handle.set_sip_tls(tls),
+        Ok(None) => {}
+        Err(error) => tracing::error!(%error, "the certificates of SIP cannot be used; the old ones stay"),
+    }
 }
 
 fn api_config(config: &Config) -> ApiConfig {
@@ -146,11 +158,10 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         ..MediaConfig::local(clock, config.media.ports.clone(), seed()?)
     };
     Ok(RuntimeConfig {
-        sip: NetConfig { listen, tls: tls_config(config)?, ..NetConfig::default() },
+        sip: NetConfig { listen, tls: tls_config(config)?, hep: hep_config(config), ..NetConfig::default() },
         name_servers: config.sip.name_servers.clone(),
         phones: config.sip.phones.clone(),
         callback: callback_config(config)?,
-        hep: hep_config(config),
         media,
         trunks,
         journal: journal_config(&config.engine),

@@ -397,10 +397,13 @@ impl Endpoint {
         }
     }
 
-    /// Whether an answered call, or a request of ours without an answer, needs the connection to there.
+    /// Whether an answered call, a registration or a request of ours without an answer needs the connection to there.
     pub(crate) fn needs(&self, socket: SocketId, peer: SocketAddr) -> bool {
         let hop = Hop { socket, to: peer };
-        self.calls.values().any(|call| call.is_up_by(hop)) || !self.core.txns.waiting_on(hop).is_empty()
+        self.registrar.as_ref().is_some_and(|registrar| registrar.is_flow(hop))
+            || self.registrations.values().any(|client| client.is_by(hop))
+            || self.calls.values().any(|call| call.is_up_by(hop))
+            || !self.core.txns.waiting_on(hop).is_empty()
     }
 
     /// A request of ours will not be answered any more.

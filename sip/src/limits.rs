@@ -74,8 +74,12 @@ pub const TRACE_ENDED_BYTES: usize = 16 << 20;
 pub const COMMAND_QUEUE: usize = 8_192;
 /// Events that wait for the owner. Beyond it the driver stops reading its sockets, so that no event is lost.
 pub const EVENT_QUEUE: usize = 16_384;
-/// Datagrams read per socket and wake-up, so that commands and timers get their turn.
-pub const READS_PER_WAKE: usize = 64;
+/// Datagrams read per socket by one system call and wake-up, so that commands and timers get their turn.
+pub const DATAGRAMS_AT_ONCE: usize = 64;
+/// System calls that read a socket per wake-up: 256 datagrams, a millisecond of 36,000 calls a second.
+pub const BATCHES_PER_WAKE: usize = 4;
+/// Reports of connections taken per wake-up, for the same reason.
+pub const REPORTS_PER_WAKE: usize = 64;
 /// Commands taken per wake-up, for the same reason.
 pub const COMMANDS_PER_WAKE: usize = 64;
 /// The least time between two wake-ups of the driver, so that under load one wake-up serves many messages. It delays

@@ -152,6 +152,11 @@ impl EngineHandle {
         answer.await.ok().flatten()
     }
 
+    /// Other certificates for SIP over TLS, from the next connection on.
+    pub fn set_sip_tls(&self, tls: kraliki_sip::net::TlsConfig) {
+        self.shared.metrics.sip().set_tls(tls);
+    }
+
     /// Ends everything at once; calls in progress are not ended at the carrier. `Command::Drain` is the gentle way.
     pub async fn stop(&self) {
         let _ = self.shared.requests.send(Request::Stop).await;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use kraliki_media::{Media, MediaConfig};
-use kraliki_sip::net::{DnsResolver, DnsSetupError, HepConfig, NetConfig, SipHandle};
+use kraliki_sip::net::{DnsResolver, DnsSetupError, NetConfig, SipHandle};
 use kraliki_sip::resolve::{Family, ResolveConfig};
 use kraliki_sip::{AcceptFrom, CallIdKey, DialogSnapshot, EndpointConfig, Reason};
 use kraliki_time::Clock;
@@ -64,8 +64,6 @@ pub struct RuntimeConfig {
     pub phones: Option<String>,
     /// What people hear who call a shown number back; none: that nobody is there.
     pub callback: Option<CallbackConfig>,
-    /// Where copies of SIP messages go.
-    pub hep: Option<HepConfig>,
 }
 
 impl RuntimeConfig {
@@ -82,7 +80,6 @@ impl RuntimeConfig {
             name_servers: Vec::new(),
             phones: None,
             callback: None,
-            hep: None,
         }
     }
 }

@@ -9,20 +9,21 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, Sender, TrySendError};
+use crossbeam::channel::{Receiver, TrySendError};
 use kraliki_time::{Clock, Time};
+use kraliki_udp::{Batch, Sender};
 use rand::rngs::StdRng;
 
 use super::command::{Command, Inbox, ToLeg};
 use super::ports::{Pair, PortPool};
 use super::stats::ShardStats;
-use super::sys::{Batch, Outgoing, Poller, Token, prefer_this_thread, thread_cpu_time};
+use super::sys::{Poller, Token, prefer_this_thread, thread_cpu_time};
 use crate::error::MediaError;
 use crate::event::{LegId, MediaEvent};
 use crate::leg::{Channel, Leg};
 use crate::limits::{
-    BATCH_DATAGRAMS, COMMANDS, COMMANDS_AT_ONCE, EVENT_BACKLOG, LEG_READ_DATAGRAMS, LEG_READS, SHARD_LINGER,
-    SHARED_READS,
+    BATCH_DATAGRAMS, COMMANDS, COMMANDS_AT_ONCE, DATAGRAM_BYTES, EVENT_BACKLOG, LEG_READ_DATAGRAMS,
+    LEG_READS, SHARD_LINGER, SHARED_READS,
 };
 use crate::relay::{Closed, Relay, Transmit};
 
@@ -38,7 +39,7 @@ pub(super) struct Parts {
     pub(super) batch: Duration,
     pub(super) inboxes: Arc<[Inbox]>,
     pub(super) commands: Receiver<Command>,
-    pub(super) events: Sender<MediaEvent>,
+    pub(super) events: crossbeam::channel::Sender<MediaEvent>,
     pub(super) pool: Arc<PortPool>,
     pub(super) shared: Option<UdpSocket>,
     pub(super) poller: Poller,
@@ -58,7 +59,9 @@ pub(super) struct Shard {
     /// State events for a reader whose queue was full.
     backlog: VecDeque<MediaEvent>,
     batch: Batch,
-    outgoing: Outgoing,
+    sender: Sender,
+    /// What leaves by the shared socket: slot, length, destination.
+    outgoing: Vec<(usize, usize, SocketAddr)>,
     /// The next free slot of the batch; those before it wait to be sent.
     cursor: usize,
     /// Sockets that had more than was taken at once.
@@ -81,8 +84,9 @@ impl Shard {
             moved: HashMap::new(),
             outbox: VecDeque::new(),
             backlog: VecDeque::new(),
-            batch: Batch::new(),
-            outgoing: Outgoing::new(),
+            batch: Batch::new(BATCH_DATAGRAMS, DATAGRAM_BYTES, DATAGRAM_BYTES - crate::srtp::MAX_OVERHEAD),
+            sender: Sender::default(),
+            outgoing: Vec::with_capacity(BATCH_DATAGRAMS),
             cursor: 0,
             more: Vec::new(),
             stats: ShardStats::default(),
@@ -217,7 +221,7 @@ impl Shard {
             Channel::Rtcp => pair.map(|pair| &pair.rtcp),
             Channel::Shared => {
                 let to = if self.shared_is_v6 { mapped(transmit.to) } else { transmit.to };
-                self.outgoing.push(slot, transmit.len, to);
+                self.outgoing.push((slot, transmit.len, to));
                 self.cursor = slot + 1;
                 return;
             }
@@ -260,9 +264,14 @@ impl Shard {
         }
         let count = self.outgoing.len();
         let refused = match &self.parts.shared {
-            Some(shared) => self.outgoing.send(shared.as_fd(), &self.batch),
+            Some(shared) => {
+                let datagrams =
+                    self.outgoing.iter().map(|(slot, len, to)| (self.batch.slot(*slot, *len), *to));
+                self.sender.send(shared.as_fd(), datagrams)
+            }
             None => count,
         };
+        self.outgoing.clear();
         self.stats.sent += (count - refused.min(count)) as u64;
         self.stats.send_errors += refused as u64;
     }

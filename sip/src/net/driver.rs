@@ -3,17 +3,22 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
 use kraliki_time::{Clock, Time};
+use kraliki_udp::{Batch, Sender};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::handle::Command;
+use super::hep::Hep;
 use super::stream::{Report, Streams};
 use crate::endpoint::{CallKey, Endpoint, Output, SocketId};
 use crate::error::ApiMisuse;
@@ -21,11 +26,12 @@ use crate::event::{Event, Failure};
 use crate::limits;
 use crate::register::RegistrationState;
 use crate::stats::Stats;
+use crate::trace::Direction;
 
 struct Driver {
     endpoint: Endpoint,
     /// By [`SocketId`]; none: a stream socket, whose connections are in `streams`.
-    sockets: Vec<Option<UdpSocket>>,
+    sockets: Vec<Option<Socket>>,
     /// None: no stream sockets.
     streams: Option<Streams>,
     clock: Clock,
@@ -33,33 +39,49 @@ struct Driver {
     /// Events that the queue had no room for; while there are any, the sockets are not read.
     held: VecDeque<(Time, Event)>,
     stats: Arc<Stats>,
-    buffer: Vec<u8>,
+    batch: Batch,
+    sender: Sender,
+    hep: Option<Hep>,
     wake_at: Option<Time>,
 }
 
-pub(super) async fn run(
-    endpoint: Endpoint,
-    sockets: Vec<Option<std::net::UdpSocket>>,
-    streams: Option<Streams>,
-    clock: Clock,
-    mut commands: mpsc::Receiver<Command>,
-    events: mpsc::Sender<(Time, Event)>,
-) {
-    let register = |socket: Option<std::net::UdpSocket>| socket.map(UdpSocket::from_std).transpose();
-    let sockets: io::Result<Vec<_>> = sockets.into_iter().map(register).collect();
+/// A UDP socket and what is to be sent by it when all that is there has been dealt with.
+struct Socket {
+    io: UdpSocket,
+    out: Vec<(Bytes, SocketAddr)>,
+}
+
+/// What the driver is made of.
+pub(super) struct Parts {
+    pub(super) endpoint: Endpoint,
+    pub(super) sockets: Vec<Option<std::net::UdpSocket>>,
+    pub(super) streams: Option<Streams>,
+    pub(super) clock: Clock,
+    pub(super) events: mpsc::Sender<(Time, Event)>,
+    pub(super) hep: Option<Hep>,
+}
+
+pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
+    let register = |socket: Option<std::net::UdpSocket>| {
+        let io = socket.map(UdpSocket::from_std).transpose()?;
+        Ok(io.map(|io| Socket { io, out: Vec::new() }))
+    };
+    let sockets: io::Result<Vec<_>> = parts.sockets.into_iter().map(register).collect();
     // Registering with a fresh poller fails only when the process has no descriptors left; the owner sees the
     // events end.
     let Ok(sockets) = sockets else { return };
-    let stats = endpoint.stats();
+    let clock = parts.clock;
     let mut driver = Driver {
-        endpoint,
+        stats: parts.endpoint.stats(),
+        endpoint: parts.endpoint,
         sockets,
-        streams,
+        streams: parts.streams,
         clock,
-        events,
+        events: parts.events,
         held: VecDeque::new(),
-        stats,
-        buffer: vec![0; limits::MESSAGE_BYTES + 1],
+        batch: Batch::new(limits::DATAGRAMS_AT_ONCE, limits::MESSAGE_BYTES, limits::MESSAGE_BYTES),
+        sender: Sender::default(),
+        hep: parts.hep,
         wake_at: None,
     };
     let mut sleep = pin!(tokio::time::sleep(std::time::Duration::ZERO));
@@ -79,44 +101,46 @@ pub(super) async fn run(
             }
         }
         let stalled = !driver.held.is_empty();
-        // Not biased: commands, timers and datagrams take turns when all are ready.
         let wake = tokio::select! {
             room = driver.events.reserve(), if stalled => Wake::Room(room.is_ok()),
             () = sleep.as_mut(), if sleeping_until.is_some() => Wake::Timer,
             command = commands.recv() => Wake::Command(command),
-            socket = readable(&driver.sockets), if !stalled => Wake::Socket(socket),
+            () = readable(&driver.sockets), if !stalled => Wake::Socket,
             report = reported(&mut driver.streams), if !stalled => Wake::Report(report),
         };
         woke_at = clock.now();
+        let mut command = None;
         match wake {
             Wake::Room(true) => driver.release(),
             // Nobody listens any more: the events have no use.
             Wake::Room(false) => driver.held.clear(),
-            Wake::Timer => {
-                sleeping_until = None;
-                let now = clock.now();
-                driver.endpoint.handle_timeout(now);
-                driver.drain(now);
-            }
-            Wake::Command(first) => {
-                let mut next = first;
-                let mut taken = 1;
-                loop {
-                    match next {
-                        None | Some(Command::Stop) => return,
-                        Some(command) => driver.obey(command),
-                    }
-                    if taken == limits::COMMANDS_PER_WAKE {
-                        break;
-                    }
-                    let Ok(command) = commands.try_recv() else { break };
-                    next = Some(command);
-                    taken += 1;
-                }
-            }
-            Wake::Socket(socket) => driver.read(socket),
+            Wake::Timer => sleeping_until = None,
+            Wake::Command(None) => return driver.flush(),
+            Wake::Command(first) => command = first,
+            Wake::Socket => {}
             Wake::Report(report) => driver.hear(report),
         }
+        // Whatever woke it, everything that is there is dealt with: commands, messages and timers get their turn each
+        // time, and what comes of them leaves together.
+        for _ in 0..limits::COMMANDS_PER_WAKE {
+            match command.take().or_else(|| commands.try_recv().ok()) {
+                None => break,
+                Some(Command::Stop) => return driver.flush(),
+                Some(command) => driver.obey(command),
+            }
+        }
+        if driver.held.is_empty() {
+            driver.read();
+            if let Some(report) = driver.streams.as_mut().and_then(Streams::try_report) {
+                driver.hear(report);
+            }
+        }
+        let now = clock.now();
+        if driver.wake_at.is_some_and(|at| at <= now) {
+            driver.endpoint.handle_timeout(now);
+            driver.drain(now);
+        }
+        driver.flush();
     }
 }
 
@@ -124,19 +148,18 @@ enum Wake {
     Room(bool),
     Timer,
     Command(Option<Command>),
-    Socket(usize),
+    Socket,
     Report(Report),
 }
 
-/// Waits until a socket can be read, and says which.
-async fn readable(sockets: &[Option<UdpSocket>]) -> usize {
+/// Waits until a socket can be read.
+async fn readable(sockets: &[Option<Socket>]) {
     poll_fn(|cx| {
-        for (i, socket) in sockets.iter().enumerate() {
-            if socket.as_ref().is_some_and(|socket| socket.poll_recv_ready(cx).is_ready()) {
-                return Poll::Ready(i);
-            }
+        let ready = |socket: &Socket| socket.io.poll_recv_ready(cx).is_ready();
+        match sockets.iter().flatten().any(ready) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
-        Poll::Pending
     })
     .await
 }
@@ -151,20 +174,58 @@ async fn reported(streams: &mut Option<Streams>) -> Report {
     std::future::pending().await
 }
 
+/// What the kernel does not take is lost like any datagram: retransmission heals it.
+fn flush(socket: &mut Socket, sender: &mut Sender, stats: &Stats) {
+    if !socket.out.is_empty() {
+        let refused = sender.send(socket.io.as_fd(), socket.out.iter().map(|(bytes, to)| (&bytes[..], *to)));
+        stats.dropped_send.add(refused as u64);
+        socket.out.clear();
+    }
+}
+
 impl Driver {
-    fn read(&mut self, first: usize) {
-        // Every socket gets its turn, beginning with the one that is ready.
-        let count = self.sockets.len();
-        for i in (0..count).map(|i| (first + i) % count.max(1)) {
-            for _ in 0..limits::READS_PER_WAKE {
-                let Some(Some(socket)) = self.sockets.get(i) else { break };
-                // Any error is passed over: on UDP it tells of an earlier datagram, if of any.
-                let Ok((length, from)) = socket.try_recv_from(&mut self.buffer) else { break };
-                let datagram = Bytes::copy_from_slice(self.buffer.get(..length).unwrap_or_default());
+    /// Takes what is there of each socket, some batches.
+    fn read(&mut self) {
+        for _ in 0..limits::BATCHES_PER_WAKE {
+            if !self.read_batches() {
+                break;
+            }
+        }
+    }
+
+    /// A batch of each socket. Whether one was full, so that there may be more.
+    fn read_batches(&mut self) -> bool {
+        let mut more = false;
+        for (i, id) in (0..self.sockets.len()).zip(0..) {
+            let Some(Some(Socket { io, .. })) = self.sockets.get(i) else { continue };
+            let batch = &mut self.batch;
+            // Any error is passed over: on UDP it tells of an earlier datagram, if of any.
+            let received = io.try_io(Interest::READABLE, || {
+                match batch.receive(io.as_fd(), 0..limits::DATAGRAMS_AT_ONCE) {
+                    0 => Err(io::ErrorKind::WouldBlock.into()),
+                    count => Ok(count),
+                }
+            });
+            let received = received.unwrap_or(0);
+            more |= received == limits::DATAGRAMS_AT_ONCE;
+            for slot in 0..received {
+                let Some((from, length)) = self.batch.received(slot) else { continue };
+                let datagram = Bytes::copy_from_slice(self.batch.slot(slot, length));
                 let now = self.clock.now();
-                self.endpoint.handle_datagram(now, SocketId(i as u16), from, datagram);
+                if let Some(hep) = &self.hep {
+                    hep.capture(now, SocketId(id), from, Direction::In, &datagram);
+                }
+                self.endpoint.handle_datagram(now, SocketId(id), from, datagram);
                 self.drain(now);
             }
+        }
+        more
+    }
+
+    /// Sends what has gathered.
+    fn flush(&mut self) {
+        for socket in self.sockets.iter_mut().flatten() {
+            flush(socket, &mut self.sender, &self.stats);
         }
     }
 
@@ -174,9 +235,12 @@ impl Driver {
         let mut taken = 1;
         while let Some(streams) = &mut self.streams {
             let now = self.clock.now();
+            if let (Some(hep), Report::Message { who, bytes, .. }) = (&self.hep, &report) {
+                hep.capture(now, who.socket, who.peer, Direction::In, bytes);
+            }
             streams.hear(report, &mut self.endpoint, now);
             self.drain(now);
-            if taken == limits::READS_PER_WAKE {
+            if taken == limits::REPORTS_PER_WAKE {
                 break;
             }
             let Some(next) = self.streams.as_mut().and_then(Streams::try_report) else { break };
@@ -190,11 +254,14 @@ impl Driver {
         loop {
             match self.endpoint.poll_output() {
                 Output::Transmit(transmit) => {
-                    match (self.sockets.get(usize::from(transmit.socket.0)), &mut self.streams) {
-                        // What the kernel does not take is lost like any datagram: retransmission heals it.
+                    if let Some(hep) = &self.hep {
+                        hep.capture(now, transmit.socket, transmit.to, Direction::Out, &transmit.bytes);
+                    }
+                    match (self.sockets.get_mut(usize::from(transmit.socket.0)), &mut self.streams) {
                         (Some(Some(socket)), _) => {
-                            if socket.try_send_to(&transmit.bytes, transmit.to).is_err() {
-                                self.stats.dropped_send.add(1);
+                            socket.out.push((transmit.bytes, transmit.to));
+                            if socket.out.len() >= limits::DATAGRAMS_AT_ONCE {
+                                flush(socket, &mut self.sender, &self.stats);
                             }
                         }
                         (Some(None), Some(streams)) => streams.send(transmit),
@@ -324,6 +391,12 @@ impl Driver {
             }
             Command::TraceByCallId(call_id, answer) => {
                 let _ = answer.send(endpoint.trace_by_call_id(&call_id));
+                Ok(())
+            }
+            Command::HepShares(shares) => {
+                if let Some(hep) = &mut self.hep {
+                    hep.shares = shares;
+                }
                 Ok(())
             }
             Command::Stop => Ok(()),

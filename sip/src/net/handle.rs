@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 
+use ipnet::IpNet;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::hep::{HepCounts, HepExporter};
 use super::stream::{FailedConnection, Failures};
 use super::tls::TlsConfig;
 use crate::auth::User;
@@ -41,6 +43,7 @@ pub(super) enum Command {
     Options(CallKey, Destination),
     ByeDialog(CallKey, Box<DialogSnapshot>, Option<Reason>),
     AcceptFrom(AcceptFrom),
+    HepShares(Vec<(IpNet, u8)>),
     Register(CallKey, Box<Registration>),
     Unregister(CallKey),
     Users(Vec<User>),
@@ -70,6 +73,7 @@ pub(super) struct Shared {
     pub(super) udp: Vec<SocketAddr>,
     pub(super) tls: watch::Sender<Option<TlsConfig>>,
     pub(super) failures: Failures,
+    pub(super) hep: Option<Arc<HepExporter>>,
 }
 
 impl SipHandle {
@@ -206,6 +210,11 @@ impl SipHandle {
         }
     }
 
+    /// Gives addresses a share of their own of what is copied to the HEP collector, in per cent.
+    pub fn set_hep_shares(&self, shares: Vec<(IpNet, u8)>) -> Result<(), QueueFull> {
+        self.send(Command::HepShares(shares))
+    }
+
     /// The messages of a call that runs or has just ended.
     pub async fn trace(&self, call: CallKey) -> Option<Trace> {
         let (answer, wait) = oneshot::channel();
@@ -226,6 +235,11 @@ impl SipHandle {
             self.stats.dropped_receive_buffer.set(drops);
         }
         &self.stats
+    }
+
+    /// What was copied to the HEP collector; none without one.
+    pub fn hep_counts(&self) -> Option<HepCounts> {
+        self.shared.hep.as_ref().map(|exporter| exporter.counts())
     }
 
     /// Where the sockets are bound, in the order of the configuration.

@@ -10,8 +10,10 @@ use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use ipnet::IpNet;
 use kraliki_time::{Clock, Time};
 
+use crate::endpoint::SocketId;
 use crate::hep::{HepPacket, call_id, redact, sampled};
 use crate::limits;
 use crate::trace::Direction;
@@ -139,11 +141,16 @@ impl HepExporter {
     ///
     /// What has no Call-ID belongs to no call, and is copied only when everything is.
     pub fn capture(&self, captured: Captured) {
-        let wanted = self.percent >= 100
-            || (self.percent > 0 && call_id(&captured.message).is_some_and(|id| sampled(id, self.percent)));
-        if !wanted {
-            return;
+        if self.wants(self.percent, &captured.message) {
+            self.push(captured);
         }
+    }
+
+    fn wants(&self, percent: u8, message: &[u8]) -> bool {
+        percent >= 100 || (percent > 0 && call_id(message).is_some_and(|id| sampled(id, percent)))
+    }
+
+    fn push(&self, captured: Captured) {
         if let Some(queue) = &self.queue
             && queue.try_send(captured).is_err()
         {
@@ -169,6 +176,34 @@ impl Drop for HepExporter {
         if let Some(thread) = self.thread.take() {
             // It fails only if the thread panicked, which the panic itself has told.
             let _ = thread.join();
+        }
+    }
+}
+
+/// The exporter of a driver: it knows its sockets, and of which trunk how much is copied.
+pub(super) struct Hep {
+    pub(super) exporter: Arc<HepExporter>,
+    /// By [`SocketId`].
+    pub(super) sockets: Vec<(SocketAddr, Transport)>,
+    /// Addresses with a share of their own, in per cent.
+    pub(super) shares: Vec<(IpNet, u8)>,
+}
+
+impl Hep {
+    pub(super) fn capture(
+        &self,
+        at: Time,
+        socket: SocketId,
+        remote: SocketAddr,
+        direction: Direction,
+        message: &Bytes,
+    ) {
+        let ip = remote.ip().to_canonical();
+        let share = self.shares.iter().find(|(net, _)| net.contains(&ip)).map(|(_, percent)| *percent);
+        let Some((local, transport)) = self.sockets.get(usize::from(socket.0)).copied() else { return };
+        if self.exporter.wants(share.unwrap_or(self.exporter.percent), message) {
+            let message = message.clone();
+            self.exporter.push(Captured { at, local, remote, transport, direction, message });
         }
     }
 }

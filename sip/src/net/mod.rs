@@ -30,6 +30,7 @@ mod tls;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
 
 use kraliki_time::{Clock, Time};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -84,6 +85,8 @@ pub struct NetConfig {
     pub listen: Vec<Listen>,
     /// What TLS and WSS sockets need.
     pub tls: Option<TlsConfig>,
+    /// Where copies of messages go.
+    pub hep: Option<HepConfig>,
     /// The receive buffer to ask for; the kernel's `net.core.rmem_max` caps it.
     pub receive_buffer_bytes: usize,
     /// Commands that may wait.
@@ -97,6 +100,7 @@ impl Default for NetConfig {
         NetConfig {
             listen: Vec::new(),
             tls: None,
+            hep: None,
             receive_buffer_bytes: limits::RECEIVE_BUFFER_BYTES,
             command_queue: limits::COMMAND_QUEUE,
             event_queue: limits::EVENT_QUEUE,
@@ -124,6 +128,9 @@ pub enum StartError {
     /// TLS and WSS cannot do without a certificate.
     #[error("listening on {0} for SIP over TLS needs a certificate and its key")]
     NeedsCertificate(SocketAddr),
+    /// The collector of copies cannot be reached from here.
+    #[error("cannot send copies of SIP messages to the collector: {0}")]
+    Hep(io::Error),
     /// No thread or runtime could be made.
     #[error("cannot start the SIP thread: {0}")]
     Thread(io::Error),
@@ -205,6 +212,7 @@ fn start_with(
         config.sockets.push(LocalSocket { transport, bound, advertise });
     }
     let bound = config.sockets.iter().map(|socket| socket.bound).collect();
+    let local = config.sockets.iter().map(|socket| (socket.bound, socket.transport)).collect();
     let is_udp = |socket: &&LocalSocket| socket.transport == Transport::Udp;
     let udp = config.sockets.iter().filter(is_udp).map(|socket| socket.bound).collect();
     let (tls, tls_now) = watch::channel(net.tls);
@@ -231,12 +239,15 @@ fn start_with(
             Some(Streams::start(setup).map_err(StartError::Thread)?)
         }
     };
-    let shared = handle::Shared { bound, udp, tls, failures };
+    let hep = net.hep.map(|hep| HepExporter::start(hep, clock)).transpose().map_err(StartError::Hep)?;
+    let hep = hep.map(Arc::new);
+    let shared = handle::Shared { bound, udp, tls, failures, hep: hep.clone() };
     let handle = SipHandle::new(commands, endpoint.keys(), stats, shared);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
-    let run =
-        move || runtime.block_on(driver::run(endpoint, sockets, streams, clock, command_queue, event_queue));
+    let hep = hep.map(|exporter| hep::Hep { exporter, sockets: local, shares: Vec::new() });
+    let parts = driver::Parts { endpoint, sockets, streams, clock, events: event_queue, hep };
+    let run = move || runtime.block_on(driver::run(parts, command_queue));
     std::thread::Builder::new().name("sip".into()).spawn(run).map_err(StartError::Thread)?;
     Ok((handle, EventReceiver(events)))
 }

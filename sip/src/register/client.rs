@@ -336,6 +336,11 @@ impl Client {
         }
     }
 
+    /// Whether the trunk calls back by this way.
+    pub(crate) fn is_by(&self, hop: Hop) -> bool {
+        self.registered && self.hop == hop
+    }
+
     /// The connection is gone: a trunk that calls back by it cannot reach us (RFC 5626 §4.5). A REGISTER that is
     /// out ends by its own time-out.
     pub(crate) fn flow_closed(&mut self, core: &mut Core, now: Time, flow: Hop) -> Fate {

@@ -74,6 +74,11 @@ impl Metrics {
         Metrics { published: ArcSwap::default(), sip, media, store, journal, trunks, ended: Ended::default() }
     }
 
+    /// The handle that the figures of SIP come from.
+    pub(super) fn sip(&self) -> &SipHandle {
+        &self.sip
+    }
+
     pub(super) fn publish(&self, counters: Counters, gauges: Gauges, waiting: Waiting) {
         self.published.store(Arc::new(Published { counters, gauges, waiting }));
     }
@@ -297,6 +302,24 @@ fn sip(handle: &SipHandle) -> Vec<MetricFamily> {
         ("receive_buffer", &stats.dropped_receive_buffer),
     ]
     .map(|(cause, count)| ([("cause", cause)], count.get() as f64));
+    let connections = [
+        ("accepted", &stats.connections_accepted),
+        ("made", &stats.connections_made),
+        ("failed", &stats.connections_failed),
+        ("refused", &stats.connections_refused),
+        ("overrun", &stats.connections_overrun),
+    ]
+    .map(|(what, count)| ([("what", what)], count.get() as f64));
+    let hep = handle.hep_counts().map(|counts| {
+        [
+            ("sent", counts.sent),
+            ("dropped_full", counts.dropped_full),
+            ("dropped_large", counts.dropped_large),
+            ("dropped_send", counts.dropped_send),
+        ]
+        .map(|(what, count)| ([("what", what)], count as f64))
+    });
+    let hep = hep.iter().flatten().collect::<Vec<_>>();
     vec![
         counter(
             "kraliki_sip_messages_total",
@@ -313,6 +336,22 @@ fn sip(handle: &SipHandle) -> Vec<MetricFamily> {
             "kraliki_sip_dropped_total",
             "SIP datagrams dropped, by cause.",
             dropped.iter().map(|(l, v)| (&l[..], *v)),
+        ),
+        counter(
+            "kraliki_sip_refused_malformed_total",
+            "Requests that could not be acted on and were told so.",
+            one(stats.refused_malformed.get()),
+        ),
+        gauge("kraliki_sip_connections", "Connections that exist.", one(stats.connections.get())),
+        counter(
+            "kraliki_sip_connections_total",
+            "Connections of SIP, by what became of them.",
+            connections.iter().map(|(l, v)| (&l[..], *v)),
+        ),
+        counter(
+            "kraliki_sip_hep_total",
+            "Messages for the HEP collector, by what became of them.",
+            hep.iter().map(|(l, v)| (&l[..], *v)),
         ),
         counter(
             "kraliki_sip_strays_total",

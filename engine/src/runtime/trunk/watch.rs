@@ -178,6 +178,14 @@ impl Driver {
         if let Err(error) = self.sip.set_accept_from(AcceptFrom::Only(nets)) {
             tracing::error!(%error, "the addresses that trunks may call from were not taken");
         }
+        let shares = self.config.trunks.iter().flat_map(|trunk| {
+            let places = self.watches.places(trunk.trunk.id).iter();
+            let percent = u8::try_from(trunk.hep_percent).unwrap_or(100);
+            places.map(move |place| (IpNet::from(place.ip()), percent))
+        });
+        if let Err(error) = self.sip.set_hep_shares(shares.collect()) {
+            tracing::error!(%error, "the shares of calls that the collector gets were not taken");
+        }
     }
 
     /// The trunk whose calls come from an address.

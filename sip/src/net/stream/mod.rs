@@ -97,8 +97,8 @@ type ConnectionId = u64;
 #[derive(Clone, Copy)]
 pub(super) struct Who {
     id: ConnectionId,
-    socket: SocketId,
-    peer: SocketAddr,
+    pub(super) socket: SocketId,
+    pub(super) peer: SocketAddr,
     /// We made it.
     made: bool,
 }

@@ -99,7 +99,7 @@ async fn who_says_nothing_in_time_is_cut() {
     read_to_end(&mut stream).await;
     slow.quiet().await;
     // A stranger, who makes sense.
-    slow.sip.set_accept_from(AcceptFrom::Only(vec!["192.0.2.1".parse().unwrap()])).unwrap();
+    slow.sip.set_accept_from(AcceptFrom::Only(vec!["192.0.2.1/32".parse().unwrap()])).unwrap();
     soon(slow.sip.trace_by_call_id("the command before is done")).await;
     let mut stream = TcpStream::connect(slow.address()).await.unwrap();
     write(&mut stream, &options(slow.address(), "192.0.2.1", 1)).await;
