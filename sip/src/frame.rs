@@ -174,7 +174,7 @@ fn content_length(head: &[u8]) -> Result<usize, FrameError> {
         }
         let Some(colon) = memchr::memchr(b':', line) else { continue };
         let (label, value) = line.split_at(colon);
-        if Name::of(label.trim_ascii()) != Name::ContentLength {
+        if Name::of(label.trim_ascii_end()) != Name::ContentLength {
             continue;
         }
         let number =
@@ -250,6 +250,7 @@ mod tests {
             "l:\r\n 3\r\n",
             "l: 3\r\nContent-Length: 3\r\n",
             "Subject: l: 9\r\n l: 8\r\nl: 3\n",
+            "\rl: 9\r\nl: 3\r\n",
             "Content-Type: text/plain\r\nContent-Length: 3\r\n",
         ] {
             let whole = message(headers, "abc");

@@ -87,7 +87,8 @@ fn scan(raw: &[u8]) -> Result<Scan, Malformed> {
             return Ok(Scan::Done(found));
         }
         let (label, rest) = bytes.split_at(colon);
-        let label = trim(label);
+        // White space before the colon is allowed. Before the name there is none, or the line is a folded one.
+        let label = label.trim_ascii_end();
         let value = trim(rest.get(1..).unwrap_or_default());
         let name = Name::of(label);
         // Nor can one whose name is none. Written again, a name that begins with a NUL could become white space, and
