@@ -174,7 +174,7 @@ fn content_length(head: &[u8]) -> Result<usize, FrameError> {
         }
         let Some(colon) = memchr::memchr(b':', line) else { continue };
         let (label, value) = line.split_at(colon);
-        if Name::of(label.trim_ascii()) != Name::ContentLength {
+        if Name::of(label.trim_ascii_end()) != Name::ContentLength {
             continue;
         }
         let number =
@@ -189,6 +189,7 @@ fn content_length(head: &[u8]) -> Result<usize, FrameError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Message;
     use proptest::prelude::*;
 
     fn frames(framer: &mut Framer) -> Vec<Frame> {
@@ -250,12 +251,16 @@ mod tests {
             "l:\r\n 3\r\n",
             "l: 3\r\nContent-Length: 3\r\n",
             "Subject: l: 9\r\n l: 8\r\nl: 3\n",
+            "\rl: 9\r\nl: 3\r\n",
+            "l: 3\r\n\r\r\n 9\r\n",
             "Content-Type: text/plain\r\nContent-Length: 3\r\n",
         ] {
             let whole = message(headers, "abc");
             let mut framer = Framer::new();
             framer.push(&whole);
-            assert_eq!(frames(&mut framer), [Frame::Message(whole)], "{headers}");
+            assert_eq!(frames(&mut framer), [Frame::Message(whole.clone())], "{headers}");
+            let Ok(Message::Request(parsed)) = Message::parse(whole) else { panic!("{headers}") };
+            assert_eq!(&parsed.body()[..], b"abc", "the parser sees the same");
         }
         let bare = b"OPTIONS sip:a@b SIP/2.0\nl: 1\n\nx";
         let mut framer = Framer::new();

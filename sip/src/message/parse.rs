@@ -87,7 +87,8 @@ fn scan(raw: &[u8]) -> Result<Scan, Malformed> {
             return Ok(Scan::Done(found));
         }
         let (label, rest) = bytes.split_at(colon);
-        let label = trim(label);
+        // White space before the colon is allowed. Before the name there is none, or the line is a folded one.
+        let label = label.trim_ascii_end();
         let value = trim(rest.get(1..).unwrap_or_default());
         let name = Name::of(label);
         // Nor can one whose name is none. Written again, a name that begins with a NUL could become white space, and
@@ -214,9 +215,10 @@ fn unfold(raw: &[u8]) -> Bytes {
             break;
         }
         if !first && matches!(raw.get(line.start as usize), Some(b' ' | b'\t')) {
-            let breaks =
-                (0..line.start as usize).rev().take_while(|i| matches!(raw.get(*i), Some(b'\r' | b'\n')));
-            for i in breaks {
+            // Only the one line break: what stands before it is a line of its own, however odd.
+            let before = raw.get(..line.start as usize).unwrap_or_default();
+            let width = if before.ends_with(b"\r\n") { 2 } else { 1 };
+            for i in before.len().saturating_sub(width)..before.len() {
                 if let Some(byte) = out.get_mut(i) {
                     *byte = b' ';
                 }
