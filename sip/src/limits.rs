@@ -84,7 +84,7 @@ pub const REPORTS_PER_WAKE: usize = 64;
 pub const COMMANDS_PER_WAKE: usize = 64;
 /// The least time between two wake-ups of the driver, so that under load one wake-up serves many messages. It delays
 /// nothing that a call can feel, and a driver with little to do wakes at once.
-pub const WAKE_GAP: Duration = Duration::from_micros(500);
+pub const WAKE_GAP: Duration = Duration::from_millis(2);
 /// The receive buffer asked for: at 10,000 messages a second of 1 kB it holds about half a second.
 /// Default buffers (208 kB) silently drop at 3,000 calls a second.
 pub const RECEIVE_BUFFER_BYTES: usize = 8 << 20;

@@ -36,8 +36,10 @@ struct Driver {
     streams: Option<Streams>,
     clock: Clock,
     events: mpsc::Sender<(Time, Event)>,
-    /// Events that the queue had no room for; while there are any, the sockets are not read.
+    /// Events that were not told yet.
     held: VecDeque<(Time, Event)>,
+    /// The queue had no room for them: the sockets are not read until it has.
+    stalled: bool,
     stats: Arc<Stats>,
     batch: Batch,
     sender: Sender,
@@ -79,6 +81,7 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
         clock,
         events: parts.events,
         held: VecDeque::new(),
+        stalled: false,
         batch: Batch::new(limits::DATAGRAMS_AT_ONCE, limits::MESSAGE_BYTES, limits::MESSAGE_BYTES),
         sender: Sender::default(),
         hep: parts.hep,
@@ -100,7 +103,7 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
                 sleep.as_mut().reset(clock.instant(at).into());
             }
         }
-        let stalled = !driver.held.is_empty();
+        let stalled = driver.stalled;
         let wake = tokio::select! {
             room = driver.events.reserve(), if stalled => Wake::Room(room.is_ok()),
             () = sleep.as_mut(), if sleeping_until.is_some() => Wake::Timer,
@@ -113,7 +116,10 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
         match wake {
             Wake::Room(true) => driver.release(),
             // Nobody listens any more: the events have no use.
-            Wake::Room(false) => driver.held.clear(),
+            Wake::Room(false) => {
+                driver.held.clear();
+                driver.stalled = false;
+            }
             Wake::Timer => sleeping_until = None,
             Wake::Command(None) => return driver.flush(),
             Wake::Command(first) => command = first,
@@ -129,7 +135,7 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
                 Some(command) => driver.obey(command),
             }
         }
-        if driver.held.is_empty() {
+        if !driver.stalled {
             driver.read();
             if let Some(report) = driver.streams.as_mut().and_then(Streams::try_report) {
                 driver.hear(report);
@@ -222,8 +228,9 @@ impl Driver {
         more
     }
 
-    /// Sends what has gathered.
+    /// Sends and tells what has gathered.
     fn flush(&mut self) {
+        self.release();
         for socket in self.sockets.iter_mut().flatten() {
             flush(socket, &mut self.sender, &self.stats);
         }
@@ -280,23 +287,23 @@ impl Driver {
         }
     }
 
+    /// Events are told all together, so that the owner wakes once for them.
     fn tell(&mut self, now: Time, event: Event) {
-        if !self.held.is_empty() {
-            return self.held.push_back((now, event));
-        }
-        if let Err(TrySendError::Full(event)) = self.events.try_send((now, event)) {
-            self.stats.event_stalls.add(1);
-            self.held.push_back(event);
-        }
+        self.held.push_back((now, event));
     }
 
-    /// Passes held events on as far as there is room.
+    /// Passes events on as far as there is room.
     fn release(&mut self) {
         while let Some(event) = self.held.pop_front() {
             if let Err(TrySendError::Full(event)) = self.events.try_send(event) {
-                return self.held.push_front(event);
+                self.held.push_front(event);
+                if !std::mem::replace(&mut self.stalled, true) {
+                    self.stats.event_stalls.add(1);
+                }
+                return;
             }
         }
+        self.stalled = false;
     }
 
     /// Says so when a call could not be placed.
