@@ -13,8 +13,8 @@ use kraliki_engine::{
     AgentId, AgentState, AgentView, CallState, CallingWindow, Campaign, CampaignSettings, Command, Event,
     Mode, Outcome, Reply, Trunk, TrunkId,
 };
+use kraliki_media::MediaConfig;
 use kraliki_media::sdp::{AudioCodec, TrunkSession};
-use kraliki_media::{MediaConfig, TrunkOptions};
 use kraliki_sip::net::{Listen, NetConfig};
 use kraliki_time::Clock;
 use serde::{Deserialize, Serialize};

@@ -142,7 +142,7 @@ pub(in crate::runtime) fn families(trunks: &[std::sync::Arc<TrunkFigures>]) -> V
             asr.iter().map(|(l, v)| (&l[..], *v)),
         ),
         counter(
-            "kraliki_trunk_failures_total",
+            "kraliki_trunk_failed_total",
             "Calls that failed, by final status and Q.850 cause.",
             causes.iter().map(|(l, v)| (&l[..], *v)),
         ),
