@@ -1,8 +1,10 @@
 //! Our caller and our answerer, each as a process of its own.
 
+use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 use kraliki_sip::net::{EventReceiver, Listen, NetConfig, SipHandle, start};
 use kraliki_sip::{AcceptFrom, Body, CallIdKey, EndedBy, EndpointConfig, Event, InviteRequest};
@@ -31,6 +33,12 @@ pub(crate) struct Uac {
     rate: u64,
     #[arg(long)]
     calls: u64,
+    /// Hangs up so long after the answer, in ms
+    #[arg(long, default_value_t = 0)]
+    hold_ms: u64,
+    /// Where the Request-URI points, when the calls go by a proxy
+    #[arg(long)]
+    target: Option<SocketAddr>,
 }
 
 /// What a caller saw.
@@ -42,6 +50,9 @@ pub(crate) struct Placed {
     /// Messages that were sent again.
     pub(crate) retransmitted: u64,
     pub(crate) seconds: f64,
+    /// Most calls at once, and what each took of this process' memory, in bytes.
+    pub(crate) at_once: u64,
+    pub(crate) bytes_each: f64,
 }
 
 /// Answers calls; reports its address, and [`Taken`] at the end.
@@ -53,6 +64,15 @@ pub(crate) struct Uas {}
 pub(crate) struct Taken {
     pub(crate) ended: u64,
     pub(crate) retransmitted: u64,
+    /// From our 200 to its ACK, as the owner sees both: 99 of 100 within this, in ms.
+    pub(crate) ack_ms_p99: f64,
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> anyhow::Result<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = text.split_whitespace().nth(1).context("/proc/self/statm is too short")?.parse()?;
+    Ok(pages * 4_096)
 }
 
 fn endpoint(accept_from: AcceptFrom, clock: Clock) -> anyhow::Result<(SipHandle, EventReceiver)> {
@@ -71,27 +91,31 @@ impl Uac {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let clock = Clock::start();
         let (sip, events) = endpoint(AcceptFrom::Only(vec![self.to.ip().into()]), clock)?;
-        let placed = runtime()?.block_on(self.call(&sip, events, clock));
+        let placed = runtime()?.block_on(self.call(&sip, events, clock))?;
         tell(&placed)?;
         sip.stop();
         Ok(())
     }
 
-    async fn call(&self, sip: &SipHandle, mut events: EventReceiver, clock: Clock) -> Placed {
+    async fn call(&self, sip: &SipHandle, mut events: EventReceiver, clock: Clock) -> anyhow::Result<Placed> {
+        let hold = Duration::from_millis(self.hold_ms);
+        let mut held = VecDeque::new();
+        let empty = resident()?;
         let mut ids = [0; 32];
         ids.iter_mut().zip(clock.unix_ms().to_le_bytes()).for_each(|(id, byte)| *id = byte);
         let ids = CallIdKey::new(&ids);
         let mut placed = Placed::default();
         let mut begun = 0;
         let began = clock.now();
-        let lasts = Duration::from_secs_f64(self.calls as f64 / self.rate as f64) + GIVE_UP;
+        let lasts = Duration::from_secs_f64(self.calls as f64 / self.rate as f64) + hold + GIVE_UP;
+        let host = self.target.unwrap_or(self.to);
         let mut tick = tokio::time::interval(TICK);
         while placed.complete + placed.failed < self.calls && clock.now().since(began) < lasts {
             tokio::select! {
                 _ = tick.tick() => {
                     let due = (clock.now().since(began).as_secs_f64() * self.rate as f64) as u64 + 1;
                     while begun < self.calls.min(due) {
-                        let uri = format!("sip:+1555{begun:07}@{}", self.to);
+                        let uri = format!("sip:+1555{begun:07}@{host}");
                         let mut request = InviteRequest::new(self.to, &uri, &ids.make(begun, 1));
                         request.from_user = "+15550100".into();
                         request.body = Some(Body::sdp(CALLER_SDP));
@@ -101,8 +125,23 @@ impl Uac {
                         }
                         begun += 1;
                     }
+                    let now = clock.now();
+                    while held.front().is_some_and(|(at, _)| *at <= now) {
+                        // When the queue is full the call is ended a tick later.
+                        let Some((at, call)) = held.pop_front() else { break };
+                        if sip.bye(call, None).is_err() {
+                            held.push_front((at, call));
+                            break;
+                        }
+                    }
+                    let at_once = held.len() as u64;
+                    if at_once > placed.at_once {
+                        placed.at_once = at_once;
+                        placed.bytes_each = resident()?.saturating_sub(empty) as f64 / at_once as f64;
+                    }
                 }
                 event = events.recv() => match event {
+                    Some((at, Event::Answered { call, .. })) if !hold.is_zero() => held.push_back((at + hold, call)),
                     Some((_, Event::Answered { call, .. })) => drop(sip.bye(call, None)),
                     Some((_, Event::Ended { by: EndedBy::Local, .. })) => placed.complete += 1,
                     Some((_, Event::Ended { .. } | Event::Failed { .. })) => placed.failed += 1,
@@ -114,7 +153,7 @@ impl Uac {
         placed.seconds = clock.now().since(began).as_secs_f64();
         placed.failed = self.calls - placed.complete;
         placed.retransmitted = sip.stats().retransmitted.get();
-        placed
+        Ok(placed)
     }
 }
 
@@ -128,12 +167,17 @@ impl Uas {
             stopper.stop();
         });
         let mut taken = Taken::default();
+        let (mut answered, mut waits) = (HashMap::new(), Vec::new());
         runtime()?.block_on(async {
-            while let Some((_, event)) = events.recv().await {
+            while let Some((at, event)) = events.recv().await {
                 match event {
                     Event::Incoming { call, .. } => {
                         let _ = sip.ring(call, 180, None);
                         let _ = sip.answer(call, Some(Body::sdp(ANSWERER_SDP)));
+                        answered.insert(call, at);
+                    }
+                    Event::Acknowledged { call, .. } => {
+                        waits.extend(answered.remove(&call).map(|since| at.since(since)));
                     }
                     Event::Ended { .. } => taken.ended += 1,
                     _ => {}
@@ -141,6 +185,9 @@ impl Uas {
             }
         });
         taken.retransmitted = sip.stats().retransmitted.get();
+        waits.sort_unstable();
+        let p99 = waits.get((waits.len() * 99 / 100).min(waits.len().saturating_sub(1)));
+        taken.ack_ms_p99 = p99.map_or(0.0, |wait| wait.as_secs_f64() * 1e3);
         tell(&taken)
     }
 }

@@ -44,13 +44,18 @@ impl Uas {
 }
 
 /// Places calls; gives what came of them and the CPU time.
-pub(super) fn call(to: SocketAddr, rate: u64, calls: u64) -> anyhow::Result<(Placed, Duration)> {
+pub(super) fn call(
+    to: SocketAddr,
+    rate: u64,
+    calls: u64,
+    hold_ms: u64,
+) -> anyhow::Result<(Placed, Duration)> {
     let folder = tempfile::tempdir()?;
     let mut command = sipp(folder.path(), UAC, free_address()?)?;
-    let at_once = (rate * 4).max(1_000);
+    let at_once = (rate * (4 + hold_ms / 1_000)).max(1_000);
     command.args(["-s", "+15550199", "-rp", "1000", "-r", &rate.to_string(), "-m", &calls.to_string()]);
-    command.args(["-l", &at_once.to_string(), &to.to_string()]);
-    let lasts = Duration::from_secs_f64(calls as f64 / rate as f64);
+    command.args(["-d", &hold_ms.to_string(), "-l", &at_once.to_string(), &to.to_string()]);
+    let lasts = Duration::from_secs_f64(calls as f64 / rate as f64) + Duration::from_millis(hold_ms);
     let began = std::time::Instant::now();
     let cpu = Process::peer(&mut command)?.wait(lasts + Duration::from_secs(45))?;
     let placed = Placed {
@@ -58,6 +63,7 @@ pub(super) fn call(to: SocketAddr, rate: u64, calls: u64) -> anyhow::Result<(Pla
         failed: last(folder.path(), "FailedCall(C)")?,
         retransmitted: last(folder.path(), "Retransmissions(C)")?,
         seconds: began.elapsed().as_secs_f64(),
+        ..Placed::default()
     };
     Ok((placed, cpu))
 }
