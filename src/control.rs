@@ -26,6 +26,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 pub(crate) struct Trace {
     /// The call's number, as in the console
     call: AttemptId,
+    /// Leaves out who calls whom, to show the messages to others
+    #[arg(long)]
+    hide_numbers: bool,
     /// The configuration file of the running dialer
     #[arg(long, env = "KRALIKI_CONFIG")]
     pub(crate) config: PathBuf,
@@ -34,7 +37,10 @@ pub(crate) struct Trace {
 /// What is asked of the running dialer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    SipTrace(AttemptId),
+    SipTrace {
+        call: AttemptId,
+        hide_numbers: bool,
+    },
     AddUser(manage::NewUser),
     /// The file's bytes follow the line.
     ImportList {
@@ -83,7 +89,7 @@ async fn answer(
     handle: &EngineHandle,
 ) -> anyhow::Result<String> {
     match request {
-        Request::SipTrace(call) => handle.sip_trace(call).await.ok_or_else(|| {
+        Request::SipTrace { call, hide_numbers } => handle.sip_trace(call, hide_numbers).await.ok_or_else(|| {
             anyhow!("no messages are kept of call {call}; only recent calls of this run have them")
         }),
         Request::AddUser(user) => manage::add_user_to(handle.store(), user).await,
@@ -129,7 +135,8 @@ pub(crate) async fn ask(
 }
 
 pub(crate) fn trace(options: &Trace, config: &Config) -> Result<(), Failed> {
-    let answer = manage::block_on(ask(&config.store.path, &Request::SipTrace(options.call), None))?;
+    let request = Request::SipTrace { call: options.call, hide_numbers: options.hide_numbers };
+    let answer = manage::block_on(ask(&config.store.path, &request, None))?;
     let text = answer.ok_or_else(|| anyhow!("no dialer runs on {}", config.store.path.display()))?;
     manage::print(&text);
     Ok(())

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use kraliki_time::Time;
 
 use crate::endpoint::CallKey;
+use crate::hep::redact;
 use crate::limits;
 
 /// Which way a message went.
@@ -78,8 +79,9 @@ impl Ended {
     }
 }
 
-/// A call's messages as text, one block each, without credentials.
-pub fn ladder(trace: &Trace) -> String {
+/// A call's messages as text, one block each, without credentials and keys; with `hide_numbers` also without who calls
+/// whom. What is left out shows as `x`.
+pub fn ladder(trace: &Trace, hide_numbers: bool) -> String {
     let mut out = String::new();
     let start = trace.entries.front().map_or(Time::ZERO, |entry| entry.at);
     if trace.dropped > 0 {
@@ -88,12 +90,10 @@ pub fn ladder(trace: &Trace) -> String {
     for entry in &trace.entries {
         let arrow = if entry.direction == Direction::Out { "──►" } else { "◄──" };
         let _ = writeln!(out, "{:>9.3} s {arrow} {}", entry.at.since(start).as_secs_f64(), entry.peer);
-        for line in String::from_utf8_lossy(&entry.message).lines() {
-            let secret = line.split(':').next().is_some_and(|name| {
-                name.trim().eq_ignore_ascii_case("Authorization")
-                    || name.trim().eq_ignore_ascii_case("Proxy-Authorization")
-            });
-            let _ = writeln!(out, "    {}", if secret { "(credentials left out)" } else { line });
+        let mut message = entry.message.to_vec();
+        redact(&mut message, hide_numbers);
+        for line in String::from_utf8_lossy(&message).lines() {
+            let _ = writeln!(out, "    {line}");
         }
     }
     out
@@ -108,12 +108,13 @@ mod tests {
         let mut trace = Trace::default();
         let peer = "192.0.2.1:5060".parse().unwrap();
         let message =
-            Bytes::from_static(b"BYE sip:a SIP/2.0\r\nAuthorization: Digest response=\"s3cret\"\r\n\r\n");
+            Bytes::from_static(b"BYE sip:a@h SIP/2.0\r\nAuthorization: Digest response=\"s3cret\"\r\n\r\n");
         for i in 0..40 {
             trace.push(Time::from_millis(i), Direction::Out, peer, &message);
         }
         assert_eq!((trace.entries.len(), trace.dropped), (limits::TRACE_MESSAGES_PER_CALL, 8));
-        assert!(ladder(&trace).contains("BYE sip:a") && !ladder(&trace).contains("s3cret"));
+        assert!(ladder(&trace, false).contains("BYE sip:a@h") && !ladder(&trace, false).contains("s3cret"));
+        assert!(ladder(&trace, true).contains("BYE sip:x@h") && !ladder(&trace, true).contains("s3cret"));
         let mut ended = Ended::default();
         for i in 0..(limits::TRACE_ENDED_CALLS as u64 + 5) {
             ended.push(CallKey(i), Bytes::from(i.to_string()), trace.clone());

@@ -20,7 +20,7 @@ use crate::state::Api;
 pub enum Role {
     /// Everything.
     Admin,
-    /// Campaigns, lists, suppressions, SIP traces.
+    /// Campaigns, lists, suppressions, numbers in SIP traces.
     Manager,
     /// Live calls and agents.
     Supervisor,
@@ -127,7 +127,7 @@ macro_rules! needed {
         }
     )*};
 }
-needed!(Manager, Analyst, Agent);
+needed!(Manager, Supervisor, Analyst, Agent);
 
 /// Somebody who is signed in and whose role includes `R`: `Require<Manager>`.
 pub(crate) struct Require<R>(User, PhantomData<R>);

@@ -27,7 +27,7 @@ const NEEDED: [(&str, &str, Option<Role>); 22] = [
     ("PATCH", "/api/agent/session/x", Some(Role::Agent)),
     ("DELETE", "/api/agent/session/x", Some(Role::Agent)),
     ("GET", "/api/calls", None),
-    ("GET", "/api/calls/1/sip", Some(Role::Manager)),
+    ("GET", "/api/calls/1/sip", Some(Role::Supervisor)),
     ("GET", "/api/suppressions", Some(Role::Manager)),
     ("POST", "/api/suppressions", Some(Role::Manager)),
 ];

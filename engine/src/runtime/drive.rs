@@ -33,6 +33,9 @@ const JOB_BACKLOG: usize = 262_144;
 /// Commands whose answer is awaited. The queue of requests is shorter than this.
 const REPLIES: usize = 65_536;
 
+/// Tries of one attempt that are looked for in its trace: a trunk and those that it fails over to.
+const TRIES: u32 = 8;
+
 /// Where inputs come from.
 pub(super) struct Events {
     pub(super) sip: EventReceiver,
@@ -322,12 +325,19 @@ impl Driver {
             Request::CloseSession { agent, id, reply } => {
                 let _ = reply.send(self.close_session(agent, &id));
             }
-            Request::SipTrace { call, reply } => {
-                let call_id = self.call_ids.make(call.0.unsigned_abs(), 1);
-                let sip = self.sip.clone();
+            Request::SipTrace { call, hide_numbers, reply } => {
+                let attempt = call.0.unsigned_abs();
+                let (sip, call_ids) = (self.sip.clone(), self.call_ids.clone());
                 tokio::spawn(async move {
-                    let trace = sip.trace_by_call_id(&call_id).await;
-                    let _ = reply.send(trace.map(|trace| kraliki_sip::ladder(&trace)));
+                    let mut text = String::new();
+                    // The first try may be gone from memory while a later one is not.
+                    for number in 1..=TRIES {
+                        if let Some(trace) = sip.trace_by_call_id(&call_ids.make(attempt, number)).await {
+                            text.push_str(&format!("try {number}\n"));
+                            text.push_str(&kraliki_sip::ladder(&trace, hide_numbers));
+                        }
+                    }
+                    let _ = reply.send(Some(text).filter(|text| !text.is_empty()));
                 });
             }
             Request::Places { trunk, places } => self.on_places(trunk, places),

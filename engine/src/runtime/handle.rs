@@ -55,6 +55,7 @@ pub(super) enum Request {
     },
     SipTrace {
         call: AttemptId,
+        hide_numbers: bool,
         reply: oneshot::Sender<Option<String>>,
     },
     /// Where a trunk was found.
@@ -145,10 +146,11 @@ impl EngineHandle {
         self.session(|reply| Request::CloseSession { agent, id, reply }).await?
     }
 
-    /// The recent SIP messages of a call as a readable ladder; none when nothing is kept of it.
-    pub async fn sip_trace(&self, call: AttemptId) -> Option<String> {
+    /// The recent SIP messages of a call as a readable ladder, each try by itself, without credentials and, when asked,
+    /// without numbers; none when nothing is kept of it.
+    pub async fn sip_trace(&self, call: AttemptId, hide_numbers: bool) -> Option<String> {
         let (reply, answer) = oneshot::channel();
-        self.shared.requests.try_send(Request::SipTrace { call, reply }).ok()?;
+        self.shared.requests.try_send(Request::SipTrace { call, hide_numbers, reply }).ok()?;
         answer.await.ok().flatten()
     }
 
