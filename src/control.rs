@@ -89,9 +89,11 @@ async fn answer(
     handle: &EngineHandle,
 ) -> anyhow::Result<String> {
     match request {
-        Request::SipTrace { call, hide_numbers } => handle.sip_trace(call, hide_numbers).await.ok_or_else(|| {
-            anyhow!("no messages are kept of call {call}; only recent calls of this run have them")
-        }),
+        Request::SipTrace { call, hide_numbers } => {
+            handle.sip_trace(call, hide_numbers).await.ok_or_else(|| {
+                anyhow!("no messages are kept of call {call}; only recent calls of this run have them")
+            })
+        }
         Request::AddUser(user) => manage::add_user_to(handle.store(), user).await,
         Request::ImportList { campaign, list } => {
             let mut import = manage::Import::start(handle.store(), &campaign, &list).await?;

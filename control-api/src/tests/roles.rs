@@ -7,7 +7,7 @@ use super::fixture::{Fixture, USERS, offer, user};
 use crate::auth::Role;
 
 /// Each route with the role that it needs; none: everybody who is signed in.
-const NEEDED: [(&str, &str, Option<Role>); 22] = [
+const NEEDED: [(&str, &str, Option<Role>); 23] = [
     ("GET", "/api/campaigns", None),
     ("POST", "/api/campaigns", Some(Role::Manager)),
     ("PUT", "/api/campaigns/1", Some(Role::Manager)),
@@ -17,6 +17,7 @@ const NEEDED: [(&str, &str, Option<Role>); 22] = [
     ("GET", "/api/campaigns/1/leads", Some(Role::Analyst)),
     ("POST", "/api/campaigns/1/leads", Some(Role::Manager)),
     ("GET", "/api/trunks", Some(Role::Analyst)),
+    ("GET", "/api/trunks/1", Some(Role::Analyst)),
     ("GET", "/api/agent/state", Some(Role::Agent)),
     ("POST", "/api/agent/state", Some(Role::Agent)),
     ("GET", "/api/agent/leads?campaign=1", Some(Role::Agent)),

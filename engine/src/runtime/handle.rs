@@ -154,6 +154,11 @@ impl EngineHandle {
         answer.await.ok().flatten()
     }
 
+    /// A trunk's profile, where it was found and how it does.
+    pub fn trunk(&self, id: TrunkId) -> Option<super::TrunkDetail> {
+        self.shared.metrics.trunk(id)
+    }
+
     /// Other certificates for SIP over TLS, from the next connection on.
     pub fn set_sip_tls(&self, tls: kraliki_sip::net::TlsConfig) {
         self.shared.metrics.sip().set_tls(tls);

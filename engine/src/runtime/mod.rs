@@ -27,7 +27,10 @@ pub use callback::CallbackConfig;
 pub use handle::{EngineHandle, OpenedSession, SessionError};
 pub use journal::{JournalConfig, SegmentFile, segments};
 pub use line::VERDICT_ATTRIBUTE;
-pub use trunk::{NumberFormat, Numbers, Signing, TrunkConfig, UnknownCountry};
+pub use trunk::{
+    NumberFormat, Numbers, Signing, TrunkConfig, TrunkDetail, TrunkFailure, TrunkPlace, TrunkProfile,
+    UnknownCountry,
+};
 
 use crate::store::{Recovered, Store, StoreError};
 use crate::{Engine, Input, Snapshot};
@@ -160,11 +163,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
             tracing::error!("an answer of the store was lost");
         }
     });
-    let figures: Vec<_> = config
-        .trunks
-        .iter()
-        .map(|t| Arc::new(trunk::TrunkFigures::new(&t.trunk.name, t.register_s.is_some())))
-        .collect();
+    let figures: Vec<_> = config.trunks.iter().map(|t| Arc::new(trunk::TrunkFigures::new(t))).collect();
     let shared = Arc::new(handle::Shared {
         requests,
         snapshot: ArcSwap::from_pointee(Snapshot::default()),

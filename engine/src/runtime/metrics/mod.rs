@@ -74,6 +74,11 @@ impl Metrics {
         Metrics { published: ArcSwap::default(), sip, media, store, journal, trunks, ended: Ended::default() }
     }
 
+    /// A trunk as people look at it.
+    pub(super) fn trunk(&self, id: crate::TrunkId) -> Option<super::TrunkDetail> {
+        self.trunks.iter().find(|figures| figures.id() == id).map(|figures| figures.detail())
+    }
+
     /// The handle that the figures of SIP come from.
     pub(super) fn sip(&self) -> &SipHandle {
         &self.sip

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use prometheus::proto::MetricFamily;
 
+use super::{TrunkConfig, TrunkDetail, TrunkFailure, TrunkPlace, TrunkProfile};
+use crate::TrunkId;
 use crate::runtime::metrics::family::{Series, counter, gauge, histograms};
 
 /// Upper bounds of the post-dial delay (INVITE to the first ringing or early media), in seconds.
@@ -18,7 +20,10 @@ const CAUSES: usize = 64;
 /// The counts of one trunk. Written by the runtime's loop, read by whoever asks for metrics.
 #[derive(Debug, Default)]
 pub(in crate::runtime) struct TrunkFigures {
+    id: i64,
     pub(in crate::runtime) name: String,
+    profile: TrunkProfile,
+    places: Mutex<Vec<TrunkPlace>>,
     attempts: AtomicU64,
     answers: AtomicU64,
     retransmissions: AtomicU64,
@@ -33,8 +38,49 @@ pub(in crate::runtime) struct TrunkFigures {
 }
 
 impl TrunkFigures {
-    pub(in crate::runtime) fn new(name: &str, registers: bool) -> TrunkFigures {
-        TrunkFigures { name: name.to_owned(), registers, ..TrunkFigures::default() }
+    pub(in crate::runtime) fn new(trunk: &TrunkConfig) -> TrunkFigures {
+        TrunkFigures {
+            id: trunk.trunk.id.0,
+            name: trunk.trunk.name.clone(),
+            profile: TrunkProfile::of(trunk),
+            registers: trunk.register_s.is_some(),
+            ..TrunkFigures::default()
+        }
+    }
+
+    /// Where the trunk is now.
+    pub(in crate::runtime) fn found(&self, places: Vec<TrunkPlace>) {
+        *self.places.lock().unwrap_or_else(PoisonError::into_inner) = places;
+    }
+
+    /// For people.
+    pub(in crate::runtime) fn detail(&self) -> TrunkDetail {
+        let causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |n: u16| Some(n).filter(|n| *n != 0);
+        let mut failures: Vec<TrunkFailure> = causes
+            .iter()
+            .map(|((status, q850), count)| TrunkFailure {
+                status: known(*status),
+                q850: known(*q850),
+                count: *count,
+            })
+            .collect();
+        failures.sort_by_key(|failure| std::cmp::Reverse(failure.count));
+        TrunkDetail {
+            id: self.id(),
+            name: self.name.clone(),
+            places: self.places.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            registered: self.registers.then(|| self.registered.load(Relaxed) == 1),
+            attempts: self.attempts.load(Relaxed),
+            answers: self.answers.load(Relaxed),
+            retransmissions: self.retransmissions.load(Relaxed),
+            failures,
+            profile: self.profile.clone(),
+        }
+    }
+
+    pub(in crate::runtime) fn id(&self) -> TrunkId {
+        TrunkId(self.id)
     }
 
     pub(in crate::runtime) fn dialed(&self) {

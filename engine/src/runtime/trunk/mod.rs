@@ -1,5 +1,6 @@
 //! Carriers' trunks, as the driver knows them: where they are, how they are spoken to, how they do.
 
+mod detail;
 mod figures;
 mod invite;
 mod numbers;
@@ -15,6 +16,7 @@ use kraliki_sip::resolve::Target;
 use kraliki_sip::stir::{Attestation, Signer};
 use kraliki_sip::{Credentials, Destination, IdentityHeader, Reliable, SessionTimer, SocketId};
 
+pub use detail::{TrunkDetail, TrunkFailure, TrunkPlace, TrunkProfile};
 pub(super) use figures::{TrunkFigures, families};
 pub use numbers::{NumberFormat, Numbers, UnknownCountry};
 pub(super) use watch::{Watches, look_up};

@@ -10,7 +10,7 @@ use kraliki_sip::{AcceptFrom, CallKey, Destination, Registration, RegistrationSt
 use kraliki_time::{Clock, Time};
 use tokio::sync::mpsc;
 
-use super::{Place, TrunkConfig, TrunkFigures};
+use super::{Place, TrunkConfig, TrunkFigures, TrunkPlace};
 use crate::runtime::drive::Driver;
 use crate::runtime::handle::Request;
 use crate::{BreakerState, Event, Input, TrunkId};
@@ -276,6 +276,12 @@ impl Driver {
     /// Tells the engine when a trunk's state has changed.
     fn tell_trunk(&mut self, id: TrunkId) {
         let Some(watch) = self.watches.by_trunk.get_mut(&id) else { return };
+        let shown = |place: &Place| TrunkPlace {
+            address: place.destination.address.to_string(),
+            transport: place.destination.transport.param().to_owned(),
+            up: place.up || !watch.keepalive,
+        };
+        watch.figures.found(watch.places.iter().map(shown).collect());
         let up = watch.is_up();
         if up != watch.up {
             watch.up = up;
