@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::apply::{Applied, apply};
 use super::error::Fault;
 use super::limits::{
-    BACKLOG_MOST, BATCH_MOST, LAST_ATTEMPTS, PURGE_BATCH, REFILL_AGAIN_MS, RETRY_FIRST, RETRY_LAST,
+    BACKLOG_MOST, BATCH_MOST, GATHER, LAST_ATTEMPTS, PURGE_BATCH, REFILL_AGAIN_MS, RETRY_FIRST, RETRY_LAST,
 };
 use super::refill::{one, refill};
 use super::{Inner, Store, StoreError, WriteConnection};
@@ -122,6 +122,8 @@ pub struct WriterTask {
     failures: u32,
     /// Whether deleted campaigns still have leads.
     purging: bool,
+    /// When the last transaction began.
+    began: Time,
 }
 
 impl std::fmt::Debug for WriterTask {
@@ -138,7 +140,8 @@ impl WriterTask {
     ) -> (Writer, WriterTask) {
         let (send, jobs) = mpsc::channel(bound.max(1));
         let writer = Writer { jobs: send, inner: Arc::clone(&inner) };
-        (writer, WriterTask { jobs, inner, on_event, backlog: VecDeque::new(), failures: 0, purging: true })
+        let (backlog, began) = (VecDeque::new(), Time::ZERO);
+        (writer, WriterTask { jobs, inner, on_event, backlog, failures: 0, purging: true, began })
     }
 
     /// Until every `Writer` is dropped and all is on disk (or the disk does not take it within about 15 s).
@@ -164,6 +167,12 @@ impl WriterTask {
                 let some = BATCH_MOST.min(self.backlog.len());
                 batch.extend(self.backlog.drain(..some));
             }
+            // Under load one transaction serves the writes of some milliseconds; the first after a pause goes at once.
+            let since = self.inner.clock.now().since(self.began);
+            if since < GATHER && self.backlog.is_empty() {
+                tokio::time::sleep(GATHER - since).await;
+            }
+            self.began = self.inner.clock.now();
             while batch.len() < BATCH_MOST && self.backlog.is_empty() {
                 match self.jobs.try_recv() {
                     Ok(job) => batch.push(job),
