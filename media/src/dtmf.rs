@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn each_key_counts_once() {
+    fn row_24_each_key_counts_once() {
         let mut receiver = DigitReceiver::default();
         let five = Digit::from_char('5');
         assert_eq!(receiver.packet(1_000, &payload(5, false, 160)), five);

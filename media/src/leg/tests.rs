@@ -120,7 +120,7 @@ fn a_late_wake_up_does_not_burst() {
 }
 
 #[test]
-fn keys_are_sent_as_events() {
+fn row_24_keys_are_sent_as_events() {
     let mut trunk = leg(5, Role::Trunk);
     trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
     let digits: Vec<Digit> = "4#".chars().filter_map(Digit::from_char).collect();

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_keeps_its_timestamp_and_what_follows_comes_after_it() {
+    fn row_24_an_event_keeps_its_timestamp_and_what_follows_comes_after_it() {
         let mut line = OutLine::new(1, 0, 0);
         let start = line.make(at(1_000), 160, 4);
         let update = line.make_update(at(1_020), start.timestamp, 320, 4);

@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_via_says_where_it_came_from() {
+    fn row_23_a_via_says_where_it_came_from() {
         let mut w = Writer::response(200, b"OK", 0);
         w.received_via(b"SIP/2.0/UDP h:1;rport;branch=z;received=9.9.9.9", "10.1.1.1:7".parse().unwrap());
         let text = w.body(None);

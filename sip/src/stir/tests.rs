@@ -224,7 +224,7 @@ fn what_cannot_be_signed_says_what_to_do() {
 }
 
 #[test]
-fn signed_here_holds_there() {
+fn row_22_signed_here_holds_there() {
     let authority = Authority::usual();
     for attestation in [Attestation::A, Attestation::B, Attestation::C] {
         let value = signed(attestation);

@@ -53,7 +53,7 @@ fn numbers_of_telephone_event_may_differ_each_way() {
 }
 
 #[test]
-fn hold_by_direction_and_by_address() {
+fn row_11_hold_by_direction_and_by_address() {
     let of = |lines: &str| session().apply_answer(&body(lines)).unwrap();
     assert_eq!(of("m=audio 4000 RTP/AVP 0\na=sendonly\n").direction, Direction::RecvOnly);
     assert_eq!(of("m=audio 4000 RTP/AVP 0\na=recvonly\n").direction, Direction::SendOnly);
