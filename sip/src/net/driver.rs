@@ -247,6 +247,9 @@ impl Driver {
             }
             streams.hear(report, &mut self.endpoint, now);
             self.drain(now);
+            if let Some(streams) = &mut self.streams {
+                streams.end_broken();
+            }
             if taken == limits::REPORTS_PER_WAKE {
                 break;
             }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::wire::Wire;
+use super::wire::{Came, Wire};
 use super::{Common, Report, Times, Who, sent_by};
 use crate::event::AcceptFrom;
 use crate::frame::Frame;
@@ -96,9 +96,10 @@ pub(super) async fn serve(common: &Common, who: Who, wire: Wire, queue: Outgoing
         timers: Timers::new(common.times, who.made),
         first: First { who, accept_from: &common.accept_from, proven: who.made, done: who.made },
         report: None,
+        broken: false,
     };
     let end = session.run(common).await;
-    if end.is_err() && !session.first.proven {
+    if (end.is_err() || session.broken) && !session.first.proven {
         common.stats.connections_failed.add(1);
     }
     if end? == End::Dismissed {
@@ -115,6 +116,8 @@ struct Session<'a> {
     first: First<'a>,
     /// What the driver is told next. While it waits, nothing is read.
     report: Option<Report>,
+    /// A message broke the stream: nothing more is read, and the driver ends the connection.
+    broken: bool,
 }
 
 /// How a connection ends in order.
@@ -136,10 +139,10 @@ impl Session<'_> {
             if next < sleep.deadline() {
                 sleep.as_mut().reset(next);
             }
-            let reading = self.report.is_none();
+            let reading = self.report.is_none() && !self.broken;
             let step = tokio::select! {
                 step = poll_fn(|cx| self.flow.poll(cx, reading)) => step?,
-                room = common.reports.reserve(), if !reading => match (room, self.report.take()) {
+                room = common.reports.reserve(), if self.report.is_some() => match (room, self.report.take()) {
                     (Ok(room), Some(report)) => {
                         room.send(report);
                         continue;
@@ -151,7 +154,11 @@ impl Session<'_> {
                 () = shared.cut.notified() => return Err(io::Error::other("the peer takes too little")),
             };
             match step {
-                Step::Frame(frame) => self.take(frame),
+                Step::Came(Came::Frame(frame)) => self.take(frame),
+                Step::Came(Came::Broken(head, error)) => {
+                    self.broken = true;
+                    self.report = Some(Report::Broken { who: self.who, head, error });
+                }
                 Step::Blocked => {}
                 Step::Time => {
                     if self.timers.act(&mut self.flow, reading)? {
@@ -198,7 +205,7 @@ struct Flow {
 }
 
 enum Step {
-    Frame(Frame),
+    Came(Came),
     /// Writing has to wait from now on.
     Blocked,
     Time,
@@ -241,8 +248,8 @@ impl Flow {
         if !reading {
             return Poll::Pending;
         }
-        let frame = ready!(self.wire.poll_frame(cx))?;
-        Poll::Ready(Ok(frame.map_or(Step::End(End::Peer), Step::Frame)))
+        let came = ready!(self.wire.poll_frame(cx))?;
+        Poll::Ready(Ok(came.map_or(Step::End(End::Peer), Step::Came)))
     }
 }
 

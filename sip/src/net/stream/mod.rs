@@ -28,6 +28,7 @@ use self::connection::{Line, Unsent};
 pub(super) use self::wire::Io;
 use super::tls::TlsConfig;
 use crate::endpoint::{Endpoint, SocketId};
+use crate::error::FrameError;
 use crate::event::{AcceptFrom, Transmit};
 use crate::limits;
 use crate::message::{Headers, Message};
@@ -109,6 +110,8 @@ pub(super) enum Report {
     Opened(Opened),
     /// A message came. `also`: the address at which the peer says it is reached, of the same host.
     Message { who: Who, bytes: Bytes, also: Option<SocketAddr> },
+    /// A message broke the stream: its header block, and what is wrong.
+    Broken { who: Who, head: Bytes, error: FrameError },
     /// It was of no use for a while.
     Idle(ConnectionId),
     /// It has ended.
@@ -247,6 +250,8 @@ pub(super) struct Streams {
     dialed: HashMap<SocketAddr, Option<Arc<str>>>,
     /// What has ended and the endpoint has not been told.
     gone: Vec<(SocketId, SocketAddr)>,
+    /// Whose stream broke; they end when the answer to that is on its way.
+    broken: Vec<ConnectionId>,
     common: Arc<Common>,
     reports: mpsc::Receiver<Report>,
     accept_from: watch::Sender<AcceptFrom>,
@@ -291,6 +296,7 @@ impl Streams {
             connections: HashMap::new(),
             by_hop: HashMap::new(),
             dialed: HashMap::new(),
+            broken: Vec::new(),
             gone: Vec::new(),
             common,
             reports,
@@ -434,6 +440,13 @@ impl Streams {
         }
     }
 
+    /// Ends the connections whose stream broke, once what the endpoint says to that is on its way.
+    pub(super) fn end_broken(&mut self) {
+        for id in std::mem::take(&mut self.broken) {
+            self.forget(id);
+        }
+    }
+
     /// Acts on a report. A message goes to the endpoint, which is to be drained after each.
     pub(super) fn hear(&mut self, report: Report, endpoint: &mut Endpoint, now: Time) {
         match report {
@@ -449,6 +462,12 @@ impl Streams {
                     self.note(who.id, also);
                 }
                 endpoint.handle_datagram(now, who.socket, who.peer, bytes);
+            }
+            Report::Broken { who, head, error } => {
+                if self.connections.contains_key(&who.id) {
+                    endpoint.handle_broken_head(now, who.socket, who.peer, head, error);
+                    self.broken.push(who.id);
+                }
             }
             Report::Idle(id) => {
                 let Some(connection) = self.connections.get(&id) else { return };

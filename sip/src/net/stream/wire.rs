@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
+use crate::error::FrameError;
 use crate::frame::{Frame, Framer};
 use crate::limits;
 
@@ -26,6 +27,13 @@ pub(super) enum Wire {
     Stream(Cut),
     /// WS or WSS.
     WebSocket(Box<WebSocketStream<Box<dyn Io>>>),
+}
+
+/// What comes in.
+pub(super) enum Came {
+    Frame(Frame),
+    /// The header block of a message that breaks the stream; nothing can be read after it.
+    Broken(Bytes, FrameError),
 }
 
 /// A stream and where its messages end.
@@ -57,17 +65,21 @@ impl Wire {
     }
 
     /// The next frame; none at the end.
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Frame>>> {
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Came>>> {
         match self {
             Wire::Stream(cut) => cut.poll_frame(cx),
             Wire::WebSocket(socket) => loop {
                 match ready!(Pin::new(&mut *socket).poll_next(cx)) {
                     None => return Poll::Ready(Ok(None)),
-                    Some(Ok(Message::Text(text))) => return Poll::Ready(Ok(Some(frame(text.as_bytes())))),
-                    Some(Ok(Message::Binary(data))) => return Poll::Ready(Ok(Some(frame(&data)))),
+                    Some(Ok(Message::Text(text))) => {
+                        return Poll::Ready(Ok(Some(Came::Frame(frame(text.as_bytes())))));
+                    }
+                    Some(Ok(Message::Binary(data))) => {
+                        return Poll::Ready(Ok(Some(Came::Frame(frame(&data)))));
+                    }
                     // Tungstenite has answered the ping. Either says as much as a line break.
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
-                        return Poll::Ready(Ok(Some(Frame::Pong)));
+                        return Poll::Ready(Ok(Some(Came::Frame(Frame::Pong))));
                     }
                     // The end follows.
                     Some(Ok(Message::Close(_) | Message::Frame(_))) => {}
@@ -128,10 +140,16 @@ impl Wire {
 }
 
 impl Cut {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Frame>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Came>>> {
         loop {
-            if let Some(frame) = self.framer.next().map_err(io::Error::other)? {
-                return Poll::Ready(Ok(Some(frame)));
+            match self.framer.next() {
+                Ok(Some(frame)) => return Poll::Ready(Ok(Some(Came::Frame(frame)))),
+                Ok(None) => {}
+                Err(error) => {
+                    let head = self.framer.broken_head().map(Bytes::copy_from_slice);
+                    let broken = head.map(|head| Some(Came::Broken(head, error)));
+                    return Poll::Ready(broken.ok_or_else(|| io::Error::other(error)));
+                }
             }
             let mut chunk = [0; limits::STREAM_READ_BYTES];
             let mut chunk = ReadBuf::new(&mut chunk);

@@ -33,6 +33,20 @@ async fn a_message_may_come_byte_by_byte() {
 }
 
 #[tokio::test]
+async fn a_message_that_breaks_the_stream_is_told_so_before_the_end() {
+    let them = End::new(Transport::Tcp);
+    let mut stream = TcpStream::connect(them.address()).await.unwrap();
+    let request = options(them.address(), "192.0.2.1", 1).replace("Content-Length: 0\r\n", "");
+    write(&mut stream, &request).await;
+    let answer = read_head(&mut stream).await;
+    assert!(answer.starts_with("SIP/2.0 400 Missing Content-Length"), "{answer}");
+    let mut rest = Vec::new();
+    soon(stream.read_to_end(&mut rest)).await.unwrap();
+    assert_eq!(rest, b"");
+    them.quiet().await;
+}
+
+#[tokio::test]
 async fn a_peer_that_never_reads_is_given_up_and_harms_nobody() {
     let mut them = End::new(Transport::Tcp);
     let address = them.address();
