@@ -55,6 +55,7 @@ pub(crate) struct Sip {
     #[serde(deserialize_with = "one_or_many")]
     pub(crate) name_servers: Vec<SocketAddr>,
     pub(crate) phones: Option<String>,
+    pub(crate) phones_sha256: bool,
     pub(crate) hep: Option<SocketAddr>,
     #[serde(deserialize_with = "percent")]
     pub(crate) hep_percent: u32,
@@ -338,6 +339,7 @@ impl Default for Sip {
             ws_origins: Vec::new(),
             name_servers: Vec::new(),
             phones: None,
+            phones_sha256: false,
             hep: None,
             hep_percent: 100,
             hep_hide_numbers: false,

@@ -63,6 +63,9 @@ pub struct RuntimeConfig {
     pub name_servers: Vec<SocketAddr>,
     /// Lets agents register SIP phones, with this realm; none: no phones.
     pub phones: Option<String>,
+    /// Offers phones SHA-256 beside MD5, and first. Many give up on a challenge that they do not know instead of taking
+    /// the next one, as RFC 8760 §2.4 has it.
+    pub phones_sha256: bool,
     /// What people hear who call a shown number back; none: that nobody is there.
     pub callback: Option<CallbackConfig>,
     /// Where copies of SIP messages go.
@@ -82,6 +85,7 @@ impl RuntimeConfig {
             seed: None,
             name_servers: Vec::new(),
             phones: None,
+            phones_sha256: false,
             callback: None,
             hep: None,
         }

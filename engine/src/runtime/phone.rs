@@ -103,7 +103,8 @@ impl Driver {
                 problem: None,
                 locked_until_unix_ms: None,
             });
-            let secrets = Secrets { md5: Some(secret.md5.0), sha256: Some(secret.sha256.0) };
+            let sha256 = self.config.phones_sha256.then_some(secret.sha256.0);
+            let secrets = Secrets { md5: Some(secret.md5.0), sha256 };
             users.push(User { name: user, secrets });
             self.show_phone(agent);
         }
