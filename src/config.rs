@@ -55,6 +55,7 @@ pub(crate) struct Sip {
     #[serde(deserialize_with = "one_or_many")]
     pub(crate) name_servers: Vec<SocketAddr>,
     pub(crate) phones: Option<String>,
+    pub(crate) phones_sha256: bool,
     pub(crate) hep: Option<SocketAddr>,
     #[serde(deserialize_with = "percent")]
     pub(crate) hep_percent: u32,
@@ -338,6 +339,7 @@ impl Default for Sip {
             ws_origins: Vec::new(),
             name_servers: Vec::new(),
             phones: None,
+            phones_sha256: false,
             hep: None,
             hep_percent: 100,
             hep_hide_numbers: false,
@@ -502,6 +504,11 @@ impl Config {
         check_files([&self.callback.prompt, &self.callback.confirm], "a WAV file")?;
         if self.sip.listen.iter().any(|at| at.transport.is_secure()) && self.sip.tls_cert.is_none() {
             return none("[sip] listen has tls: or wss:; give [sip] tls_cert and tls_key");
+        }
+        if let Some(realm) = &self.sip.phones
+            && (realm.trim().is_empty() || realm.len() > 200 || realm.chars().any(char::is_control))
+        {
+            return none("[sip] phones is the realm of the phones' passwords; give a name, e.g. \"kraliki\"");
         }
         if let Some(key) = &self.callback.opt_out_key
             && !matches!(key.as_bytes(), [b'0'..=b'9' | b'*' | b'#'])
@@ -794,6 +801,7 @@ mod tests {
             ),
             ("[sip]\nlisten = \"tls:0.0.0.0:5061\"", "give [sip] tls_cert and tls_key"),
             ("[callback]\nopt_out_key = \"99\"", "opt_out_key must be one of"),
+            ("[sip]\nphones = \" \"", "phones is the realm of the phones' passwords"),
             ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nregister = true", "register needs username"),
             (
                 "[[trunk]]\nname = \"a\"\naddress = \"h\"\nlisten = \"tcp:0.0.0.0:5060\"",

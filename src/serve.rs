@@ -161,6 +161,7 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         sip: NetConfig { listen, tls: tls_config(config)?, hep: hep_config(config), ..NetConfig::default() },
         name_servers: config.sip.name_servers.clone(),
         phones: config.sip.phones.clone(),
+        phones_sha256: config.sip.phones_sha256,
         callback: callback_config(config)?,
         media,
         trunks,

@@ -1,7 +1,7 @@
 //! A call from a list to a headset: our dialer, SIPp as the carrier, Chromium as the agent's browser, and tones both
 //! ways that must arrive.
 
-mod far_end;
+pub(crate) mod far_end;
 
 use std::path::Path;
 use std::time::Duration;
@@ -46,7 +46,7 @@ fn work_a_shift(mode: &str) {
     let dir = site.dir.path();
     let microphone = dir.join("microphone.wav");
     write_beeps(&microphone, AGENT_HZ);
-    let sipp = answering_sipp(trunk_port, far_end.port, dir);
+    let sipp = answering_sipp(trunk_port, far_end.port, 1, dir);
     site.users(&[("mona", "manager"), ("ada", "agent")]);
     let dialer = site.serve();
     let manager = dialer.login("mona");
@@ -124,7 +124,7 @@ fn assert_far_end_heard(heard: &Heard) {
 }
 
 /// Half a second of tone, then as long a silence: a steady tone would be taken for noise by the browser.
-fn write_beeps(path: &Path, hz: f64) {
+pub(crate) fn write_beeps(path: &Path, hz: f64) {
     const RATE: u32 = 48_000;
     let sample = |i: u32| {
         let tone = (std::f64::consts::TAU * hz * f64::from(i) / f64::from(RATE)).sin();
@@ -147,12 +147,12 @@ fn write_beeps(path: &Path, hz: f64) {
     std::fs::write(path, wav).unwrap();
 }
 
-/// A carrier that answers one call; its SDP names the far end's port.
-fn answering_sipp(port: u16, audio_port: u16, dir: &Path) -> Process {
+/// A carrier that answers so many calls; its SDP names the far end's port.
+pub(crate) fn answering_sipp(port: u16, audio_port: u16, calls: u16, dir: &Path) -> Process {
     let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/sipp/answer_with_audio.xml");
-    let (port, audio_port) = (port.to_string(), audio_port.to_string());
+    let (port, audio_port, calls) = (port.to_string(), audio_port.to_string(), calls.to_string());
     let args = [
-        &["-sf", scenario, "-i", "127.0.0.1", "-p", &port, "-m", "1", "-nostdin"][..],
+        &["-sf", scenario, "-i", "127.0.0.1", "-p", &port, "-m", &calls, "-nostdin"][..],
         &["-key", "audio_port", &audio_port, "-trace_err", "-timeout", "120s"],
     ];
     Process::start("sipp", &args.concat(), dir)

@@ -8,5 +8,6 @@ mod crash;
 mod demo;
 mod modes;
 mod peers;
+mod phones;
 mod support;
 mod tree;

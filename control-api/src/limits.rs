@@ -48,6 +48,9 @@ pub(crate) const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long requests in progress may go on once the server stops.
 pub(crate) const SHUTDOWN: Duration = Duration::from_secs(5);
 
+/// Characters of a SIP phone's password: it is not typed every day, and whoever hears a digest may guess offline.
+pub(crate) const PHONE_PASSWORD: std::ops::RangeInclusive<usize> = 12..=64;
+
 /// Passwords verified at once: each takes 19 MiB and some 20 ms of one core, which calls need more.
 pub(crate) const PASSWORDS_AT_ONCE: usize = 2;
 

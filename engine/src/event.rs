@@ -26,6 +26,8 @@ pub enum Event {
     },
     /// A trunk changed.
     Trunk(TrunkView),
+    /// An agent's SIP phone changed.
+    Phone(PhoneView),
 }
 
 /// Everything at one moment.
@@ -41,6 +43,9 @@ pub struct Snapshot {
     pub calls: Vec<CallView>,
     /// Every trunk.
     pub trunks: Vec<TrunkView>,
+    /// SIP phones of agents who may use one. The driver fills this in.
+    #[serde(default)]
+    pub phones: Vec<PhoneView>,
     /// Whether the dialer is shutting down.
     pub draining: bool,
     /// Whether the store took its last write; while false nothing is dialed.
@@ -273,4 +278,55 @@ impl BreakerState {
             BreakerState::HalfOpen => "half_open",
         }
     }
+}
+
+/// How an agent's SIP phone stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PhoneState {
+    /// It has no password: the agent may not use one.
+    None,
+    /// No phone is registered.
+    Unregistered,
+    /// It can be called.
+    Registered,
+    /// It is being called.
+    Ringing,
+    /// It is the agent's audio.
+    Connected,
+}
+
+/// Why a phone is not, or not any more, its agent's audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PhoneProblem {
+    /// It was busy, or the call was declined.
+    Declined,
+    /// Nobody answered.
+    NoAnswer,
+    /// It did not react at all.
+    Unreachable,
+    /// What it can send and hear does not fit.
+    Incompatible,
+    /// It hung up.
+    HungUp,
+    /// Its connection, its registration or its audio was lost.
+    Lost,
+}
+
+/// An agent's SIP phone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PhoneView {
+    /// Whose.
+    pub agent: AgentId,
+    /// How it stands.
+    pub state: PhoneState,
+    /// What it calls itself; empty when it does not say, or when none is registered.
+    pub user_agent: String,
+    /// The audio session that it is called for, or that runs over it.
+    pub session: Option<String>,
+    /// Why the last session came to nothing or ended; none once there is another.
+    pub problem: Option<PhoneProblem>,
+    /// Somebody gave wrong passwords for it too often, and is not listened to until then, in ms since 1970.
+    pub locked_until_unix_ms: Option<i64>,
 }

@@ -37,8 +37,8 @@ pub use campaign::{
 pub use counters::{Counters, Gauges, Spread};
 pub use engine::{Engine, NotACheckpoint};
 pub use event::{
-    AgentView, BreakerState, CallState, CallView, CampaignView, Event, LeadView, PreviewView, Snapshot,
-    TrunkView,
+    AgentView, BreakerState, CallState, CallView, CampaignView, Event, LeadView, PhoneProblem, PhoneState,
+    PhoneView, PreviewView, Snapshot, TrunkView,
 };
 pub use id::{AgentId, AttemptId, CampaignId, LeadId, ListId, TrunkId, TryId};
 pub use input::{

@@ -433,6 +433,15 @@ pub enum Event {
         /// Why.
         reason: Unbound,
     },
+    /// Somebody was wrong too often with a user's password, and is not listened to for a while.
+    LockedOut {
+        /// The user; none when there is no such user.
+        user: Option<String>,
+        /// Where from.
+        from: SocketAddr,
+        /// For how long.
+        lasts: Duration,
+    },
     /// The BYE for a stored dialog is done.
     DialogCleared {
         /// What `bye_dialog` gave.

@@ -19,25 +19,25 @@ const WINDOW: usize = 800;
 const SILENCE: f64 = 1000.0;
 
 /// The far end at work.
-pub(super) struct FarEnd {
-    pub(super) port: u16,
+pub(crate) struct FarEnd {
+    pub(crate) port: u16,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Heard>,
 }
 
 /// What the far end received.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
-    pub(super) packets: u64,
-    pub(super) not_pcmu: u64,
+pub(crate) struct Heard {
+    pub(crate) packets: u64,
+    pub(crate) not_pcmu: u64,
     /// Packets whose sequence number does not follow the one before.
-    pub(super) jumps: u64,
+    pub(crate) jumps: u64,
     samples: Vec<f64>,
 }
 
 impl FarEnd {
     /// Listens, and once it knows where to send, sends a tone.
-    pub(super) fn start(hz: f64) -> FarEnd {
+    pub(crate) fn start(hz: f64) -> FarEnd {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         let stop = Arc::new(AtomicBool::new(false));
@@ -46,21 +46,26 @@ impl FarEnd {
         FarEnd { port, stop, thread }
     }
 
-    pub(super) fn finish(self) -> Heard {
+    pub(crate) fn finish(self) -> Heard {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()
     }
 }
 
 impl Heard {
+    /// Audio that somebody else recorded, 8 kHz.
+    pub(crate) fn of(samples: Vec<f64>) -> Heard {
+        Heard { samples, ..Heard::default() }
+    }
+
     /// For each window that is not silent: the share of its energy that lies at one frequency.
-    pub(super) fn tone_shares(&self, hz: f64) -> Vec<f64> {
+    pub(crate) fn tone_shares(&self, hz: f64) -> Vec<f64> {
         let loud = |w: &&[f64]| w.iter().map(|x| x * x).sum::<f64>() / w.len() as f64 > SILENCE;
         self.samples.chunks_exact(WINDOW).filter(loud).map(|window| goertzel(window, hz)).collect()
     }
 
     /// Seconds of audio.
-    pub(super) fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         self.samples.len() as f64 / RATE_HZ
     }
 }

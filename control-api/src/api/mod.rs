@@ -6,6 +6,7 @@ mod campaigns;
 mod dial;
 mod leads;
 pub(crate) mod operation;
+mod phone;
 mod session;
 mod suppressions;
 mod trunks;
@@ -27,6 +28,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(agent::routes())
         .merge(dial::routes())
         .merge(session::routes())
+        .merge(phone::routes())
         .merge(calls::routes())
         .merge(suppressions::routes())
         .merge(operation::routes())

@@ -27,7 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
 /// A WebSocket. The client's first message is `{"token": "…"}`, within 5 s; it may send another one at any time to renew
 /// it. The server sends `{"type": "snapshot", …}` (a `Snapshot`) and then `Event`s; a client that falls behind gets
 /// another snapshot. Every 3 s it sends `{"type": "ping", "n": 1}`, to be answered with `{"type": "pong", "n": 1}`; a
-/// client that answers none for 10 s is closed. Agents see themselves, their own calls, and of campaigns `id`, `name`,
+/// client that answers none for 10 s is closed. Agents see themselves, their phone, their own calls, and of campaigns `id`, `name`,
 /// `status` and `mode`. Closed with 4401: the token is missing, not valid or over; 4408: no answer to pings; 4429: too
 /// many sockets; 1008: messages that are not understood.
 #[utoipa::path(get, path = "/api/live", tag = "live", security(()),

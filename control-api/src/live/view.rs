@@ -60,6 +60,7 @@ impl View {
             agents: Vec<&'a kraliki_engine::AgentView>,
             calls: Vec<&'a kraliki_engine::CallView>,
             trunks: [(); 0],
+            phones: Vec<&'a kraliki_engine::PhoneView>,
             draining: bool,
             store_ok: bool,
         }
@@ -69,6 +70,7 @@ impl View {
             agents: snapshot.agents.iter().filter(|agent| agent.id == me).collect(),
             calls: snapshot.calls.iter().filter(|call| call.agent == Some(me)).collect(),
             trunks: [],
+            phones: snapshot.phones.iter().filter(|phone| phone.agent == me).collect(),
             draining: snapshot.draining,
             store_ok: snapshot.store_ok,
         };
@@ -82,6 +84,7 @@ impl View {
             match event {
                 Event::Agent(agent) if agent.id == me => {}
                 Event::Call(call) if call.agent == Some(me) => {}
+                Event::Phone(phone) if phone.agent == me => {}
                 Event::Campaign(campaign) => return self.title(campaign),
                 Event::CampaignDeleted { id } => {
                     self.titles.remove(id);
@@ -109,6 +112,7 @@ enum About {
     Trunk(TrunkId),
     Agent(AgentId),
     Call(AttemptId),
+    Phone(AgentId),
 }
 
 /// Events that wait to be sent, the last one about each thing, in the order in which these last ones came.
@@ -127,6 +131,7 @@ impl Gathered {
             Event::Campaign(view) => About::Campaign(view.id),
             Event::CampaignDeleted { id } => About::Campaign(*id),
             Event::Trunk(view) => About::Trunk(view.id),
+            Event::Phone(view) => About::Phone(view.agent),
         };
         self.count += 1;
         if let Some(earlier) = self.last.insert(about, self.count) {

@@ -93,20 +93,24 @@ impl Answer {
 
 impl Fixture {
     pub(super) async fn start() -> Fixture {
-        Fixture::build(ApiConfig::default(), &[]).await
+        Fixture::build(ApiConfig::default(), dialer(&[]).await).await
+    }
+
+    /// Agents may use SIP phones.
+    pub(super) async fn with_phones() -> Fixture {
+        Fixture::build(ApiConfig::default(), dialer_with(&[], Some("test")).await).await
     }
 
     pub(super) async fn with(config: ApiConfig) -> Fixture {
-        Fixture::build(config, &[]).await
+        Fixture::build(config, dialer(&[]).await).await
     }
 
     /// With past calls of campaign 1, which count from 1, by the agents who took them.
     pub(super) async fn with_calls(agents: &[i64]) -> Fixture {
-        Fixture::build(ApiConfig::default(), agents).await
+        Fixture::build(ApiConfig::default(), dialer(agents).await).await
     }
 
-    async fn build(config: ApiConfig, calls: &[i64]) -> Fixture {
-        let dialer = dialer(calls).await;
+    async fn build(config: ApiConfig, dialer: Dialer) -> Fixture {
         let engine = dialer.engine.clone();
         let (stop, stopped) = watch::channel(false);
         let api = Api::new(engine.clone(), &config, stopped).await.unwrap();
@@ -257,6 +261,10 @@ impl Drop for Dialer {
 
 /// A dialer with one user of each role and calls of the past.
 pub(super) async fn dialer(calls: &[i64]) -> Dialer {
+    dialer_with(calls, None).await
+}
+
+async fn dialer_with(calls: &[i64], phones: Option<&str>) -> Dialer {
     // Each has a loopback address of its own, and on it the ports that it likes.
     static ADDRESSES: AtomicU8 = AtomicU8::new(1);
     let ip = Ipv4Addr::new(127, 77, 0, ADDRESSES.fetch_add(1, Ordering::Relaxed)).into();
@@ -274,7 +282,8 @@ pub(super) async fn dialer(calls: &[i64]) -> Dialer {
         browsers: Some(BrowserPorts { listen: ip, port: 0, candidates: vec![ip] }),
         ..MediaConfig::local(clock, 40_000..=40_003, [7; 32])
     };
-    let config = RuntimeConfig { seed: Some(7), ..RuntimeConfig::new(sip, media) };
+    let phones = phones.map(str::to_owned);
+    let config = RuntimeConfig { seed: Some(7), phones, ..RuntimeConfig::new(sip, media) };
     let engine = runtime::start(config, store, clock).await.unwrap().handle;
     Dialer { engine, _dir: dir }
 }

@@ -7,7 +7,7 @@ use super::fixture::{Fixture, USERS, offer, user};
 use crate::auth::Role;
 
 /// Each route with the role that it needs; none: everybody who is signed in.
-const NEEDED: [(&str, &str, Option<Role>); 23] = [
+const NEEDED: [(&str, &str, Option<Role>); 26] = [
     ("GET", "/api/campaigns", None),
     ("POST", "/api/campaigns", Some(Role::Manager)),
     ("PUT", "/api/campaigns/1", Some(Role::Manager)),
@@ -19,6 +19,9 @@ const NEEDED: [(&str, &str, Option<Role>); 23] = [
     ("GET", "/api/trunks", Some(Role::Analyst)),
     ("GET", "/api/trunks/1", Some(Role::Analyst)),
     ("GET", "/api/agent/state", Some(Role::Agent)),
+    ("GET", "/api/agent/phone", Some(Role::Agent)),
+    ("DELETE", "/api/agent/phone", Some(Role::Agent)),
+    ("DELETE", "/api/agents/77/phone", Some(Role::Manager)),
     ("POST", "/api/agent/state", Some(Role::Agent)),
     ("GET", "/api/agent/leads?campaign=1", Some(Role::Agent)),
     ("POST", "/api/agent/dial", Some(Role::Agent)),
@@ -118,4 +121,51 @@ async fn an_audio_session_belongs_to_its_agent() {
     fixture.upload("bob", Method::PATCH, location, sdp, offer("bbbb").into()).await.problem(404);
     fixture.call("bob", Method::DELETE, location, Value::Null).await.problem(404);
     fixture.call("ada", Method::DELETE, location, Value::Null).await.ok(204);
+}
+
+#[tokio::test]
+async fn phones_are_their_agents_and_managers_take_them_away() {
+    let fixture = Fixture::with_phones().await;
+    let made = fixture.post("ada", "/api/agent/phone", json!({})).await.ok(201).json();
+    assert_eq!((&made["username"], &made["realm"]), (&json!("ada"), &json!("test")));
+    assert_eq!(made["servers"][0]["transport"], "udp");
+    let password = made["password"].as_str().unwrap();
+    assert!(password.len() == 20 && password.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+    assert_ne!(fixture.post("ada", "/api/agent/phone", json!({})).await.json()["password"], made["password"]);
+
+    let own = json!({"password": "correct horse battery"});
+    let set = fixture.post("bob", "/api/agent/phone", own).await.ok(201).json();
+    assert!(set.get("password").is_none(), "only what was made here is answered: {set}");
+    for wrong in ["short", "a password with ž in it"] {
+        let problem = fixture.post("bob", "/api/agent/phone", json!({"password": wrong})).await.problem(422);
+        assert_eq!(problem["field"], "password");
+    }
+    for path in ["/api/agent/phone", "/api/agents/5/phone"] {
+        fixture.call("sam", Method::DELETE, path, Value::Null).await.problem(403);
+    }
+    fixture.post("mia", "/api/agent/phone", json!({})).await.problem(403);
+    fixture.call("bob", Method::DELETE, "/api/agents/5/phone", Value::Null).await.problem(403);
+
+    // The dialer hears of it: a phone without a password, and one that is not registered.
+    let call = json!({"device": "phone"});
+    let problem = fixture.post("ada", "/api/agent/session", call.clone()).await.problem(409);
+    assert!(problem["detail"].as_str().unwrap().contains("not registered"), "{problem}");
+    for (who, path) in [("mia", "/api/agents/5/phone"), ("bob", "/api/agent/phone")] {
+        fixture.call(who, Method::DELETE, path, Value::Null).await.ok(204);
+    }
+    for who in ["ada", "bob"] {
+        let problem = fixture.post(who, "/api/agent/session", call.clone()).await.problem(409);
+        assert!(problem["detail"].as_str().unwrap().contains("no password"), "{problem}");
+    }
+    fixture.post("ada", "/api/agent/session", json!({"device": "fax"})).await.problem(422);
+}
+
+#[tokio::test]
+async fn without_a_realm_there_are_no_phones() {
+    let fixture = Fixture::start().await;
+    let phone = fixture.get("ada", "/api/agent/phone").await.ok(200).json();
+    assert_eq!((&phone["enabled"], &phone["phone"]), (&json!(false), &Value::Null));
+    fixture.post("ada", "/api/agent/phone", json!({})).await.problem(409);
+    let problem = fixture.post("ada", "/api/agent/session", json!({"device": "phone"})).await.problem(409);
+    assert!(problem["detail"].as_str().unwrap().contains("[sip] phones"), "{problem}");
 }

@@ -23,6 +23,7 @@ impl Engine {
             agents: signed_in.map(|(id, agent)| self.agent_view(*id, agent)).collect(),
             calls: shown.map(|call| self.call_view(call)).chain(wrapped).collect(),
             trunks: self.trunks.values().map(|line| trunk_view(line, now)).collect(),
+            phones: Vec::new(),
             draining: self.is_draining(),
             store_ok: self.storing.is_ok(now),
         }

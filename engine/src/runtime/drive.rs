@@ -16,9 +16,12 @@ use super::desk::Desks;
 use super::handle::{Request, Shared};
 use super::journal::{Ended, Journal};
 use super::line::Lines;
+use super::phone::Phones;
 use super::trunk::{TrunkFigures, Watches};
-use crate::store::{Job, QueueFull, StoreEvent, Writer};
-use crate::{Command, CommandError, EndedBy, Engine, Input, LeadAnswer, LineEvent, Output, Reply, TryId};
+use crate::store::{Job, PhoneSecret, QueueFull, StoreEvent, Writer};
+use crate::{
+    Command, CommandError, EndedBy, Engine, Input, LeadAnswer, LineEvent, Output, Reply, Snapshot, TryId,
+};
 
 /// How often snapshots are published, the wall clock is compared and trunks are watched.
 const TICK: Duration = Duration::from_millis(250);
@@ -57,6 +60,7 @@ pub(super) struct Parts {
     pub(super) orphans: Vec<(CallKey, TryId)>,
     pub(super) figures: Vec<Arc<TrunkFigures>>,
     pub(super) restore: Input,
+    pub(super) phones: Vec<PhoneSecret>,
 }
 
 /// The engine and everything that it moves.
@@ -69,6 +73,7 @@ pub(super) struct Driver {
     pub(super) call_ids: CallIdKey,
     pub(super) lines: Lines,
     pub(super) desks: Desks,
+    pub(super) phones: Phones,
     pub(super) callers: Callers,
     pub(super) watches: Watches,
     pub(super) orphans: HashMap<CallKey, TryId>,
@@ -106,6 +111,7 @@ impl Driver {
             call_ids: parts.call_ids,
             lines: Lines::default(),
             desks: Desks::default(),
+            phones: Phones::default(),
             callers: Callers::default(),
             watches,
             orphans: parts.orphans.into_iter().collect(),
@@ -122,6 +128,9 @@ impl Driver {
         };
         driver.tell_clock(driver.now());
         driver.give(parts.restore);
+        if driver.config.phones.is_some() {
+            driver.set_phones(parts.phones);
+        }
         driver
     }
 
@@ -267,6 +276,7 @@ impl Driver {
                 // No listener is no fault.
                 Output::Event(event) => {
                     self.watches.note(&event);
+                    self.watch_agent(&event);
                     drop(self.shared.events.send(Arc::new(event)));
                 }
                 Output::Drained => self.drained = true,
@@ -319,6 +329,14 @@ impl Driver {
                 let opened = self.open_session(agent, &offer);
                 let _ = reply.send(opened);
             }
+            Request::OpenPhone { agent, reply } => {
+                let opened = self.open_phone(agent);
+                let _ = reply.send(opened);
+            }
+            Request::PhoneFound { agent, session, binding } => {
+                self.on_phone_found(agent, &session, binding);
+            }
+            Request::Phones(secrets) => self.set_phones(secrets),
             Request::PatchSession { agent, id, body, reply } => {
                 self.patch_session(agent, &id, body, reply);
             }
@@ -381,6 +399,7 @@ impl Driver {
         }
         self.watch_trunks(now);
         self.watch_callers(now);
+        self.watch_phones(now);
         self.settle();
         if let Some(journal) = &mut self.journal {
             journal.tick(now, &self.engine);
@@ -398,7 +417,8 @@ impl Driver {
     /// Lets others see how things stand.
     fn publish(&mut self) {
         let now = self.now();
-        self.shared.snapshot.store(Arc::new(self.engine.snapshot(now)));
+        let snapshot = Snapshot { phones: self.phones.views(), ..self.engine.snapshot(now) };
+        self.shared.snapshot.store(Arc::new(snapshot));
         let waiting = super::metrics::Waiting {
             jobs: self.backlog.len(),
             sip_commands: self.sip.waiting(),

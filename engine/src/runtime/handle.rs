@@ -1,15 +1,17 @@
 //! What the API holds of the engine.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use kraliki_sip::Secrets;
 use kraliki_time::Clock;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::store::Store;
+use crate::store::{PhoneSecret, Store, StoreError, User};
 use crate::{
-    AgentId, AttemptId, Command, CommandError, Counters, Event, Gauges, Reply, Snapshot, TrunkId, TryId,
+    AgentId, AttemptId, Command, CommandError, Counters, Event, Gauges, Pii, Reply, Snapshot, TrunkId, TryId,
     Verdict,
 };
 
@@ -29,6 +31,41 @@ pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) metrics: super::metrics::Metrics,
+    pub(super) phones: PhonesAt,
+}
+
+/// Where agents' SIP phones register.
+pub(super) struct PhonesAt {
+    realm: Option<String>,
+    servers: Vec<PhoneServer>,
+    /// Held while passwords are read and handed over, so that an older list never follows a newer one.
+    handing_over: tokio::sync::Mutex<()>,
+}
+
+/// An address at which phones register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhoneServer {
+    /// `udp`, `tcp`, `tls`, `ws` or `wss`.
+    pub transport: String,
+    /// As others see it.
+    pub address: SocketAddr,
+}
+
+impl PhonesAt {
+    pub(super) fn new(config: &super::RuntimeConfig, bound: &[SocketAddr]) -> PhonesAt {
+        let server = |(listen, bound): (&kraliki_sip::net::Listen, &SocketAddr)| {
+            let mut address = listen.advertise.unwrap_or(*bound);
+            if address.port() == 0 {
+                address.set_port(bound.port());
+            }
+            PhoneServer { transport: listen.transport.via().to_ascii_lowercase(), address }
+        };
+        PhonesAt {
+            realm: config.phones.clone(),
+            servers: config.sip.listen.iter().zip(bound).map(server).collect(),
+            handing_over: tokio::sync::Mutex::default(),
+        }
+    }
 }
 
 /// What a handle asks of the runtime's loop.
@@ -42,6 +79,18 @@ pub(super) enum Request {
         offer: String,
         reply: oneshot::Sender<Result<OpenedSession, SessionError>>,
     },
+    OpenPhone {
+        agent: AgentId,
+        reply: oneshot::Sender<Result<String, SessionError>>,
+    },
+    /// Where the registrar knows an agent's phone.
+    PhoneFound {
+        agent: AgentId,
+        session: String,
+        binding: Option<kraliki_sip::Binding>,
+    },
+    /// Who may register a phone.
+    Phones(Vec<PhoneSecret>),
     PatchSession {
         agent: AgentId,
         id: String,
@@ -89,6 +138,9 @@ pub enum SessionError {
     /// No such session of this agent.
     #[error("this audio session has ended; open a new one")]
     NotFound,
+    /// The agent's phone cannot be called; says why.
+    #[error("{0}")]
+    NoPhone(String),
     /// The dialer cannot take it now; says why.
     #[error("{0}")]
     Unavailable(String),
@@ -127,6 +179,61 @@ impl EngineHandle {
     /// Opens an agent's audio leg from a browser's SDP offer; an earlier leg of that agent is replaced.
     pub async fn open_session(&self, agent: AgentId, offer: String) -> Result<OpenedSession, SessionError> {
         self.session(|reply| Request::OpenSession { agent, offer, reply }).await?
+    }
+
+    /// Calls the agent's SIP phone, which is their audio once it is picked up; gives the name of the session. An earlier
+    /// session of that agent is replaced.
+    pub async fn open_phone(&self, agent: AgentId) -> Result<String, SessionError> {
+        self.session(|reply| Request::OpenPhone { agent, reply }).await?
+    }
+
+    /// The realm of agents' SIP phones; none: phones are not switched on.
+    pub fn phone_realm(&self) -> Option<&str> {
+        self.shared.phones.realm.as_deref()
+    }
+
+    /// Where phones register.
+    pub fn phone_servers(&self) -> &[PhoneServer] {
+        &self.shared.phones.servers
+    }
+
+    /// Gives an agent's phone a password. A phone that is registered with another one is not any more.
+    pub async fn set_phone_password(&self, user: &User, password: &str) -> Result<(), StoreError> {
+        let Some(realm) = self.phone_realm() else {
+            return Err(StoreError::Invalid {
+                field: "password",
+                message: "phones are not switched on".into(),
+            });
+        };
+        if user.username.chars().any(char::is_control) {
+            let message = "this user's name has characters that no phone can send".into();
+            return Err(StoreError::Invalid { field: "username", message });
+        }
+        let secrets = Secrets::of(&user.username, realm, password);
+        let (Some(md5), Some(sha256)) = (secrets.md5, secrets.sha256) else {
+            return Err(StoreError::Invalid { field: "password", message: "could not be hashed".into() });
+        };
+        let username = user.username.clone();
+        let secret = PhoneSecret { user: user.id, username, md5: Pii(md5), sha256: Pii(sha256) };
+        self.store().set_phone(&secret, realm).await?;
+        self.hand_phones_over(realm).await
+    }
+
+    /// Takes an agent's phone its password; it is hung up and not registered any more. Whether there was one.
+    pub async fn remove_phone(&self, user: AgentId) -> Result<bool, StoreError> {
+        let removed = self.store().remove_phone(user).await?;
+        if let Some(realm) = self.phone_realm() {
+            self.hand_phones_over(realm).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn hand_phones_over(&self, realm: &str) -> Result<(), StoreError> {
+        let _alone = self.shared.phones.handing_over.lock().await;
+        let phones = self.store().phones(realm).await?;
+        // A loop that has stopped has no use for them.
+        let _ = self.shared.requests.send(Request::Phones(phones)).await;
+        Ok(())
     }
 
     /// An ICE restart, or trickled candidates (which need no answer).

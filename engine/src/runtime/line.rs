@@ -172,6 +172,9 @@ impl Driver {
     }
 
     pub(super) fn on_sip(&mut self, event: Event) {
+        if let Some(agent) = super::phone::call_of(&event).and_then(|call| self.desks.of_call(call)) {
+            return self.on_phone_call(agent, event);
+        }
         match event {
             Event::Trying { call } => {
                 if let Some(line) = self.lines.of_call(call) {
@@ -244,7 +247,14 @@ impl Driver {
             Event::Incoming { call, from, user: None, request, body, .. } => {
                 self.on_caller(call, from, &request, body);
             }
-            Event::Incoming { call, .. } => drop(self.sip.reject(call, 480, Vec::new())),
+            Event::Incoming { call, from, socket, user: Some(user), body, .. } => {
+                self.on_phone_calls(call, (socket, from), &user, body);
+            }
+            Event::Bound { user, contact, user_agent, replaces, .. } => {
+                self.on_bound(&user, contact, &user_agent, replaces.as_ref());
+            }
+            Event::Unbound { user, contact, reason } => self.on_unbound(&user, &contact, reason),
+            Event::LockedOut { user, from, lasts } => self.on_locked_out(user.as_deref(), from, lasts),
             Event::Acknowledged { call, body: Some(body) } => self.on_caller_answer(call, &body),
             // Nobody here transfers calls: the carrier's wish is refused, and the call goes on.
             Event::Refer { call, .. } => drop(self.sip.respond_refer(call, 603)),

@@ -9,6 +9,7 @@ mod handle;
 mod journal;
 mod line;
 mod metrics;
+mod phone;
 mod trunk;
 
 use std::net::SocketAddr;
@@ -19,12 +20,12 @@ use arc_swap::ArcSwap;
 use kraliki_media::{Media, MediaConfig};
 use kraliki_sip::net::{DnsResolver, DnsSetupError, NetConfig, SipHandle};
 use kraliki_sip::resolve::{Family, ResolveConfig};
-use kraliki_sip::{AcceptFrom, CallIdKey, DialogSnapshot, EndpointConfig, Reason};
+use kraliki_sip::{AcceptFrom, CallIdKey, DialogSnapshot, EndpointConfig, Reason, RegistrarConfig};
 use kraliki_time::Clock;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use callback::CallbackConfig;
-pub use handle::{EngineHandle, OpenedSession, SessionError};
+pub use handle::{EngineHandle, OpenedSession, PhoneServer, SessionError};
 pub use journal::{JournalConfig, SegmentFile, segments};
 pub use line::VERDICT_ATTRIBUTE;
 pub use trunk::{
@@ -65,6 +66,9 @@ pub struct RuntimeConfig {
     pub name_servers: Vec<SocketAddr>,
     /// Lets agents register SIP phones, with this realm; none: no phones.
     pub phones: Option<String>,
+    /// Offers phones SHA-256 beside MD5, and first. Many give up on a challenge that they do not know instead of taking
+    /// the next one, as RFC 8760 §2.4 has it.
+    pub phones_sha256: bool,
     /// What people hear who call a shown number back; none: that nobody is there.
     pub callback: Option<CallbackConfig>,
 }
@@ -82,6 +86,7 @@ impl RuntimeConfig {
             seed: None,
             name_servers: Vec::new(),
             phones: None,
+            phones_sha256: false,
             callback: None,
         }
     }
@@ -144,10 +149,15 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         tracing::warn!(attempts = recovered.closed, "closed as unknown_crash what the last run left open");
     }
 
+    let phones = match &config.phones {
+        Some(realm) => store.phones(realm).await?,
+        None => Vec::new(),
+    };
     let endpoint = EndpointConfig {
         accept_from: AcceptFrom::Nobody, // trunks are let in once they are found,
         user_agent: concat!("Kraliki/", env!("CARGO_PKG_VERSION")).into(),
         call_id_key: Some(call_ids.clone()),
+        registrar: config.phones.as_deref().map(RegistrarConfig::new),
         ..EndpointConfig::default()
     };
     let (sip, sip_events) = kraliki_sip::net::start(config.sip.clone(), endpoint, clock, random_array())?;
@@ -169,6 +179,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         snapshot: ArcSwap::from_pointee(Snapshot::default()),
         events: broadcast::channel(EVENTS).0,
         clock,
+        phones: handle::PhonesAt::new(&config, sip.local_addresses()),
         metrics: metrics::Metrics::new(
             sip.clone(),
             media.clone(),
@@ -201,6 +212,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         orphans,
         figures,
         restore: Input::Restore(Box::new(restore)),
+        phones,
     });
     let events = drive::Events {
         sip: sip_events,

@@ -11,6 +11,7 @@ mod import;
 mod leads;
 mod limits;
 mod open;
+mod phones;
 mod record;
 mod recover;
 mod refill;
@@ -36,7 +37,7 @@ pub use error::StoreError;
 pub use import::{ImportFailure, Importer};
 pub use record::{
     CallDetail, CallFilter, CallRecord, DispositionRecord, LeadFilter, LeadRecord, NewLead, NewUser, Orphan,
-    Page, Recovered, Rotation, Suppression, TryRecord, User,
+    Page, PhoneSecret, Recovered, Rotation, Suppression, TryRecord, User,
 };
 pub use stats::{COMMIT_BUCKETS_US, StoreStats};
 use transaction::WriteConnection;

@@ -48,6 +48,19 @@ pub struct LeadRecord {
     pub custom: Pii<BTreeMap<String, String>>,
 }
 
+/// What a user's SIP phone signs in with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhoneSecret {
+    /// Whose.
+    pub user: AgentId,
+    /// The user name: the phone signs in by it too.
+    pub username: String,
+    /// H(user:realm:password) by MD5.
+    pub md5: Pii<[u8; 16]>,
+    /// The same by SHA-256.
+    pub sha256: Pii<[u8; 32]>,
+}
+
 /// A lead to be added.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NewLead {

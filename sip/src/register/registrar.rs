@@ -148,6 +148,9 @@ impl Registrar {
                 core.stats.auth_failures.add(1);
                 if self.guard.wrong(now, guesser, self.config.lockout_failures, self.config.lockout) {
                     core.stats.lockouts.add(1);
+                    let known = |name: &String| self.digest.secrets(name).is_some();
+                    let user = String::from_utf8(claimed).ok().filter(known);
+                    core.event(Event::LockedOut { user, from, lasts: self.config.lockout });
                 }
             }
             Verdict::Missing | Verdict::Stale => {}

@@ -369,6 +369,17 @@ fn sip(handle: &SipHandle) -> Vec<MetricFamily> {
             "SIP transactions that exist, ended ones that absorb repeats included.",
             one(stats.transactions.get()),
         ),
+        gauge("kraliki_sip_bindings", "SIP phones that are registered.", one(stats.bindings.get())),
+        counter(
+            "kraliki_sip_auth_failures_total",
+            "Wrong passwords of SIP phones, unknown users among them.",
+            one(stats.auth_failures.get()),
+        ),
+        counter(
+            "kraliki_sip_lockouts_total",
+            "Users locked out at an address after too many wrong passwords of SIP phones.",
+            one(stats.lockouts.get()),
+        ),
     ]
 }
 

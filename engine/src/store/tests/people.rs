@@ -64,12 +64,50 @@ async fn a_secret_is_made_once() {
     assert!(!format!("{first:?}").contains('1'));
 }
 
+#[tokio::test]
+async fn a_phone_has_a_password_for_one_realm() {
+    let place = Place::new();
+    let store = place.open().await;
+    let user = store.create_user(ada()).await.unwrap().id;
+    let secret =
+        |md5| PhoneSecret { user, username: "ada".into(), md5: Pii([md5; 16]), sha256: Pii([9; 32]) };
+    store.set_phone(&secret(1), "here").await.unwrap();
+    store.set_phone(&secret(2), "here").await.unwrap();
+    assert_eq!(store.phones("here").await.unwrap(), [secret(2)]);
+    assert_eq!(store.phones("there").await.unwrap(), []);
+    assert!(!format!("{:?}", secret(2)).contains('9'));
+    let nobody = PhoneSecret { user: AgentId(77), ..secret(1) };
+    assert!(matches!(store.set_phone(&nobody, "here").await, Err(StoreError::NotFound { .. })));
+    assert!(store.remove_phone(user).await.unwrap());
+    assert!(!store.remove_phone(user).await.unwrap());
+    assert_eq!(store.phones("here").await.unwrap(), []);
+}
+
+/// A database of before this table.
+#[tokio::test]
+async fn an_older_database_gets_the_phones() {
+    let place = Place::new();
+    let store = place.open().await;
+    let user = store.create_user(ada()).await.unwrap();
+    let mut conn = store.inner.writer.lock().await;
+    for older in ["DROP TABLE phones", "DELETE FROM _sqlx_migrations WHERE version = 2"] {
+        sqlx::query(older).execute(conn.begin().await.unwrap()).await.unwrap();
+        conn.commit().await.unwrap();
+    }
+    drop(conn);
+    store.close().await;
+    let store = place.open().await;
+    assert_eq!(store.users().await.unwrap(), [user]);
+    assert_eq!(store.phones("here").await.unwrap(), []);
+}
+
 /// Handlers of a web server are moved between threads.
 #[test]
 fn every_answer_may_be_awaited_on_any_thread() {
     fn is_send<T: Send>(_: &T) {}
     fn check(store: &Store, mut importer: Importer) {
         is_send(&store.create_user(ada()));
+        is_send(&store.phones(""));
         is_send(&store.set_password(AgentId(1), Pii(String::new())));
         is_send(&store.rotate_refresh_token(b"", b"", 0, 0));
         is_send(&store.secret("x", Vec::new));

@@ -14,6 +14,7 @@ import type {
 	NewLead,
 	Outcome,
 	Page,
+	PhoneSetup,
 	TrunkView,
 } from './types';
 
@@ -76,7 +77,18 @@ export const agent = {
 		const response = await request('PATCH', location, { raw: { type: 'application/sdp', body: offer } });
 		return response.text();
 	},
+	/** Calls the agent's SIP phone; gives the session's id. */
+	async callPhone(): Promise<string> {
+		return (await json<{ id: string }>('POST', '/api/agent/session', { device: 'phone' })).id;
+	},
 	closeLeg: (location: string) => request('DELETE', location, { keepalive: true }),
+};
+
+export const phones = {
+	setup: () => json<PhoneSetup>('GET', '/api/agent/phone'),
+	/** Makes a new password; the one before is good no more. */
+	renew: () => json<PhoneSetup>('POST', '/api/agent/phone', {}),
+	remove: () => request('DELETE', '/api/agent/phone'),
 };
 
 export const calls = {

@@ -60,6 +60,7 @@ describe('fields', () => {
 		['Login', 'Login'],
 		['NewLead', 'LeadRequest'],
 		['Page', 'Listing_CallRecord'],
+		['PhoneView', 'PhoneView'],
 		['PreviewView', 'PreviewView'],
 		['Problem', 'Problem'],
 		['RetryRule', 'RetryRule'],
@@ -80,6 +81,8 @@ describe('values', () => {
 		['LeadStatus', types.LEAD_STATUSES],
 		['Mode', types.MODES],
 		['Outcome', types.OUTCOMES],
+		['PhoneProblem', types.PHONE_PROBLEMS],
+		['PhoneState', types.PHONE_STATES],
 	])('%s', (name, ours) => {
 		expect([...ours].sort()).toEqual(valuesOf(schemas[name]));
 	});

@@ -86,6 +86,19 @@ export type LeadStatus = (typeof LEAD_STATUSES)[number];
 export const FOLLOW_UPS = ['done', 'retry', 'suppress'] as const;
 export type FollowUp = (typeof FOLLOW_UPS)[number];
 
+export const PHONE_STATES = ['none', 'unregistered', 'registered', 'ringing', 'connected'] as const;
+export type PhoneState = (typeof PHONE_STATES)[number];
+
+export const PHONE_PROBLEMS = [
+	'declined',
+	'no_answer',
+	'unreachable',
+	'incompatible',
+	'hung_up',
+	'lost',
+] as const;
+export type PhoneProblem = (typeof PHONE_PROBLEMS)[number];
+
 export interface CallingWindow {
 	/** 1 is Monday, 7 is Sunday. */
 	days: number[];
@@ -240,6 +253,32 @@ export interface TrunkView {
 	failures: number;
 }
 
+/** An agent's SIP phone. */
+export interface PhoneView {
+	agent: number;
+	state: PhoneState;
+	/** What it calls itself; empty when none is registered. */
+	user_agent: string;
+	/** The audio session that it is called for, or that runs over it. */
+	session: string | null;
+	/** Why the last session came to nothing or ended. */
+	problem: PhoneProblem | null;
+	/** Somebody gave wrong passwords too often, and is not listened to until then. */
+	locked_until_unix_ms: number | null;
+}
+
+/** What is to be typed into a phone. */
+export interface PhoneSetup {
+	/** Whether the dialer takes phones at all. */
+	enabled: boolean;
+	servers: { transport: string; address: string }[];
+	username: string;
+	realm: string | null;
+	/** Once, when it was just made. */
+	password?: string;
+	phone: PhoneView | null;
+}
+
 export interface Snapshot {
 	at_unix_ms: number;
 	campaigns: CampaignView[];
@@ -247,6 +286,8 @@ export interface Snapshot {
 	/** In progress, and those that are wrapped up, as ended. */
 	calls: CallView[];
 	trunks: TrunkView[];
+	/** Of agents who may use one. */
+	phones: PhoneView[];
 	draining: boolean;
 	store_ok: boolean;
 }
@@ -256,7 +297,8 @@ export type LiveEvent =
 	| ({ type: 'call' } & CallView)
 	| ({ type: 'campaign' } & CampaignView)
 	| { type: 'campaign_deleted'; id: number }
-	| ({ type: 'trunk' } & TrunkView);
+	| ({ type: 'trunk' } & TrunkView)
+	| ({ type: 'phone' } & PhoneView);
 
 export type LiveMessage = ({ type: 'snapshot' } & Snapshot) | { type: 'ping'; n: number } | LiveEvent;
 

@@ -1,6 +1,6 @@
 /** The floor as it is now. Views are replaced, never changed, so that a reader may keep one. */
 import { tokens } from '$lib/api';
-import type { AgentView, CallView, CampaignView, LiveMessage, TrunkView } from '$lib/api/types';
+import type { AgentView, CallView, CampaignView, LiveMessage, PhoneView, TrunkView } from '$lib/api/types';
 import { clock } from '$lib/models/clock.svelte';
 import { session } from '$lib/models/session.svelte';
 import { emptyState, isUrgent, reduce } from './reduce';
@@ -81,6 +81,10 @@ class Live {
 	get trunks(): TrunkView[] {
 		void this.#version;
 		return [...this.#state.trunks.values()];
+	}
+	phone(agent: number): PhoneView | undefined {
+		void this.#version;
+		return this.#state.phones.get(agent);
 	}
 	get mine(): CallView | null {
 		void this.#version;

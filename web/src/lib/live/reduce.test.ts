@@ -46,6 +46,7 @@ const snapshot = (change: Partial<Snapshot> = {}): LiveMessage => ({
 	agents: [],
 	calls: [],
 	trunks: [],
+	phones: [],
 	draining: false,
 	store_ok: true,
 	...change,
@@ -84,6 +85,25 @@ it('keeps an agent their own call past its end, and over a reload of the desk', 
 	reduce(reloaded, snapshot({ calls: [call(5, { state: 'ended', agent: ME })] }), ME);
 	expect(reloaded.mine).toMatchObject({ id: 5, state: 'ended' });
 	expect(reloaded.calls.size).toBe(0);
+});
+
+it('follows a phone until it may not be used any more', () => {
+	const state = emptyState();
+	const phone = {
+		agent: ME,
+		state: 'registered' as const,
+		user_agent: 'baresip',
+		session: null,
+		problem: null,
+		locked_until_unix_ms: null,
+	};
+	reduce(state, snapshot({ phones: [phone] }), ME);
+	reduce(state, { type: 'phone', ...phone, state: 'ringing', session: 'a' }, ME);
+	expect(state.phones.get(ME)).toEqual({ ...phone, state: 'ringing', session: 'a' });
+	expect(isUrgent({ type: 'phone', ...phone }, ME)).toBe(true);
+	expect(isUrgent({ type: 'phone', ...phone }, 8)).toBe(false);
+	reduce(state, { type: 'phone', ...phone, state: 'none' }, ME);
+	expect(state.phones.size).toBe(0);
 });
 
 it('shows at once what concerns the one who watches', () => {

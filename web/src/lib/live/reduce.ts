@@ -1,5 +1,5 @@
 /** What the live socket says, applied to what is known. */
-import type { AgentView, CallView, CampaignView, LiveMessage, TrunkView } from '$lib/api/types';
+import type { AgentView, CallView, CampaignView, LiveMessage, PhoneView, TrunkView } from '$lib/api/types';
 
 export interface LiveState {
 	campaigns: Map<number, CampaignView>;
@@ -7,6 +7,8 @@ export interface LiveState {
 	/** Calls in progress. */
 	calls: Map<number, CallView>;
 	trunks: Map<number, TrunkView>;
+	/** By agent. */
+	phones: Map<number, PhoneView>;
 	/** The last call of the person who watches, kept past its end for the wrap-up. */
 	mine: CallView | null;
 	draining: boolean;
@@ -19,6 +21,7 @@ export function emptyState(): LiveState {
 		agents: new Map(),
 		calls: new Map(),
 		trunks: new Map(),
+		phones: new Map(),
 		mine: null,
 		draining: false,
 		storeOk: true,
@@ -37,6 +40,7 @@ export function reduce(state: LiveState, message: LiveMessage, me: number | null
 			// Calls that are wrapped up come as ended ones: only their agent still looks at them.
 			state.calls = byId(message.calls.filter((call) => call.state !== 'ended'));
 			state.trunks = byId(message.trunks);
+			state.phones = new Map(message.phones.map((phone) => [phone.agent, phone]));
 			state.draining = message.draining;
 			state.storeOk = message.store_ok;
 			if (me !== null) state.mine = message.calls.find((call) => call.agent === me) ?? state.mine;
@@ -67,6 +71,12 @@ export function reduce(state: LiveState, message: LiveMessage, me: number | null
 			state.trunks.set(trunk.id, trunk);
 			break;
 		}
+		case 'phone': {
+			const { type: _, ...phone } = message;
+			if (phone.state === 'none') state.phones.delete(phone.agent);
+			else state.phones.set(phone.agent, phone);
+			break;
+		}
 		case 'ping':
 			break;
 	}
@@ -76,5 +86,6 @@ export function reduce(state: LiveState, message: LiveMessage, me: number | null
 export function isUrgent(message: LiveMessage, me: number | null): boolean {
 	if (message.type === 'snapshot') return true;
 	if (me === null) return false;
-	return (message.type === 'agent' && message.id === me) || (message.type === 'call' && message.agent === me);
+	if (message.type === 'agent') return message.id === me;
+	return (message.type === 'call' || message.type === 'phone') && message.agent === me;
 }

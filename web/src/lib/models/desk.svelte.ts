@@ -2,7 +2,8 @@
 import { agent, calls, campaigns, isTransient } from '$lib/api';
 import type { AgentDesk, AgentState, AgentView, CallView, Disposition, PreviewView } from '$lib/api/types';
 import { live } from '$lib/live/index.svelte';
-import { leg } from '$lib/softphone/leg.svelte';
+import { audio, type Way } from '$lib/softphone/audio.svelte';
+import { phone } from '$lib/softphone/phone.svelte';
 import { pending, type Draft } from './pending';
 import { session } from './session.svelte';
 
@@ -79,11 +80,12 @@ class Desk {
 		this.error = null;
 		try {
 			this.#take(await agent.state());
+			await phone.load();
 			this.loaded = true;
 			void this.flush();
 			if (this.state !== 'offline') {
 				this.#onShift = true;
-				await leg.start();
+				await audio.resume();
 			}
 		} catch (error) {
 			this.error = error;
@@ -105,7 +107,7 @@ class Desk {
 			void this.#resync();
 		} else if (!this.me) {
 			this.#onShift = false;
-			void leg.stop();
+			void audio.stop();
 		}
 		if (this.leaving && !this.me) void this.#leave();
 	}
@@ -132,7 +134,8 @@ class Desk {
 		this.loaded = false;
 		this.#onShift = false;
 		this.restored = false;
-		await leg.stop();
+		await audio.stop();
+		phone.setup = null;
 		await session.signOut();
 	}
 
@@ -143,7 +146,7 @@ class Desk {
 			if (this.#onShift && !this.me) {
 				this.#take(await agent.set('paused', 'reconnected'));
 				this.restored = true;
-				await leg.start();
+				await audio.start();
 			} else if (this.me?.call != null && !this.call) {
 				this.#take(await agent.state());
 			}
@@ -159,7 +162,7 @@ class Desk {
 				this.#take(await agent.set('paused', 'sound_check'));
 				this.#onShift = true;
 			}
-			if (!(await leg.start()) || !leg.sound) return;
+			if (!(await audio.start())) return;
 			this.#take(await agent.set('ready'));
 		});
 
@@ -167,7 +170,7 @@ class Desk {
 		this.#do(async () => {
 			this.#take(await agent.set('paused', reason));
 			this.#onShift = true;
-			await leg.start();
+			await audio.start();
 		});
 
 	/** Ends the shift; during a call it takes effect after wrap-up. */
@@ -175,8 +178,13 @@ class Desk {
 		this.#do(async () => {
 			this.#take(await agent.set('offline'));
 			this.#onShift = false;
-			if (this.state === 'offline') await leg.stop();
+			if (this.state === 'offline') await audio.stop();
 		});
+
+	/** What the agent listens and speaks with from now on. */
+	useAudio = (way: Way): Promise<void> => this.#do(() => audio.choose(way, this.me !== undefined));
+	/** Calls the agent's phone (again). */
+	callPhone = (): Promise<void> => this.#do(async () => void (await phone.start()));
 
 	hangup = (): Promise<void> => this.#do(() => this.#onCall((id) => calls.hangup(id)));
 	hold = (on: boolean): Promise<void> => this.#do(() => this.#onCall((id) => calls.hold(id, on)));

@@ -1,5 +1,5 @@
 /** Small choices kept in this browser. Where storage is refused, they last as long as the page. */
-type Name = 'theme' | 'language' | 'signed-in' | 'microphone' | 'speaker';
+type Name = 'theme' | 'language' | 'signed-in' | 'microphone' | 'speaker' | 'audio';
 
 const memory = new Map<Name, string>();
 
