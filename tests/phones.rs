@@ -301,6 +301,35 @@ fn jssip_is_an_agents_phone() {
     assert_eq!(page.finish(STEP).0, Some(0));
 }
 
+#[test]
+fn the_desk_sets_a_phone_up_and_follows_it() {
+    let floor = Floor::open(0);
+    let options = json!({
+        "url": floor.dialer.base, "username": "ada", "password": PASSWORD,
+        "screenshot": Path::new(env!("CARGO_TARGET_TMPDIR")).join("desk_phone.png"),
+    });
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/phones/desk.mjs");
+    let mut desk = Process::start("node", &[script, &options.to_string()], floor.site.dir.path());
+    let says = |desk: &mut Process, what: &str| {
+        desk.wait_line(SLOW_STEP, |line| line.strip_prefix(what).map(|rest| rest.trim().to_owned()))
+    };
+    let password = says(&mut desk, "password");
+    let server = floor.site.sip_port;
+    let mut phone = Baresip::start(floor.site.dir.path(), server, &password, AGENT_HZ);
+    says(&mut desk, "connected");
+    phone.command("hangup", "");
+    assert!(says(&mut desk, "hung_up").contains("Your phone hung up"));
+    says(&mut desk, "browser");
+    phone.command("dial", &format!("sip:100@127.0.0.1:{server}"));
+    says(&mut desk, "followed");
+    says(&mut desk, "done");
+    assert_eq!(desk.finish(STEP).0, Some(0));
+    // Signing out hangs the phone up.
+    assert_eq!(floor.wait_phone("registered")["session"], Value::Null);
+    drop(phone);
+    assert_eq!(floor.dialer.terminate(STEP), Some(0));
+}
+
 /// The tone's share in each window of what the page played.
 fn assert_browser_heard(shares: &str) {
     let shares: Vec<f64> = serde_json::from_str(shares).unwrap();
