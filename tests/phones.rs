@@ -200,6 +200,15 @@ fn baresip_is_an_agents_phone() {
     assert_eq!(floor.phone()["session"], session);
     std::thread::sleep(TALK);
 
+    // Held at the phone, and back; what it would have the dialer do with the call is refused.
+    phone.command("hold", "");
+    wait_for("the hold", STEP, || (floor.state()["audio"] == false).then_some(()));
+    phone.command("resume", "");
+    wait_for("the end of the hold", STEP, || (floor.state()["audio"] == true).then_some(()));
+    phone.command("transfer", &format!("sip:200@127.0.0.1:{}", floor.site.sip_port));
+    phone.wait_line("603");
+    assert_eq!(floor.talking(), second);
+
     // Hung up at the phone: the agent is lost, and back in time when the phone is called again.
     phone.command("hangup", "");
     let lost = floor.wait_phone("registered");
@@ -280,6 +289,7 @@ fn jssip_is_an_agents_phone() {
     floor.start_campaign();
     let call = floor.talking();
     assert_browser_heard(&says(&mut page, "heard"));
+    says(&mut page, "held");
 
     // A reload takes the phone away and brings another registration; the call waits for the agent, whose page calls now.
     let session = floor.phone()["session"].clone();
