@@ -200,6 +200,15 @@ fn baresip_is_an_agents_phone() {
     assert_eq!(floor.phone()["session"], session);
     std::thread::sleep(TALK);
 
+    // Held at the phone, and back; what it would have the dialer do with the call is refused.
+    phone.command("hold", "");
+    wait_for("the hold", STEP, || (floor.state()["audio"] == false).then_some(()));
+    phone.command("resume", "");
+    wait_for("the end of the hold", STEP, || (floor.state()["audio"] == true).then_some(()));
+    phone.command("transfer", &format!("sip:200@127.0.0.1:{}", floor.site.sip_port));
+    phone.wait_line("603");
+    assert_eq!(floor.talking(), second);
+
     // Hung up at the phone: the agent is lost, and back in time when the phone is called again.
     phone.command("hangup", "");
     let lost = floor.wait_phone("registered");
@@ -280,6 +289,7 @@ fn jssip_is_an_agents_phone() {
     floor.start_campaign();
     let call = floor.talking();
     assert_browser_heard(&says(&mut page, "heard"));
+    says(&mut page, "held");
 
     // A reload takes the phone away and brings another registration; the call waits for the agent, whose page calls now.
     let session = floor.phone()["session"].clone();
@@ -299,6 +309,35 @@ fn jssip_is_an_agents_phone() {
     assert!(windows >= 10 && heard.not_pcmu == 0, "{windows}");
     page.signal("TERM");
     assert_eq!(page.finish(STEP).0, Some(0));
+}
+
+#[test]
+fn the_desk_sets_a_phone_up_and_follows_it() {
+    let floor = Floor::open(0);
+    let options = json!({
+        "url": floor.dialer.base, "username": "ada", "password": PASSWORD,
+        "screenshot": Path::new(env!("CARGO_TARGET_TMPDIR")).join("desk_phone.png"),
+    });
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/phones/desk.mjs");
+    let mut desk = Process::start("node", &[script, &options.to_string()], floor.site.dir.path());
+    let says = |desk: &mut Process, what: &str| {
+        desk.wait_line(SLOW_STEP, |line| line.strip_prefix(what).map(|rest| rest.trim().to_owned()))
+    };
+    let password = says(&mut desk, "password");
+    let server = floor.site.sip_port;
+    let mut phone = Baresip::start(floor.site.dir.path(), server, &password, AGENT_HZ);
+    says(&mut desk, "connected");
+    phone.command("hangup", "");
+    assert!(says(&mut desk, "hung_up").contains("Your phone hung up"));
+    says(&mut desk, "browser");
+    phone.command("dial", &format!("sip:100@127.0.0.1:{server}"));
+    says(&mut desk, "followed");
+    says(&mut desk, "done");
+    assert_eq!(desk.finish(STEP).0, Some(0));
+    // Signing out hangs the phone up.
+    assert_eq!(floor.wait_phone("registered")["session"], Value::Null);
+    drop(phone);
+    assert_eq!(floor.dialer.terminate(STEP), Some(0));
 }
 
 /// The tone's share in each window of what the page played.

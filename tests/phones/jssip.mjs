@@ -1,6 +1,7 @@
 // A softphone that is a page: JsSIP in Chromium. It registers, picks up what comes, and says on its standard output
 // `registered URL` and, for each call, `heard [share, …]`: of windows of what it plays, the share of the energy at one
-// frequency. SIGUSR2 reloads the page, which then uses the next server and calls by itself; SIGTERM ends it.
+// frequency. When it was called, it then holds the call, takes it back, and says `held and back`. SIGUSR2 reloads the
+// page, which then uses the next server and calls by itself; SIGTERM ends it.
 //
 // node jssip.mjs '{"servers", "user", "password", "microphone", "hears_hz", "screenshot"}'
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -29,7 +30,15 @@ async function bundle() {
 		logLevel: 'error',
 		root: outDir,
 		define: { 'process.env.NODE_ENV': '"production"' },
-		build: { outDir, lib: { entry, name: 'JsSIP', formats: ['iife'], fileName: () => 'jssip.js' } },
+		build: {
+			outDir,
+			lib: {
+				entry,
+				name: 'JsSIP',
+				formats: ['iife'],
+				fileName: () => 'jssip.js',
+			},
+		},
 	});
 	const text = await readFile(join(outDir, 'jssip.js'), 'utf8');
 	await rm(outDir, { recursive: true });
@@ -74,7 +83,13 @@ async function load() {
 	await page.goto(address);
 	await page.addScriptTag({ content: jssip });
 	const calls = loads > 1;
-	await page.evaluate(run, { ...options, server, calls, windows: WINDOWS, everyMs: WINDOW_EVERY_MS });
+	await page.evaluate(run, {
+		...options,
+		server,
+		calls,
+		windows: WINDOWS,
+		everyMs: WINDOW_EVERY_MS,
+	});
 }
 
 /** Runs in the page. */
@@ -95,11 +110,16 @@ function run({ server, user, password, hears_hz, calls, windows, everyMs }) {
 	ua.on('registrationFailed', ({ cause }) => console.error(`not registered: ${cause}`));
 	ua.on('newRTCSession', ({ session }) => {
 		session.on('failed', ({ cause }) => console.error(`call failed: ${cause}`));
-		session.on('confirmed', () => {
+		session.on('confirmed', async () => {
 			const [receiver] = session.connection.getReceivers();
 			const stream = new MediaStream([receiver.track]);
 			document.querySelector('audio').srcObject = stream;
-			void hear(stream);
+			await hear(stream);
+			if (calls) return;
+			// Hold and back, each a re-INVITE that must be answered.
+			await new Promise((resolve) => session.hold({}, resolve));
+			await new Promise((resolve) => session.unhold({}, resolve));
+			await window.say('held and back');
 		});
 		// The call comes without an offer: without this JsSIP would offer no audio.
 		const rtcOfferConstraints = { offerToReceiveAudio: true };

@@ -304,6 +304,15 @@ fn unknown_users_look_like_wrong_passwords_and_both_are_locked_out() {
         p.run(SECOND * 5);
     }
     assert_eq!((p.ends[B].stats().auth_failures.get(), p.ends[B].stats().lockouts.get()), (20, 2));
+    let locked: Vec<_> = p.events[B]
+        .iter()
+        .filter_map(|event| match event {
+            Event::LockedOut { user, from, lasts } => Some((user.as_deref(), *from, lasts.as_secs())),
+            _ => None,
+        })
+        .collect();
+    let from = HOME.parse().unwrap();
+    assert_eq!(locked, [(Some("alice"), from, 900), (None, from, 900)]);
     // Now the right one is not looked at, but another line and another user are.
     let mut right = alice(HOME);
     assert_eq!(right.contact(&mut p, "<sip:alice@192.168.1.5>").status(), 403);

@@ -6,7 +6,12 @@ import { phone } from './phone.svelte';
 export type Way = 'browser' | 'phone';
 
 class Audio {
-	way = $state<Way>(kept.get('audio') === 'phone' ? 'phone' : 'browser');
+	#chosen = $state<Way>(kept.get('audio') === 'phone' ? 'phone' : 'browser');
+
+	/** A phone where the dialer takes them, else the page. */
+	get way(): Way {
+		return phone.setup?.enabled ? this.#chosen : 'browser';
+	}
 
 	/** Whether the agent hears and is heard. */
 	get ok(): boolean {
@@ -50,7 +55,7 @@ class Audio {
 	}
 
 	#remember(way: Way): void {
-		this.way = way;
+		this.#chosen = way;
 		kept.set('audio', way);
 	}
 }
