@@ -218,6 +218,8 @@ pub enum Write {
     Campaign(Box<Campaign>),
     /// A campaign was deleted: its leads and settings go, its attempts stay.
     CampaignDeleted(CampaignId),
+    /// Nothing: it shows whether the disk takes writes again.
+    Probe,
     /// An agent's state ended, for reports: how long it lasted.
     AgentTime {
         /// Who.

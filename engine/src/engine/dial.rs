@@ -212,9 +212,6 @@ impl Engine {
         if let Some(reply) = call.reply.take() {
             self.reply(reply, Err(CommandError::Store));
         }
-        // The lead as it was: true, changes nothing, and shows when the store takes writes again.
-        let unix_ms = self.clock.unix_ms(now);
-        self.spare_write(Write::Lead(Tally::of(&call.lead).again(unix_ms)));
     }
 
     /// Sends what waits for its turn on a trunk. A call whose campaign must wait lets others pass.

@@ -119,6 +119,11 @@ pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<
                 .await?;
             Ok(Applied::Purge)
         }
+        Write::Probe => {
+            // A row that is written as it is would not reach the disk; this always does.
+            sqlx::query("PRAGMA user_version = 0").execute(conn).await?;
+            Ok(Applied::Done)
+        }
         Write::AgentTime { agent, state, reason, from_unix_ms, lasted_ms } => {
             sqlx::query(
                 "INSERT INTO agent_times (agent, state, reason, from_unix_ms, lasted_ms) VALUES ($1, $2, $3, $4, $5)",

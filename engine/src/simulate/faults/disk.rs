@@ -241,7 +241,7 @@ impl Disk {
             Write::Suppress { phone, .. } => self.suppress(phone.0),
             Write::Campaign(campaign) => drop(self.campaigns.insert(campaign.id, *campaign)),
             Write::CampaignDeleted(id) => drop(self.campaigns.remove(&id)),
-            Write::AgentTime { .. } => {}
+            Write::AgentTime { .. } | Write::Probe => {}
         }
         true
     }
