@@ -19,6 +19,8 @@ pub struct Counters {
     pub outcomes: BTreeMap<Outcome, u64>,
     /// INVITEs that were sent.
     pub dials: u64,
+    /// Further tries: attempts that went on over another trunk when theirs could not take them.
+    pub fail_overs: u64,
     /// Calls that were given to an agent later than the grace.
     pub late: u64,
     /// From the later of (200 handled, verdict "person", an agent free) to the first of the caller's packets sent to

@@ -141,7 +141,8 @@ pub enum CancelReason {
 /// A change for the store. Applied in order, many to a transaction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Write {
-    /// A try is about to be sent: the attempt is created with its first try, the lead becomes `dialing`.
+    /// A try is about to be sent: the attempt is created with its first try, the lead becomes `dialing`. A further try is
+    /// refused when the attempt is over, or its lead not `dialing` any more.
     Try(NewTry),
     /// A try ended without ending the attempt, or with it.
     TryEnded {
@@ -217,6 +218,8 @@ pub enum Write {
     Campaign(Box<Campaign>),
     /// A campaign was deleted: its leads and settings go, its attempts stay.
     CampaignDeleted(CampaignId),
+    /// Nothing: it shows whether the disk takes writes again.
+    Probe,
     /// An agent's state ended, for reports: how long it lasted.
     AgentTime {
         /// Who.

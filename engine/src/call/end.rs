@@ -18,8 +18,20 @@ impl Engine {
         call
     }
 
-    /// Writes the outcome. The call is `Clearing` afterwards.
+    /// Writes how the try ended, and the outcome. The call is `Clearing` afterwards.
     pub(crate) fn end(&mut self, now: Time, call: &mut Call, outcome: Outcome, cause: Cause) {
+        self.end_try(now, call, cause);
+        self.end_attempt(now, call, outcome);
+    }
+
+    /// Writes how the present try ended.
+    pub(crate) fn end_try(&mut self, now: Time, call: &Call, Cause { status, q850 }: Cause) {
+        let at_unix_ms = self.clock.unix_ms(now);
+        self.fact(now, Write::TryEnded { id: call.id, status, q850, at_unix_ms });
+    }
+
+    /// Writes the outcome, once.
+    pub(crate) fn end_attempt(&mut self, now: Time, call: &mut Call, outcome: Outcome) {
         // Answered, and not one packet from then on: whatever we thought, nobody was there.
         let heard_us = outcome.is_person() || outcome == Outcome::PromptPlayed;
         let outcome = if heard_us && !call.rtp { Outcome::NoMedia } else { outcome };
@@ -29,7 +41,6 @@ impl Engine {
         let talk = call.stage.talk();
         let talk_ms =
             talk.map_or(0, |talk| u64::try_from(now.since(talk.bridged).as_millis()).unwrap_or(u64::MAX));
-        self.fact(now, Write::TryEnded { id: call.id, status: cause.status, q850: cause.q850, at_unix_ms });
         let suppress = match outcome {
             // RFC 8197: the called person said so to the network. Off the lists until somebody looks at it.
             Outcome::Unwanted if lead.status == LeadStatus::Suppressed => Some("unwanted (607)"),

@@ -17,6 +17,60 @@ pub(crate) struct Cause {
     pub(crate) q850: Option<u16>,
 }
 
+/// What the failure of an INVITE means.
+pub(super) struct Ending {
+    pub(super) outcome: Outcome,
+    pub(super) cause: Cause,
+    /// Whether anything beyond 100 came.
+    rang: bool,
+    /// Whether we took it back.
+    ours: bool,
+}
+
+impl Ending {
+    pub(super) fn of(call: &Call, failure: &Failure) -> Ending {
+        let rang_here = call.stage.ringing().is_some();
+        let ours = match call.stage {
+            Stage::Cancelling { reason: CancelReason::RingTimeout, .. } => Some(Outcome::NoAnswer),
+            Stage::Cancelling { .. } => Some(Outcome::Cancelled),
+            _ => None,
+        };
+        let (outcome, cause, rang) = match failure {
+            Failure::Cancelled => (ours.unwrap_or(Outcome::Cancelled), Cause::default(), rang_here),
+            // RFC 3261 §9.1: the INVITE that we took back ends with 487, or with a 200 that crossed the CANCEL; SIP has
+            // ended that call.
+            Failure::Status { status: status @ (200 | 487), q850, rang, .. } if ours.is_some() => {
+                let cause = Cause { status: Some(*status), q850: *q850 };
+                (ours.unwrap_or(Outcome::Cancelled), cause, *rang || rang_here)
+            }
+            Failure::Status { status, q850, reason, rang, .. } => {
+                let rang = *rang || rang_here;
+                let outcome = Outcome::of_failure(Some(*status), *q850, reason, rang);
+                (outcome, Cause { status: Some(*status), q850: *q850 }, rang)
+            }
+            Failure::Timeout { rang } => {
+                let rang = *rang || rang_here;
+                (Outcome::of_failure(None, None, "", rang), Cause::default(), rang)
+            }
+            Failure::NotSent { .. } => (Outcome::NotSent, Cause::default(), false),
+        };
+        Ending { outcome, cause, rang, ours: ours.is_some() }
+    }
+
+    /// What it says of its trunk. A person who is busy or a number that is wrong says that the trunk works.
+    pub(super) fn sign(&self) -> Sign {
+        match self.outcome {
+            Outcome::Congestion | Outcome::TrunkFault => Sign::Bad,
+            Outcome::Cancelled | Outcome::NotSent => Sign::None,
+            // Not one word from the far side in the whole ring time.
+            _ if self.ours && !self.rang && self.cause.status.is_none() => Sign::Bad,
+            // That it rang was a sign when it did; its end is our own doing.
+            _ if self.ours => Sign::None,
+            _ => Sign::Good,
+        }
+    }
+}
+
 impl Engine {
     pub(crate) fn line(&mut self, now: Time, id: TryId, event: LineEvent) {
         let Some(call) = self.calls.remove(&id.attempt) else {
@@ -70,7 +124,10 @@ impl Engine {
                 self.first_packet(now, &mut call, at);
                 Some(call)
             }
-            LineEvent::Failed(failure) => self.failed(now, call, &failure),
+            LineEvent::Failed(failure) => match self.way_on(now, &call, &failure) {
+                Some(way) => Some(self.go_on(now, call, &failure, way)),
+                None => self.failed(now, call, &failure),
+            },
             LineEvent::Ended { by, q850 } => self.ended(now, call, by, q850),
             LineEvent::PlayDone => match call.stage {
                 Stage::Message { .. } => Some(self.hang_up(now, call, Outcome::Abandoned)),
@@ -133,37 +190,16 @@ impl Engine {
             // An INVITE that was answered cannot fail; whatever was meant, the call is gone.
             _ => return self.ended(now, call, EndedBy::Far, None),
         }
-        let rang_here = call.stage.ringing().is_some();
-        let ours = match call.stage {
-            Stage::Cancelling { reason: CancelReason::RingTimeout, .. } => Some(Outcome::NoAnswer),
-            Stage::Cancelling { .. } => Some(Outcome::Cancelled),
-            _ => None,
-        };
-        let (outcome, cause, rang) = match failure {
-            Failure::Cancelled => (ours.unwrap_or(Outcome::Cancelled), Cause::default(), rang_here),
-            // RFC 3261 §9.1: the INVITE that we took back ends with 487, or with a 200 that crossed the CANCEL; SIP has
-            // ended that call.
-            Failure::Status { status: status @ (200 | 487), q850, rang, .. } if ours.is_some() => {
-                let cause = Cause { status: Some(*status), q850: *q850 };
-                (ours.unwrap_or(Outcome::Cancelled), cause, *rang || rang_here)
-            }
-            Failure::Status { status, q850, reason, rang, .. } => {
-                let rang = *rang || rang_here;
-                let outcome = Outcome::of_failure(Some(*status), *q850, reason, rang);
-                (outcome, Cause { status: Some(*status), q850: *q850 }, rang)
-            }
-            Failure::Timeout { rang } => {
-                let rang = *rang || rang_here;
-                (Outcome::of_failure(None, None, "", rang), Cause::default(), rang)
-            }
-            Failure::NotSent { .. } => (Outcome::NotSent, Cause::default(), false),
-        };
+        let ending = Ending::of(&call, failure);
+        let (sign, Ending { outcome, cause, rang, .. }) = (ending.sign(), ending);
+        // A further try that was not sent changes nothing of how the one before it ended.
+        let outcome = if outcome == Outcome::NotSent { call.unsent() } else { outcome };
         // A line that we took back for our own reasons says nothing of how it would have ended.
         if !matches!(outcome, Outcome::Cancelled | Outcome::NotSent) {
             let after = now.since(call.dialed);
             self.observe_line(now, &call, Observation::Failed { after, rang, lead: call.traits });
         }
-        self.trunk_sign(now, &call, sign_of(outcome, cause, rang, ours.is_some()));
+        self.trunk_sign(now, &call, sign);
         self.end(now, &mut call, outcome, cause);
         self.forget(now, &mut call);
         if outcome == Outcome::NotSent {
@@ -262,18 +298,5 @@ impl Engine {
             trunk.orphans.clear();
         }
         self.pace_wanted = true;
-    }
-}
-
-/// What a failed INVITE says of its trunk. A person who is busy or a number that is wrong says that the trunk works.
-fn sign_of(outcome: Outcome, cause: Cause, rang: bool, taken_back: bool) -> Sign {
-    match outcome {
-        Outcome::Congestion | Outcome::TrunkFault => Sign::Bad,
-        Outcome::Cancelled | Outcome::NotSent => Sign::None,
-        // Not one word from the far side in the whole ring time.
-        _ if taken_back && !rang && cause.status.is_none() => Sign::Bad,
-        // That it rang was a sign when it did; its end is our own doing.
-        _ if taken_back => Sign::None,
-        _ => Sign::Good,
     }
 }

@@ -4,6 +4,7 @@ mod answer;
 mod command;
 mod disposition;
 mod end;
+mod fail_over;
 mod line;
 mod prompt;
 mod serve;
@@ -19,6 +20,7 @@ use crate::timer::Timer;
 use crate::{AgentId, AttemptId, CampaignId, Engine, Lead, Outcome, Output, TrunkId, TryId};
 
 pub(crate) use disposition::{Disposables, Dispose, Given};
+pub(crate) use fail_over::FailedTry;
 pub(crate) use line::Cause;
 pub(crate) use stage::{Stage, Talk};
 
@@ -46,6 +48,8 @@ pub(crate) struct Call {
     pub(crate) traits: Traits,
     pub(crate) answers: f64,
     pub(crate) course: Course,
+    /// The tries before the present one, each over another trunk that could not take it.
+    pub(crate) failed: Vec<FailedTry>,
     /// The command that waits for its commit.
     pub(crate) reply: Option<u64>,
     /// When the pacer, or an agent, wanted it.
@@ -91,9 +95,13 @@ impl Call {
         }
     }
 
-    /// Whether people see it: from the commit to the outcome.
+    /// Whether people see it: from its first INVITE to the outcome.
     pub(crate) fn is_shown(&self) -> bool {
-        !matches!(self.stage, Stage::Committing | Stage::Queued | Stage::Clearing)
+        match self.stage {
+            Stage::Committing | Stage::Queued => !self.failed.is_empty(),
+            Stage::Clearing => false,
+            _ => true,
+        }
     }
 }
 
@@ -140,10 +148,7 @@ impl Engine {
             self.shift(now, call, Stage::Clearing);
         }
         self.timers.clear(Timer::Stage(call.attempt()));
-        if let Some(trunk) = self.trunks.get_mut(&call.trunk) {
-            trunk.channels = trunk.channels.saturating_sub(1);
-            trunk.dirty = true;
-        }
+        self.free_channel(call.trunk);
         self.in_flight.remove(&call.lead.id);
         self.numbers.remove(&call.lead.phone.0);
         if let Some(live) = self.campaigns.get_mut(&call.campaign) {
@@ -154,6 +159,14 @@ impl Engine {
             }
         }
         self.pace_wanted = true;
+    }
+
+    /// A try holds its channel no longer.
+    fn free_channel(&mut self, trunk: TrunkId) {
+        if let Some(line) = self.trunks.get_mut(&trunk) {
+            line.channels = line.channels.saturating_sub(1);
+            line.dirty = true;
+        }
     }
 
     /// The stage of a call lasted as long as it may.

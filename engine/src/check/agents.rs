@@ -126,6 +126,18 @@ mod tests {
         machine.line(2, LineEvent::Verdict(Verdict::Machine));
         machine.bridge(2, 2);
         machine.caught("with a machine");
+        let mut old = hand();
+        old.fail(3, 503);
+        old.call_on(3, 3);
+        old.input(&Input::Line {
+            id: second_of(3),
+            event: LineEvent::Answered { dialog: vec![], detecting: false },
+        });
+        old.line(3, LineEvent::Failed(status(503))); // once more, of the try that is over
+        old.bridge(3, 2);
+        old.caught("that is over");
+        old.output(&Output::Bridge { id: second_of(3), agent: AgentId(2) });
+        old.clean();
         let mut deaf = hand();
         deaf.leg(2, AgentEvent::LegDown);
         deaf.bridge(2, 2);

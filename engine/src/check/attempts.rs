@@ -51,7 +51,8 @@ impl Check for Attempts {
             Write::Campaign(campaign) => {
                 self.most.insert(campaign.id, campaign.settings.max_attempts);
             }
-            Write::Try(new) => {
+            // A further try is of the same attempt.
+            Write::Try(new) if new.id.number == 1 => {
                 let had = self.had.get(&new.lead).copied().unwrap_or(0);
                 let most = self.most.get(&new.campaign).copied().unwrap_or(0);
                 if had >= most {
@@ -89,6 +90,15 @@ mod tests {
         hand.ended(1, Outcome::NoAnswer, 11);
         hand.call(2, 1);
         hand.ended(2, Outcome::NotSent, 21);
+        let mut other: Hand<Attempts> = Hand::new(CampaignSettings { max_attempts: 1, ..all_day() });
+        other.call(1, 1);
+        other.fail(1, 503);
+        other.write_further(second_of(1), 1, 2, 15);
+        other.input(&Input::CommitFailed { token: 15 });
+        other.clean();
+        other.ended(1, Outcome::NoAnswer, 16);
+        other.call(2, 1);
+        other.caught("has had its 1 attempts");
         hand.call(3, 1);
         hand.clean();
         // A crash: the books have it as such, and it counts.

@@ -106,13 +106,13 @@ mod tests {
     fn sees_what_grows() {
         let mut hand: Hand<Bounds> = Hand::new(all_day());
         let mut gauges = Gauges::default();
-        gauges.calls.insert(CallState::Talking, 3);
-        gauges.timers = 21;
+        gauges.calls.insert(CallState::Talking, 4);
+        gauges.timers = 23;
         hand.gauges(&gauges);
         hand.clean();
-        gauges.calls.insert(CallState::Talking, 4);
+        gauges.calls.insert(CallState::Talking, 5);
         hand.gauges(&gauges);
-        hand.caught("4 calls in progress");
+        hand.caught("5 calls in progress");
         hand.gauges(&Gauges { facts_waiting: FACTS_MOST as u32 + 1, ..Gauges::default() });
         hand.caught("facts that wait");
         hand.gauges(&Gauges { timers: 30, ..Gauges::default() });

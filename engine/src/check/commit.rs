@@ -119,5 +119,15 @@ mod tests {
         hand.caught("is over");
         hand.write_try(1, 1, 60);
         hand.caught("written twice");
+        // The commit of the first try is not the second one's.
+        hand.call(7, 7);
+        hand.write_further(second_of(7), 7, 2, 75);
+        hand.dial_over(second_of(7), 7, 2);
+        hand.caught("7/2 is dialed before its commit");
+        hand.call(8, 8);
+        hand.dial_over(second_of(8), 8, 2);
+        hand.caught("8/2 is dialed and was not written");
+        hand.call_on(9, 9);
+        hand.clean();
     }
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use kraliki_time::Time;
 
 use super::{Books, Check, Found};
-use crate::{AgentEvent, AgentId, AttemptId, Command, Input, LineEvent, Output};
+use crate::{AgentEvent, AgentId, AttemptId, Command, Input, LineEvent, Output, TryId};
 
 /// A lost agent's call is held this long.
 const HELD: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(super) struct Cut {
-    talks: BTreeMap<AttemptId, AgentId>,
+    talks: BTreeMap<TryId, AgentId>,
     /// Since when an agent's leg is away.
     away: BTreeMap<AgentId, Time>,
     /// Calls that somebody asked to end.
@@ -26,12 +26,15 @@ impl Check for Cut {
     fn input(&mut self, now: Time, input: &Input, _found: &mut Found) {
         match input {
             Input::Line { id, event: LineEvent::Failed(_) | LineEvent::Ended { .. } } => {
-                self.talks.remove(&id.attempt);
-                self.asked.remove(&id.attempt);
+                if self.talks.remove(id).is_some() {
+                    self.asked.remove(&id.attempt);
+                }
             }
             Input::Agent { id, event: AgentEvent::LegUp } => drop(self.away.remove(id)),
             Input::Agent { id, event: AgentEvent::LegDown } => drop(self.away.entry(*id).or_insert(now)),
-            Input::Command { command: Command::Hangup(call), .. } if self.talks.contains_key(call) => {
+            Input::Command { command: Command::Hangup(call), .. }
+                if self.talks.keys().any(|id| id.attempt == *call) =>
+            {
                 self.asked.insert(*call);
             }
             Input::Command { command: Command::Drain { deadline }, .. } => {
@@ -43,9 +46,9 @@ impl Check for Cut {
 
     fn output(&mut self, now: Time, output: &Output, found: &mut Found) {
         match output {
-            Output::Bridge { id, agent } => drop(self.talks.insert(id.attempt, *agent)),
+            Output::Bridge { id, agent } => drop(self.talks.insert(*id, *agent)),
             Output::Hangup { id } => {
-                let Some(agent) = self.talks.remove(&id.attempt) else { return };
+                let Some(agent) = self.talks.remove(id) else { return };
                 let asked = self.asked.remove(&id.attempt);
                 let lost = self.away.get(&agent).is_some_and(|since| now.since(*since) >= HELD);
                 if !asked && !lost && self.deadline.is_none_or(|at| now < at) {
@@ -80,6 +83,10 @@ mod tests {
         hand.clean();
         hand.output(&Output::Hangup { id: id(3) });
         hand.caught("of agent 3 is cut");
+        hand.output(&Output::Bridge { id: second_of(6), agent: AgentId(6) });
+        hand.fail(6, 503); // of the try before
+        hand.output(&Output::Hangup { id: second_of(6) });
+        hand.caught("6/2 of agent 6 is cut");
         hand.command(2, Command::Drain { deadline: Duration::from_secs(5) });
         hand.output(&Output::Hangup { id: id(4) });
         hand.caught("of agent 4 is cut");

@@ -101,7 +101,7 @@ impl Check for Hours {
                 self.windows.insert(campaign.id, campaign.settings.calling_hours.clone());
             }
             Output::Store { write: Write::AttemptEnded { attempt, .. }, .. } => {
-                self.tries.remove(&TryId { attempt: *attempt, number: 1 });
+                self.tries.retain(|id, _| id.attempt != *attempt);
             }
             Output::Dial(dial) => {
                 let known = self.tries.get(&dial.id).copied();
@@ -136,6 +136,8 @@ mod tests {
         hand.wait_ms(61_000);
         hand.call(2, 2);
         hand.caught("outside its lead's hours");
+        hand.call_on(1, 1);
+        hand.caught("1/2 is dialed outside its lead's hours");
         let mut hand: Hand<Hours> = Hand::new(hours("12:00", "13:00"));
         hand.check.clock(hand.now, NOON);
         hand.check.clock(hand.now, NOON - 3_600_000);

@@ -68,7 +68,7 @@ impl Check for Ledger {
     fn output(&mut self, _now: Time, output: &Output, _found: &mut Found) {
         let Output::Store { token, write } = output else { return };
         match write {
-            Write::Try(new) => {
+            Write::Try(new) if new.id.number == 1 => {
                 let attempt = Attempt { campaign: new.campaign, late: false, outcome: None };
                 self.attempts.insert(new.id.attempt, attempt);
             }

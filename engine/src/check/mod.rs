@@ -20,6 +20,7 @@ mod supply;
 #[cfg(test)]
 mod testing;
 mod tokens;
+mod tries;
 mod trunks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -135,6 +136,7 @@ impl Checker {
                 Box::new(replies::Replies::default()),
                 Box::new(store::Store::default()),
                 Box::new(supply::Supply::default()),
+                Box::new(tries::Tries::default()),
                 Box::new(trunks::Trunks::default()),
             ],
             found: Found::default(),

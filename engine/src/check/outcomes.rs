@@ -90,7 +90,8 @@ impl Check for Once {
 
     fn output(&mut self, now: Time, output: &Output, found: &mut Found) {
         match output {
-            Output::Store { token, write: Write::Try(new) } => {
+            // A further try makes no attempt, and unmakes none when it fails.
+            Output::Store { token, write: Write::Try(new) } if new.id.number == 1 => {
                 self.attempts.entry(new.id.attempt).or_default();
                 if let Some(token) = token {
                     self.tries.insert(*token, new.id.attempt);
@@ -194,6 +195,14 @@ mod tests {
         hand.committed(40);
         hand.ended(4, Outcome::Busy, 41);
         hand.caught("was not sent and ends busy");
+        hand.call(5, 5);
+        hand.fail(5, 503);
+        hand.write_further(second_of(5), 5, 2, 55);
+        hand.input(&Input::CommitFailed { token: 55 });
+        hand.finish(&Snapshot::default(), None);
+        hand.caught("attempt 5 has no outcome");
+        hand.ended(5, Outcome::Congestion, 56);
+        hand.clean();
     }
 
     #[test]

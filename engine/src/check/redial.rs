@@ -55,6 +55,14 @@ impl Redial {
 
     fn new_try(&mut self, now: Time, write: u64, new: &NewTry, found: &mut Found) {
         let lead = self.leads.entry(new.lead).or_default();
+        if new.id.number > 1 {
+            // The same line, dialed anew.
+            let open = lead.open.as_ref().map(|(attempt, phone)| (*attempt, phone));
+            if open != Some((new.id.attempt, &new.phone)) {
+                found.add(now, format!("lead {} is not on that line: {}", new.lead, new.id));
+            }
+            return self.bound(new.lead, write, Some(new.crash_retry_unix_ms));
+        }
         if lead.open.replace((new.id.attempt, new.phone.clone())).is_some() {
             found.add(now, format!("lead {} is dialed twice at once ({})", new.lead, new.id));
         }
@@ -84,7 +92,7 @@ impl Redial {
 impl Check for Redial {
     fn input(&mut self, _now: Time, input: &Input, _found: &mut Found) {
         if let Some(failed) = self.tokens.input(input) {
-            if let Some(new) = self.tries.remove(&failed) {
+            if let Some(new) = self.tries.remove(&failed).filter(|new| new.id.number == 1) {
                 self.over(new.lead); // it never was
             }
             for lead in self.leads.values_mut() {
@@ -166,6 +174,37 @@ mod tests {
         );
         hand.call(5, 5);
         hand.caught("is done");
+    }
+
+    #[test]
+    fn sees_a_further_try_that_is_not_of_the_line() {
+        let mut hand: Hand<Redial> = Hand::new(all_day());
+        hand.call(1, 1);
+        hand.fail(1, 503);
+        hand.wait_ms(60_000);
+        hand.write_further(second_of(1), 1, 2, 15);
+        hand.input(&Input::CommitFailed { token: 15 });
+        hand.clean();
+        hand.write_try(2, 1, 20);
+        assert_eq!(hand.found().len(), 3, "the line is still there");
+        let mut hand: Hand<Redial> = Hand::new(all_day());
+        hand.call(1, 1);
+        hand.ended(1, Outcome::Congestion, 11);
+        hand.call_on(1, 1);
+        hand.caught("lead 1 is not on that line: 1/2");
+        let mut hand: Hand<Redial> = Hand::new(all_day());
+        hand.call(1, 1);
+        hand.call(2, 2);
+        hand.wait_ms(60_000);
+        hand.call_on(1, 1);
+        hand.write_further(second_of(2), 2, 2, 25); // may never have been
+        hand.clean();
+        hand.restarted(&Books::default());
+        hand.wait_ms(10_800_000 - 30_000);
+        hand.write_try(3, 2, 30);
+        hand.clean();
+        hand.write_try(4, 1, 40);
+        hand.caught("too early");
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub(super) struct Hand<C> {
 }
 
 impl<C: Check + Default> Hand<C> {
-    /// After a start with one running campaign and one trunk of 2 calls a second and 3 channels.
+    /// After a start with one running campaign, one trunk of 2 calls a second and 3 channels, and a second one of 1 and 1
+    /// that takes what the first one cannot.
     pub(super) fn new(settings: CampaignSettings) -> Hand<C> {
         let mut hand = Hand { check: C::default(), found: Found::default(), now: Time::from_millis(1_000) };
         hand.input(&Input::Clock { unix_ms: NOON });
@@ -34,12 +35,16 @@ impl<C: Check + Default> Hand<C> {
     pub(super) fn restore(&mut self, settings: CampaignSettings) {
         let campaign = Campaign { id: CampaignId(1), status: CampaignStatus::Running, settings };
         self.input(&Input::Restore(Box::new(Restore {
-            trunks: vec![Trunk {
-                max_cps: 2,
-                max_channels: 3,
-                breaker_failures: 2,
-                ..Trunk::new(TrunkId(1), "carrier", "+12025550100")
-            }],
+            trunks: vec![
+                Trunk {
+                    max_cps: 2,
+                    max_channels: 3,
+                    breaker_failures: 2,
+                    fail_over: vec![TrunkId(2)],
+                    ..Trunk::new(TrunkId(1), "carrier", "+12025550100")
+                },
+                Trunk { max_channels: 1, ..Trunk::new(TrunkId(2), "other", "+12025550102") },
+            ],
             campaigns: vec![RestoredCampaign { campaign, answered: 0, abandoned: 0 }],
             next_campaign: 2,
             next_attempt: 1,
@@ -97,16 +102,21 @@ impl<C: Check + Default> Hand<C> {
         self.output(&Output::Store { token: Some(token), write });
     }
 
-    /// The try of an attempt on the lead of the same number is written, with this token.
+    /// The first try of an attempt on this lead is written, with this token.
     pub(super) fn write_try(&mut self, attempt: i64, lead_id: i64, token: u64) {
+        self.write_further(id(attempt), lead_id, 1, token);
+    }
+
+    /// A try of an attempt on this lead is written, over this trunk, with this token.
+    pub(super) fn write_further(&mut self, id: TryId, lead_id: i64, trunk: i64, token: u64) {
         let at_unix_ms = NOON + self.now.as_millis() as i64 - 1_000;
         self.store(
             token,
             Write::Try(NewTry {
-                id: id(attempt),
+                id,
                 campaign: CampaignId(1),
                 lead: LeadId(lead_id),
-                trunk: TrunkId(1),
+                trunk: TrunkId(trunk),
                 phone: lead(lead_id).phone,
                 caller_id: "+12025550100".into(),
                 at_unix_ms,
@@ -120,9 +130,13 @@ impl<C: Check + Default> Hand<C> {
     }
 
     pub(super) fn dial(&mut self, attempt: i64, lead_id: i64) {
+        self.dial_over(id(attempt), lead_id, 1);
+    }
+
+    pub(super) fn dial_over(&mut self, id: TryId, lead_id: i64, trunk: i64) {
         self.output(&Output::Dial(Dial {
-            id: id(attempt),
-            trunk: TrunkId(1),
+            id,
+            trunk: TrunkId(trunk),
             phone: lead(lead_id).phone,
             caller_id: "+12025550100".into(),
         }));
@@ -136,6 +150,24 @@ impl<C: Check + Default> Hand<C> {
         self.dial(attempt, lead_id);
     }
 
+    /// The second try of an attempt, over trunk 2: written, on disk, dialed.
+    pub(super) fn call_on(&mut self, attempt: i64, lead_id: i64) {
+        let token = attempt.unsigned_abs() * 10 + 5;
+        self.write_further(second_of(attempt), lead_id, 2, token);
+        self.committed(token);
+        self.dial_over(second_of(attempt), lead_id, 2);
+    }
+
+    /// A try ended: told by the line, and written.
+    pub(super) fn try_over(&mut self, id: TryId, failure: Failure) {
+        let (status, q850) = match failure {
+            Failure::Status { status, q850, .. } => (Some(status), q850),
+            _ => (None, None),
+        };
+        self.input(&Input::Line { id, event: LineEvent::Failed(failure) });
+        self.store(0, Write::TryEnded { id, status, q850, at_unix_ms: NOON });
+    }
+
     pub(super) fn line(&mut self, attempt: i64, event: LineEvent) {
         self.input(&Input::Line { id: id(attempt), event });
     }
@@ -145,9 +177,7 @@ impl<C: Check + Default> Hand<C> {
     }
 
     pub(super) fn fail(&mut self, attempt: i64, status: u16) {
-        let failure =
-            Failure::Status { status, q850: None, reason: String::new(), retry_after: None, rang: false };
-        self.line(attempt, LineEvent::Failed(failure));
+        self.line(attempt, LineEvent::Failed(self::status(status)));
     }
 
     pub(super) fn far_end(&mut self, attempt: i64) {
@@ -193,6 +223,15 @@ impl<C: Check + Default> Hand<C> {
 
 pub(super) fn id(attempt: i64) -> TryId {
     TryId { attempt: AttemptId(attempt), number: 1 }
+}
+
+pub(super) fn second_of(attempt: i64) -> TryId {
+    TryId { number: 2, ..id(attempt) }
+}
+
+/// A final status before anything rang.
+pub(super) fn status(status: u16) -> Failure {
+    Failure::Status { status, q850: None, reason: String::new(), retry_after: None, rang: false }
 }
 
 /// Calls are allowed all day.

@@ -181,9 +181,22 @@ mod tests {
         hand.wait_ms(60_000);
         hand.dial(6, 6);
         hand.clean();
-        hand.input(&Input::Trunk { id: TrunkId(1), up: false });
+        // The other trunk has a limit of its own: one call a second, and one at once.
+        hand.fail(6, 503);
+        hand.dial_over(second_of(6), 6, 2);
+        hand.clean();
         hand.wait_ms(1_001);
         hand.dial(7, 7);
+        hand.fail(7, 503);
+        hand.dial_over(second_of(7), 7, 2);
+        hand.caught("7/2 is dialed above the channels");
+        hand.input(&Input::Line { id: second_of(6), event: LineEvent::Failed(status(486)) });
+        hand.input(&Input::Line { id: second_of(7), event: LineEvent::Failed(status(486)) });
+        hand.dial_over(second_of(8), 8, 2);
+        hand.caught("8/2 is dialed above the calls per second");
+        hand.input(&Input::Trunk { id: TrunkId(1), up: false });
+        hand.wait_ms(1_001);
+        hand.dial(9, 9);
         hand.caught("that is down");
     }
 }

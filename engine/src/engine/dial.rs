@@ -3,7 +3,7 @@
 use kraliki_time::Time;
 
 use super::Then;
-use crate::call::{Call, Course, Stage};
+use crate::call::{Call, Cause, Course, Stage};
 use crate::campaign::is_e164;
 use crate::lead::hopper::Ready;
 use crate::lead::hours::Door;
@@ -93,32 +93,17 @@ impl Engine {
         course: Course,
         reply: Option<u64>,
     ) -> bool {
-        let (Some(live), Some(line)) = (self.campaigns.get_mut(&id), self.trunks.get_mut(&trunk)) else {
+        let (Some(live), true) = (self.campaigns.get_mut(&id), self.trunks.contains_key(&trunk)) else {
             return false;
         };
         let attempt = AttemptId(self.next_attempt);
         self.next_attempt += 1;
         live.calls += 1;
-        line.channels += 1;
-        line.committing += 1;
-        line.dirty = true;
         self.in_flight.insert(lead.id);
         self.disposables.supersede(lead.id);
         self.numbers.insert(lead.phone.0.clone());
-        let at_unix_ms = self.clock.unix_ms(now);
-        let try_id = TryId { attempt, number: 1 };
-        let write = Write::Try(NewTry {
-            id: try_id,
-            campaign: id,
-            lead: lead.id,
-            trunk,
-            phone: lead.phone.clone(),
-            caller_id: caller_id.to_owned(),
-            at_unix_ms,
-            crash_retry_unix_ms: crash_retry_unix_ms(&live.campaign.settings, at_unix_ms),
-        });
         let mut call = Call {
-            id: try_id,
+            id: TryId { attempt, number: 1 },
             campaign: id,
             trunk,
             lead,
@@ -126,6 +111,7 @@ impl Engine {
             traits,
             answers,
             course,
+            failed: Vec::new(),
             reply,
             decided: now,
             dialed: now,
@@ -137,10 +123,38 @@ impl Engine {
             outcome: None,
             disposition: None,
         };
-        self.shift(now, &mut call, Stage::Committing);
+        self.begin_try(now, &mut call);
         self.calls.insert(attempt, call);
-        self.store(now, write, Then::Try(attempt));
         true
+    }
+
+    /// Takes a channel of the call's trunk and writes its present try.
+    pub(crate) fn begin_try(&mut self, now: Time, call: &mut Call) {
+        if let Some(line) = self.trunks.get_mut(&call.trunk) {
+            line.channels += 1;
+            line.committing += 1;
+            line.dirty = true;
+        }
+        (call.decided, call.dialed) = (now, now);
+        let at_unix_ms = self.clock.unix_ms(now);
+        let settings = self.campaigns.get(&call.campaign).map(|live| &live.campaign.settings);
+        let write = Write::Try(NewTry {
+            id: call.id,
+            campaign: call.campaign,
+            lead: call.lead.id,
+            trunk: call.trunk,
+            phone: call.lead.phone.clone(),
+            caller_id: call.caller_id.clone(),
+            at_unix_ms,
+            crash_retry_unix_ms: settings.map_or(at_unix_ms, |s| crash_retry_unix_ms(s, at_unix_ms)),
+        });
+        self.shift(now, call, Stage::Committing);
+        self.store(now, write, Then::Try(call.attempt()));
+    }
+
+    /// Tries that wait for their commit, over all trunks.
+    pub(crate) fn committing(&self) -> u32 {
+        self.trunks.values().map(|line| line.committing).sum()
     }
 
     /// A lead is not dialed, and the store is told why it does not come back at once.
@@ -157,7 +171,7 @@ impl Engine {
         self.note(Write::Lead(write));
     }
 
-    /// The attempt is on disk: its INVITE may go out in its turn.
+    /// The try is on disk: its INVITE may go out in its turn.
     pub(crate) fn try_committed(&mut self, now: Time, attempt: AttemptId) {
         let Some(mut call) = self.calls.remove(&attempt) else { return };
         if call.stage != Stage::Committing {
@@ -167,9 +181,11 @@ impl Engine {
         if let Some(reply) = call.reply.take() {
             self.reply(reply, Ok(Reply::Done));
         }
-        self.counters.attempts += 1;
-        if let Some(live) = self.campaigns.get_mut(&call.campaign) {
-            live.attempts += 1;
+        if call.failed.is_empty() {
+            self.counters.attempts += 1;
+            if let Some(live) = self.campaigns.get_mut(&call.campaign) {
+                live.attempts += 1;
+            }
         }
         let trunk = call.trunk;
         if let Some(line) = self.trunks.get_mut(&trunk) {
@@ -181,11 +197,14 @@ impl Engine {
         self.pump(now, trunk);
     }
 
-    /// The attempt is not on disk: it never was.
+    /// The try is not on disk: it never was, and neither was its attempt, unless it is a further one.
     pub(crate) fn try_failed(&mut self, now: Time, attempt: AttemptId) {
         let Some(mut call) = self.calls.remove(&attempt) else { return };
         if let Some(line) = self.trunks.get_mut(&call.trunk) {
             line.committing = line.committing.saturating_sub(1);
+        }
+        if !call.failed.is_empty() {
+            return self.end_unsent(now, &mut call);
         }
         self.forget(now, &mut call);
         self.give_back(now, &call);
@@ -193,9 +212,6 @@ impl Engine {
         if let Some(reply) = call.reply.take() {
             self.reply(reply, Err(CommandError::Store));
         }
-        // The lead as it was: true, changes nothing, and shows when the store takes writes again.
-        let unix_ms = self.clock.unix_ms(now);
-        self.spare_write(Write::Lead(Tally::of(&call.lead).again(unix_ms)));
     }
 
     /// Sends what waits for its turn on a trunk. A call whose campaign must wait lets others pass.
@@ -235,7 +251,9 @@ impl Engine {
             line.dirty = true;
             self.unqueue(id, place);
             self.counters.dials += 1;
-            self.observe_line(now, &call, Observation::Dialed);
+            if call.failed.is_empty() {
+                self.observe_line(now, &call, Observation::Dialed);
+            }
             call.dialed = now;
             self.out.push_back(Output::Dial(Dial {
                 id: call.id,
@@ -261,13 +279,15 @@ impl Engine {
 
     /// Whether the decision still holds when its turn comes.
     fn still_right(&mut self, now: Time, call: &Call) -> bool {
-        if now.since(call.decided) > DECISION_HOLDS || self.is_draining() {
-            return false;
-        }
         let trunk_takes = |t: &TrunkLive| t.up && t.breaker.room(now) > 0;
-        if self.suppressed.contains(&call.lead.phone.0)
-            || !self.trunks.get(&call.trunk).is_some_and(trunk_takes)
-        {
+        now.since(call.decided) <= DECISION_HOLDS
+            && self.trunks.get(&call.trunk).is_some_and(trunk_takes)
+            && self.still_wanted(now, call)
+    }
+
+    /// Whether the call would be dialed now, whatever its trunk says.
+    pub(crate) fn still_wanted(&mut self, now: Time, call: &Call) -> bool {
+        if self.is_draining() || self.suppressed.contains(&call.lead.phone.0) {
             return false;
         }
         let Some(live) = self.campaigns.get(&call.campaign) else { return false };
@@ -291,9 +311,13 @@ impl Engine {
         }
     }
 
-    /// Committed and not sent: the attempt is over, the lead is as it was.
+    /// Committed and not sent: the attempt is over, the lead is as it was, or as the try before left it.
     pub(crate) fn not_sent(&mut self, now: Time, mut call: Call) {
-        self.end(now, &mut call, Outcome::NotSent, crate::call::Cause::default());
+        if !call.failed.is_empty() {
+            self.end_try(now, &call, Cause::default());
+            return self.end_unsent(now, &mut call);
+        }
+        self.end(now, &mut call, Outcome::NotSent, Cause::default());
         self.forget(now, &mut call);
         self.give_back(now, &call);
     }

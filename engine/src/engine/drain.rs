@@ -108,7 +108,8 @@ impl Engine {
             let Some(mut call) = self.calls.remove(&id) else { continue };
             match call.stage {
                 // Not acknowledged by the disk: it never was.
-                Stage::Committing => drop(self.calls.insert(id, call)),
+                Stage::Committing if call.failed.is_empty() => drop(self.calls.insert(id, call)),
+                Stage::Committing => self.end_unsent(now, &mut call),
                 Stage::Clearing => self.forget(now, &mut call),
                 _ => {
                     self.end(now, &mut call, Outcome::Cancelled, Cause::default());

@@ -164,8 +164,7 @@ impl Engine {
         if !line.up {
             return conflict(&format!("trunk {name} is down; try again when it answers"));
         }
-        let committing = self.trunks.values().map(|line| line.committing).sum::<u32>();
-        if line.room(now) == 0 || committing >= COMMITTING_MOST {
+        if line.room(now) == 0 || self.committing() >= COMMITTING_MOST {
             return conflict(&format!(
                 "trunk {name} has no room for another call now; try again in a moment"
             ));

@@ -272,9 +272,8 @@ impl Engine {
                 None => "holding: no lead at hand",
             });
         }
-        let committing = self.trunks.values().map(|line| line.committing).sum::<u32>();
         let own = live.room(demand.seats.len()).min(live.hopper.len());
-        let most = line.room(now).min(own).min(COMMITTING_MOST.saturating_sub(committing));
+        let most = line.room(now).min(own).min(COMMITTING_MOST.saturating_sub(self.committing()));
         (Ok((line.trunk.id, caller_id.clone())), most)
     }
 

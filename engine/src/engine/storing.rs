@@ -25,8 +25,6 @@ pub(crate) struct Storing {
     pending: BTreeMap<u64, Pending>,
     /// Facts that failed, or came while others had failed, in the order in which they happened.
     facts: BTreeMap<u64, Write>,
-    /// Something true to write when there is no fact, to see whether the store is back.
-    spare: Option<Write>,
     /// A write failed and none was taken since.
     failing: bool,
     /// The probe that is on its way.
@@ -166,7 +164,6 @@ impl Engine {
         }
         if any {
             self.storing.failing = false;
-            self.storing.spare = None;
             self.storing.pause = Duration::ZERO;
             if self.storing.probe.is_some_and(|probe| probe <= token) {
                 self.storing.probe = None;
@@ -197,22 +194,12 @@ impl Engine {
         self.pace_wanted = true;
     }
 
-    /// Is the store back? The oldest fact is tried, else something true that changes nothing.
+    /// Is the store back? The oldest fact is tried, else a write that changes nothing.
     pub(crate) fn probe_store(&mut self, now: Time) {
-        let spare = self.storing.spare.clone().map(|spare| (self.storing.last_token + 1, spare));
-        let Some((place, write)) = self.storing.facts.pop_first().or(spare) else {
-            // Only commands failed: the next write shows.
-            self.storing.failing = false;
-            self.pace_wanted = true;
-            return;
-        };
+        let nothing = (self.storing.last_token + 1, Write::Probe);
+        let (place, write) = self.storing.facts.pop_first().unwrap_or(nothing);
         self.store(now, write.clone(), Then::Fact(place, write));
         self.storing.probe = Some(self.storing.last_token);
-    }
-
-    /// What to write to see whether the store is back, when nothing must be written.
-    pub(crate) fn spare_write(&mut self, write: Write) {
-        self.storing.spare = Some(write);
     }
 
     fn flush(&mut self, now: Time) {

@@ -119,6 +119,11 @@ pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<
                 .await?;
             Ok(Applied::Purge)
         }
+        Write::Probe => {
+            // A row that is written as it is would not reach the disk; this always does.
+            sqlx::query("PRAGMA user_version = 0").execute(conn).await?;
+            Ok(Applied::Done)
+        }
         Write::AgentTime { agent, state, reason, from_unix_ms, lasted_ms } => {
             sqlx::query(
                 "INSERT INTO agent_times (agent, state, reason, from_unix_ms, lasted_ms) VALUES ($1, $2, $3, $4, $5)",
@@ -160,11 +165,16 @@ async fn new_try(conn: &mut SqliteConnection, new: &NewTry) -> Result<Applied, S
         .execute(&mut *conn)
         .await?;
     } else {
-        let done = sqlx::query("UPDATE attempts SET caller_id = $1 WHERE id = $2 AND outcome IS NULL")
-            .bind(&new.caller_id)
-            .bind(new.id.attempt.0)
-            .execute(&mut *conn)
-            .await?;
+        // A crash counts from the last try; and a number that was suppressed meanwhile is not dialed again.
+        let done = sqlx::query(
+            "UPDATE attempts SET caller_id = $1, crash_retry_unix_ms = $2 WHERE id = $3 AND outcome IS NULL \
+             AND EXISTS (SELECT 1 FROM leads WHERE leads.id = attempts.lead AND leads.status = 'dialing')",
+        )
+        .bind(&new.caller_id)
+        .bind(new.crash_retry_unix_ms)
+        .bind(new.id.attempt.0)
+        .execute(&mut *conn)
+        .await?;
         if done.rows_affected() == 0 {
             return Ok(Applied::Refused);
         }

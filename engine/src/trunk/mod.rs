@@ -8,7 +8,7 @@ pub(crate) use limits::{Cps, TrunkLive};
 
 use serde::{Deserialize, Serialize};
 
-use crate::TrunkId;
+use crate::{Failure, Outcome, TrunkId};
 
 /// What the engine must know of a trunk to keep to its limits. Addresses and credentials stay with the SIP driver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,22 @@ impl Trunk {
             fail_over: Vec::new(),
             fail_over_on: Trunk::FAIL_OVER_ON.to_vec(),
         }
+    }
+
+    /// Statuses that say that the called person was reached or does not want the call, whatever `fail_over_on` holds.
+    const FINAL: [u16; 5] = [486, 600, 603, 607, 608];
+
+    /// Whether a call that failed so may go on over another trunk: nothing beyond 100 came, and neither the status nor the
+    /// cause from the telephone network (RFC 3326), which is nearer to what happened, speaks of the called person or of
+    /// the number.
+    pub(crate) fn fails_over(&self, failure: &Failure) -> bool {
+        let (status, q850) = match failure {
+            Failure::Status { status, q850, rang: false, .. } => (*status, *q850),
+            Failure::Timeout { rang: false } => (408, None),
+            _ => return false,
+        };
+        let of_the_carrier = Outcome::of_failure(Some(503), q850, "", false) == Outcome::Congestion;
+        of_the_carrier && self.fail_over_on.contains(&status) && !Trunk::FINAL.contains(&status)
     }
 
     /// What the configuration takes for `breaker_failures` when it says nothing.

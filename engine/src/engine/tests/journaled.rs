@@ -111,7 +111,7 @@ fn segments(bytes: &[u8], calls: usize) -> Vec<Vec<u8>> {
 fn segments_go_on_from_each_other_and_each_stands_alone() {
     let bytes = day(8).journal;
     let whole = replay(&bytes).unwrap();
-    let parts = segments(&bytes, 1_500);
+    let parts = segments(&bytes, 1_200);
     assert!(parts.len() > 3, "{}", parts.len());
     let mut replayed = Replay::default();
     let found: Vec<Segment> =

@@ -4,6 +4,7 @@ mod agentless;
 mod calls;
 mod campaigns;
 mod desk;
+mod fail_over;
 mod hand;
 mod journaled;
 mod store_faults;

@@ -63,6 +63,36 @@ fn dialing_stops_when_the_disk_is_full_and_resumes_by_itself() {
 }
 
 #[test]
+fn a_store_that_failed_a_command_only_is_tried_before_anybody_is_dialed() {
+    let mut hand = Hand::floor(settings(), 20);
+    let id = hand.dial();
+    hand.commits = false;
+    let suppress = Command::Suppress { phone: crate::Pii("+12025559999".into()), reason: "asked".into() };
+    hand.input(Input::Command { reply: 901, command: suppress });
+    for step in 0..40 {
+        if step == 20 {
+            hand.agent_ready(2); // for whom a line would be dialed
+        }
+        for token in std::mem::take(&mut hand.tokens) {
+            hand.input(Input::CommitFailed { token });
+        }
+        hand.wait_ms(100);
+    }
+    let tries = |hand: &Hand| {
+        let written = |o: &&Output| matches!(o, Output::Store { write: Write::Try(new), .. } if new.id != id);
+        hand.out.iter().filter(written).count()
+    };
+    assert_eq!(tries(&hand), 0);
+    hand.commits = true;
+    for token in std::mem::take(&mut hand.tokens) {
+        hand.input(Input::Committed { token });
+    }
+    hand.wait(Duration::from_secs(3));
+    assert_eq!(tries(&hand), 1, "resumes by itself");
+    hand.sound();
+}
+
+#[test]
 fn a_store_that_hangs_stops_dialing_within_a_second() {
     let mut hand = Hand::floor(settings(), 50);
     hand.dial();

@@ -27,6 +27,8 @@ pub(super) struct Troubles {
     pub(super) mess: bool,
     /// Far ends vanish without a BYE.
     pub(super) vanish: bool,
+    /// Carriers often have no room.
+    pub(super) poor: bool,
     /// Whether verdicts of machine detection come.
     pub(super) detecting: bool,
 }
@@ -111,9 +113,14 @@ impl Carrier {
     }
 
     fn story(&mut self, now: Time, id: TryId, rng: &mut ChaCha8Rng, agenda: &mut Agenda) {
-        if one_in(rng, 12) {
-            let failed = status(pick(rng, 404, &[503, 480, 603, 607, 488, 408]));
+        let poor = self.troubles.poor && one_in(rng, 4);
+        if poor || one_in(rng, 12) {
+            let others: &[u16] = if poor { &[500, 502, 503, 504] } else { &[503, 480, 603, 607, 488, 408] };
+            let failed = status(pick(rng, if poor { 408 } else { 404 }, others));
             let at = now + ms(rng, 50, 3_000);
+            if one_in(rng, 3) {
+                self.line(now + ms(rng, 10, 50), id, LineEvent::Ringing { early_media: false }, rng, agenda);
+            }
             return self.line(at, id, failed, rng, agenda);
         }
         let callee = self.floor.callee(rng);

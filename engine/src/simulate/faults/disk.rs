@@ -50,7 +50,8 @@ pub(super) struct AttemptRow {
 pub(super) struct TryRow {
     pub(super) trunk: TrunkId,
     pub(super) dialog: Option<Vec<u8>>,
-    pub(super) ended: bool,
+    /// When it ended.
+    pub(super) ended_unix_ms: Option<i64>,
 }
 
 /// The tables, and the queue before them.
@@ -206,9 +207,9 @@ impl Disk {
     fn apply(&mut self, write: Write) -> bool {
         match write {
             Write::Try(new) => return self.new_try(new),
-            Write::TryEnded { id, .. } => {
+            Write::TryEnded { id, at_unix_ms, .. } => {
                 let Some(row) = self.tries.get_mut(&id) else { return false };
-                (row.ended, row.dialog) = (true, None);
+                (row.ended_unix_ms, row.dialog) = (Some(at_unix_ms), None);
             }
             Write::Answered { id, dialog, .. } => {
                 let Some(row) = self.tries.get_mut(&id) else { return false };
@@ -240,7 +241,7 @@ impl Disk {
             Write::Suppress { phone, .. } => self.suppress(phone.0),
             Write::Campaign(campaign) => drop(self.campaigns.insert(campaign.id, *campaign)),
             Write::CampaignDeleted(id) => drop(self.campaigns.remove(&id)),
-            Write::AgentTime { .. } => {}
+            Write::AgentTime { .. } | Write::Probe => {}
         }
         true
     }
@@ -251,25 +252,34 @@ impl Disk {
 
     fn new_try(&mut self, new: NewTry) -> bool {
         let Some(row) = self.leads.get(&new.lead) else { return false };
-        // The last check that nobody is dialed twice.
-        if !matches!(row.status, LeadStatus::New | LeadStatus::Retry) {
-            return false;
+        let (status, next) = (row.status, row.next_unix_ms);
+        if new.id.number == 1 {
+            // The last check that nobody is dialed twice.
+            if !matches!(status, LeadStatus::New | LeadStatus::Retry) {
+                return false;
+            }
+            self.set_lead(new.lead, LeadStatus::Dialing, next);
+            self.entry(new.id.attempt);
+            self.attempts.insert(
+                new.id.attempt,
+                AttemptRow {
+                    campaign: new.campaign,
+                    lead: new.lead,
+                    agent: None,
+                    disposed: false,
+                    crash_retry_unix_ms: new.crash_retry_unix_ms,
+                    closed_unix_ms: None,
+                },
+            );
+        } else {
+            let over = self.books.attempts.get(&new.id.attempt).is_none_or(|entry| entry.outcome.is_some());
+            let Some(row) = self.attempts.get_mut(&new.id.attempt) else { return false };
+            if over || status != LeadStatus::Dialing {
+                return false;
+            }
+            row.crash_retry_unix_ms = new.crash_retry_unix_ms;
         }
-        let next = row.next_unix_ms;
-        self.set_lead(new.lead, LeadStatus::Dialing, next);
-        self.entry(new.id.attempt);
-        self.attempts.insert(
-            new.id.attempt,
-            AttemptRow {
-                campaign: new.campaign,
-                lead: new.lead,
-                agent: None,
-                disposed: false,
-                crash_retry_unix_ms: new.crash_retry_unix_ms,
-                closed_unix_ms: None,
-            },
-        );
-        self.tries.insert(new.id, TryRow { trunk: new.trunk, dialog: None, ended: false });
+        self.tries.insert(new.id, TryRow { trunk: new.trunk, dialog: None, ended_unix_ms: None });
         true
     }
 

@@ -151,6 +151,8 @@ pub struct FaultReport {
     pub restarts: u64,
     /// INVITEs.
     pub dials: u64,
+    /// Of these, further tries over another trunk.
+    pub fail_overs: u64,
     /// Faults that happened, by name.
     pub faults: BTreeMap<&'static str, u64>,
     /// Attempts by outcome, as on disk at the end.

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::disk::Disk;
+use super::disk::{Disk, TryRow};
 use crate::limits::ORPHAN_HOLDS;
 use crate::store::{Orphan, Recovered};
-use crate::{AttemptId, CampaignId, LeadStatus, Outcome, RestoredCampaign, Undisposed};
+use crate::{AttemptId, CampaignId, LeadStatus, Outcome, RestoredCampaign, TryId, Undisposed};
 
 impl Disk {
     /// Closes what a crash left open and gives the engine what it must know.
@@ -32,13 +32,13 @@ impl Disk {
     fn orphans(&self, now_unix_ms: i64) -> Vec<Orphan> {
         let held_ms = i64::try_from(ORPHAN_HOLDS.as_millis()).unwrap_or(i64::MAX);
         let open = |id: &AttemptId| self.books.attempts.get(id).is_some_and(|e| e.outcome.is_none());
-        let lately = |id: &AttemptId| {
-            let closed = self.attempts.get(id).and_then(|row| row.closed_unix_ms);
-            closed.is_some_and(|at| at > now_unix_ms.saturating_sub(held_ms))
-        };
-        let tries = self.tries.iter().filter(|(id, row)| match row.ended {
-            false => open(&id.attempt),
-            true => lately(&id.attempt),
+        let closed = |id: &AttemptId| self.attempts.get(id).and_then(|row| row.closed_unix_ms);
+        let tries = self.tries.iter().filter(|(id, row)| match row.ended_unix_ms {
+            None => open(&id.attempt),
+            Some(at) => {
+                at > now_unix_ms.saturating_sub(held_ms)
+                    && closed(&id.attempt).is_some_and(|closed| closed == at)
+            }
         });
         tries.map(|(id, row)| Orphan { id: *id, trunk: row.trunk, dialog: row.dialog.clone() }).collect()
     }
@@ -63,8 +63,10 @@ impl Disk {
                 attempt.closed_unix_ms = Some(now_unix_ms);
             }
         }
-        for (_, row) in self.tries.iter_mut().filter(|(id, _)| open.contains(&id.attempt)) {
-            (row.ended, row.dialog) = (true, None);
+        let left =
+            |(id, row): &(&TryId, &mut TryRow)| row.ended_unix_ms.is_none() && open.contains(&id.attempt);
+        for (_, row) in self.tries.iter_mut().filter(left) {
+            (row.ended_unix_ms, row.dialog) = (Some(now_unix_ms), None);
         }
         open.len() as u64
     }

@@ -62,7 +62,7 @@ pub(super) fn draw(config: &FaultConfig, rng: &mut ChaCha8Rng) -> Setting {
         breaker_pause_s: 5,
         ..Trunk::new(TrunkId(id), &format!("trunk-{id}"), "+12025550100")
     };
-    let trunks = if overload {
+    let mut trunks = if overload {
         vec![trunk(1, 3, 8), trunk(2, 2, 6)]
     } else {
         vec![
@@ -70,6 +70,13 @@ pub(super) fn draw(config: &FaultConfig, rng: &mut ChaCha8Rng) -> Setting {
             trunk(2, rng.random_range(2..=20), rng.random_range(5..=40)),
         ]
     };
+    // In every other run carriers are poor, and each trunk takes what the other cannot.
+    let poor = rng.random_range(0..2) == 0;
+    if poor {
+        for (trunk, other) in trunks.iter_mut().zip([2, 1]) {
+            trunk.fail_over = vec![TrunkId(other)];
+        }
+    }
     let (start_unix_ms, hours) = hours(has(Family::Clock), rng);
     let campaigns = campaigns(overload, &hours, rng);
     let per_campaign = if overload { 2_000 } else { rng.random_range(60..=700) };
@@ -84,6 +91,7 @@ pub(super) fn draw(config: &FaultConfig, rng: &mut ChaCha8Rng) -> Setting {
         troubles: Troubles {
             mess: has(Family::Lines),
             vanish: has(Family::Vanish),
+            poor,
             detecting: rng.random_range(0..2) == 0,
         },
         nonsense: if has(Family::Nonsense) { rng.random_range(3..=60) } else { 0 },
@@ -123,7 +131,8 @@ fn campaigns(overload: bool, hours: &[CallingWindow], rng: &mut ChaCha8Rng) -> V
         max_attempts: rng.random_range(1..=4),
         wrap_up_s: rng.random_range(0..=1) * 30,
         grace_ms: pick(rng, 0, &[2_000, 2_000, 10_000]),
-        ring_timeout_s: rng.random_range(15..=30),
+        // Some longer than a trunk may be silent.
+        ring_timeout_s: rng.random_range(15..=45),
         ..CampaignSettings::default()
     };
     let lines_per_agent = if overload { 10.0 } else { rng.random_range(10..=40) as f64 / 10.0 };

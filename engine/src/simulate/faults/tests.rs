@@ -20,20 +20,22 @@ fn a_calm_world_connects_people() {
     let count = |outcome| report.outcomes.get(&outcome).copied().unwrap_or(0);
     assert!(count(Outcome::Connected) > 40, "{report:?}");
     assert_eq!((report.restarts, count(Outcome::UnknownCrash)), (0, 0), "{report:?}");
-    assert_eq!(report.dials, report.outcomes.values().sum::<u64>() - count(Outcome::NotSent));
+    let attempts = report.outcomes.values().sum::<u64>() - count(Outcome::NotSent);
+    assert_eq!(report.dials - report.fail_overs, attempts);
 }
 
 #[test]
 fn every_family_alone() {
     for family in Family::ALL {
-        let (mut happened, mut dials) = (0, 0);
+        let (mut happened, mut dials, mut fail_overs) = (0, 0, 0);
         for seed in 0..6 {
             let report = sound(&short([family], seed));
             dials += report.dials;
+            fail_overs += report.fail_overs;
             happened += report.faults.values().sum::<u64>();
         }
         // At some clock changes nobody may be called at first.
-        assert!(dials > 100, "{}: {dials}", family.name());
+        assert!(dials > 100 && fail_overs > 10, "{}: {dials}, {fail_overs}", family.name());
         let momentary = matches!(
             family,
             Family::Kill | Family::PowerLoss | Family::Disk | Family::Trunk | Family::Agents | Family::Clock
@@ -59,10 +61,10 @@ fn a_kill_at_every_step() {
     let whole = FaultConfig {
         lasts: Duration::from_secs(20),
         agents: Some(3),
-        ..FaultConfig::new([Family::Restless], 5)
+        ..FaultConfig::new([Family::Restless], 1)
     };
-    let steps = sound(&whole).steps;
-    assert!(steps > 300, "{steps}");
+    let FaultReport { steps, fail_overs, .. } = sound(&whole);
+    assert!(steps > 300 && fail_overs > 0, "{steps}, {fail_overs}");
     for step in 1..steps {
         let config = FaultConfig { kill_at: Some(step), ..whole.clone() };
         let report = sound(&config);

@@ -252,6 +252,7 @@ impl<'a> World<'a> {
             Output::ReadLead { reply, campaign, lead } => self.job(Job::Lead(reply, campaign, lead)),
             Output::Dial(dial) => {
                 self.report.dials += 1;
+                self.report.fail_overs += u64::from(dial.id.number > 1);
                 self.carrier.dial(now, &dial, rng, agenda);
             }
             Output::Cancel { id, .. } => self.carrier.cancel(now, id, rng, agenda),

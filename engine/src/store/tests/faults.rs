@@ -49,6 +49,21 @@ async fn a_full_disk_fails_tokens_and_keeps_the_rest_in_order() {
 }
 
 #[tokio::test]
+async fn a_probe_reaches_the_disk_and_changes_nothing() {
+    let mut rig = Rig::new().await;
+    rig.leads(2).await;
+    // SQLite tells one connection what the others have committed.
+    let mut other = rig.store.inner.readers.acquire().await.unwrap();
+    let mut version =
+        async || sqlx::query_scalar::<_, i64>("PRAGMA data_version").fetch_one(&mut *other).await.unwrap();
+    for _ in 0..2 {
+        let before = version().await;
+        assert!(rig.write(Write::Probe).await);
+        assert_ne!(version().await, before);
+    }
+}
+
+#[tokio::test]
 async fn a_stop_gets_the_backlog_on_disk() {
     let mut rig = Rig::new().await;
     disk(&rig, true).await;
