@@ -1,7 +1,9 @@
 //! The configuration file: `configs/kraliki.toml` explains each key. Environment variables override it:
 //! `KRALIKI_HTTP_LISTEN` is `[http] listen`, `KRALIKI_TRUNK_<NAME>_PASSWORD` a trunk's password.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod read;
+mod trunk;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -10,8 +12,13 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 use kraliki_sip::Transport;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use toml::Spanned;
+
+use self::read::{megabytes, one_or_many, percent, ports, seconds_5_3600, shards};
+pub(crate) use self::trunk::{
+    AttestationKey, CodecKey, IdentityKey, NumberFormatKey, ReliableKey, TransportKey, Trunk,
+};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -120,101 +127,6 @@ pub(crate) struct Log {
     pub(crate) level: String,
 }
 
-/// A carrier's trunk.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Trunk {
-    pub(crate) name: String,
-    /// `host`, `host:port` or `[v6]:port`. Without a port a name is looked up as RFC 3263 says.
-    pub(crate) address: String,
-    /// Where its requests go instead, in order.
-    #[serde(default)]
-    pub(crate) proxies: Vec<String>,
-    /// How it is reached; none: as its name says, else by UDP.
-    #[serde(default)]
-    pub(crate) transport: Option<TransportKey>,
-    /// Which of `[sip] listen` it is spoken to by.
-    #[serde(default)]
-    pub(crate) listen: Option<ListenAt>,
-    #[serde(default)]
-    pub(crate) from_host: String,
-    #[serde(default)]
-    pub(crate) register: bool,
-    #[serde(default = "default_register_s", deserialize_with = "seconds_60_86400")]
-    pub(crate) register_s: u32,
-    #[serde(default)]
-    pub(crate) identity: IdentityKey,
-    #[serde(default)]
-    pub(crate) private: bool,
-    #[serde(default)]
-    pub(crate) reliable: ReliableKey,
-    /// Seconds; 0: none.
-    #[serde(default = "default_session_timer_s", deserialize_with = "session_timer")]
-    pub(crate) session_timer_s: u32,
-    #[serde(default, deserialize_with = "zero_to_five")]
-    pub(crate) redirects: u32,
-    #[serde(default)]
-    pub(crate) large_by_tcp: bool,
-    #[serde(default = "default_codecs")]
-    pub(crate) codecs: Vec<CodecKey>,
-    #[serde(default, deserialize_with = "one_or_many")]
-    pub(crate) accept_from: Vec<Network>,
-    #[serde(default)]
-    pub(crate) tls_ca: Option<Spanned<PathBuf>>,
-    #[serde(default)]
-    pub(crate) tls_cert: Option<Spanned<PathBuf>>,
-    #[serde(default)]
-    pub(crate) tls_key: Option<Spanned<PathBuf>>,
-    #[serde(default)]
-    pub(crate) stir_key: Option<Spanned<PathBuf>>,
-    #[serde(default)]
-    pub(crate) stir_certificate_url: String,
-    #[serde(default)]
-    pub(crate) stir_attestation: AttestationKey,
-    /// Caller ids with another attestation.
-    #[serde(default)]
-    pub(crate) stir_numbers: BTreeMap<String, AttestationKey>,
-    #[serde(default, deserialize_with = "optional_percent")]
-    pub(crate) hep_percent: Option<u32>,
-    #[serde(default)]
-    pub(crate) username: Option<String>,
-    #[serde(default)]
-    pub(crate) password: Option<String>,
-    #[serde(default)]
-    pub(crate) caller_id: String,
-    #[serde(default = "default_cps", deserialize_with = "at_least_one")]
-    pub(crate) max_cps: u32,
-    #[serde(default = "default_channels", deserialize_with = "at_least_one")]
-    pub(crate) max_channels: u32,
-    #[serde(default = "yes")]
-    pub(crate) options_keepalive: bool,
-    /// Failed calls in a row before the trunk rests; 0: never.
-    #[serde(default = "default_breaker_failures")]
-    pub(crate) breaker_failures: u32,
-    #[serde(default = "default_breaker_pause_s", deserialize_with = "at_least_one")]
-    pub(crate) breaker_pause_s: u32,
-    /// Whether RTP may come from another address than the SDP names.
-    #[serde(default)]
-    pub(crate) rtp_from_anywhere: bool,
-    /// Which of `[media] listen` its audio uses.
-    #[serde(default)]
-    pub(crate) media_listen: Option<IpAddr>,
-    #[serde(default)]
-    pub(crate) number_format: NumberFormatKey,
-    /// The caller id's, when it differs.
-    #[serde(default)]
-    pub(crate) caller_id_format: Option<NumberFormatKey>,
-    #[serde(default)]
-    pub(crate) number_prefix: String,
-    #[serde(default)]
-    pub(crate) country: String,
-    /// Names of trunks that a call goes on by when this one cannot take it, in order.
-    #[serde(default)]
-    pub(crate) fail_over: Vec<String>,
-    #[serde(default = "default_fail_over_on")]
-    pub(crate) fail_over_on: Vec<u16>,
-}
-
 /// A block of addresses, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Network(pub(crate) IpNet);
@@ -253,64 +165,6 @@ impl TryFrom<String> for ListenAt {
     fn try_from(text: String) -> Result<ListenAt, Self::Error> {
         text.parse()
     }
-}
-
-/// How a trunk is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum TransportKey {
-    Udp,
-    Tcp,
-    Tls,
-}
-
-/// Where a trunk reads who calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum IdentityKey {
-    #[default]
-    None,
-    Asserted,
-    Preferred,
-    RemoteParty,
-}
-
-/// Provisional answers that are acknowledged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ReliableKey {
-    No,
-    #[default]
-    Supported,
-    Required,
-}
-
-/// A codec.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum CodecKey {
-    Pcmu,
-    Pcma,
-}
-
-/// How sure we are of a caller id (RFC 8588 §4).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(crate) enum AttestationKey {
-    #[default]
-    A,
-    B,
-    C,
-}
-
-/// How numbers are written on a trunk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum NumberFormatKey {
-    #[default]
-    E164,
-    Digits,
-    International,
-    National,
 }
 
 impl Default for Http {
@@ -377,34 +231,6 @@ impl Default for Log {
     fn default() -> Self {
         Log { format: LogFormat::Text, level: "info".into() }
     }
-}
-
-fn default_cps() -> u32 {
-    1
-}
-fn default_channels() -> u32 {
-    10
-}
-fn default_breaker_failures() -> u32 {
-    kraliki_engine::Trunk::BREAKER_FAILURES
-}
-fn default_breaker_pause_s() -> u32 {
-    kraliki_engine::Trunk::BREAKER_PAUSE_S
-}
-fn default_register_s() -> u32 {
-    3_600
-}
-fn default_session_timer_s() -> u32 {
-    1_800
-}
-fn default_codecs() -> Vec<CodecKey> {
-    vec![CodecKey::Pcmu, CodecKey::Pcma]
-}
-fn default_fail_over_on() -> Vec<u16> {
-    kraliki_engine::Trunk::FAIL_OVER_ON.to_vec()
-}
-fn yes() -> bool {
-    true
 }
 
 /// A configuration that cannot be used: where, what, and what to do. Exit code 78 (EX_CONFIG).
@@ -518,96 +344,10 @@ impl Config {
         if self.engine.journal_keep_mb / 2 < self.engine.journal_segment_mb {
             return none("[engine] journal_keep_mb must be at least twice journal_segment_mb");
         }
-        let mut names = BTreeSet::new();
-        for trunk in &self.trunk {
-            let at = Some(trunk.span().start);
-            let trunk = trunk.get_ref();
-            if trunk.name.is_empty()
-                || !trunk.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-            {
-                return Err((at, format!("trunk name {:?}: use letters, digits, - and _", trunk.name)));
-            }
-            if !names.insert(trunk.name.to_ascii_lowercase()) {
-                return Err((at, format!("trunk {:?} is there twice; give each its own name", trunk.name)));
-            }
-            if trunk.username.is_some() != trunk.password.is_some() {
-                return Err((at, format!("trunk {:?}: username and password go together", trunk.name)));
-            }
-            if !trunk.caller_id.is_empty() && !is_e164(&trunk.caller_id) {
-                return Err((
-                    at,
-                    format!(
-                        "trunk {:?}: caller_id {:?} is not E.164, e.g. \"+15550100\"",
-                        trunk.name, trunk.caller_id
-                    ),
-                ));
-            }
-            let name = &trunk.name;
-            for address in std::iter::once(&trunk.address).chain(&trunk.proxies) {
-                if host_and_port(address).is_none() {
-                    let message =
-                        format!("trunk {name:?}: address {address:?} is not host, host:port or [v6]:port");
-                    return Err((at, message));
-                }
-            }
-            if let Some(listen) = &trunk.listen
-                && !self.sip.listen.contains(listen)
-            {
-                return Err((
-                    at,
-                    format!("trunk {name:?}: listen is none of [sip] listen; give one of these"),
-                ));
-            }
-            if trunk.register && trunk.username.is_none() {
-                return Err((at, format!("trunk {name:?}: register needs username and password")));
-            }
-            if trunk.codecs.is_empty() {
-                return Err((
-                    at,
-                    format!("trunk {name:?}: codecs is empty; give \"pcmu\", \"pcma\" or both"),
-                ));
-            }
-            if !trunk.number_prefix.bytes().all(|b| b.is_ascii_digit() || b"*#".contains(&b)) {
-                return Err((at, format!("trunk {name:?}: number_prefix may hold digits, * and #")));
-            }
-            let national = [Some(trunk.number_format), trunk.caller_id_format];
-            if national.contains(&Some(NumberFormatKey::National)) && trunk.country.is_empty() {
-                return Err((at, format!("trunk {name:?}: national numbers need country, e.g. \"ES\"")));
-            }
-            check_pair(&trunk.tls_cert, &trunk.tls_key)?;
-            check_files([&trunk.tls_ca, &trunk.stir_key], "a PEM file")?;
-            if trunk.stir_key.is_some() != trunk.stir_certificate_url.starts_with("https://") {
-                return Err((
-                    at,
-                    format!("trunk {name:?}: stir_key and stir_certificate_url (https://…) go together"),
-                ));
-            }
-            if let Some(number) = trunk.stir_numbers.keys().find(|number| !is_e164(number)) {
-                return Err((
-                    at,
-                    format!("trunk {name:?}: stir_numbers: {number:?} is not E.164, e.g. \"+15550100\""),
-                ));
-            }
-            let other = |other: &&String| {
-                **other == trunk.name || !self.trunk.iter().any(|t| t.get_ref().name == **other)
-            };
-            if let Some(other) = trunk.fail_over.iter().find(other) {
-                return Err((at, format!("trunk {name:?}: fail_over: there is no other trunk {other:?}")));
-            }
-            if let Some(status) = trunk.fail_over_on.iter().find(|s| !FAIL_OVER_STATUSES.contains(s)) {
-                let message = format!(
-                    "trunk {name:?}: fail_over_on: {status} says that a person was reached or the number is wrong; \
-                     give some of {FAIL_OVER_STATUSES:?}"
-                );
-                return Err((at, message));
-            }
-        }
+        trunk::check(&self.trunk, &self.sip.listen)?;
         Ok(())
     }
 }
-
-/// Statuses after which another trunk may be tried: none of them says that a person or the number was reached.
-const FAIL_OVER_STATUSES: [u16; 11] = [401, 403, 407, 408, 420, 480, 488, 500, 502, 503, 504];
 
 fn check_pair(
     cert: &Option<Spanned<PathBuf>>,
@@ -649,12 +389,6 @@ pub(crate) fn host_and_port(address: &str) -> Option<(String, Option<u16>)> {
     fits.then(|| (host.to_owned(), port))
 }
 
-fn is_e164(number: &str) -> bool {
-    number
-        .strip_prefix('+')
-        .is_some_and(|d| (7..=15).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_digit()))
-}
-
 fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count() + 1
 }
@@ -693,88 +427,6 @@ fn set_variable(table: &mut toml::Table, name: &str, value: &str) -> Result<bool
     let section = entry.as_table_mut().ok_or_else(|| format!("[{section}] is not a section"))?;
     section.insert(key.to_owned(), parsed);
     Ok(true)
-}
-
-fn one_or_many<'de, D, T>(d: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: std::str::FromStr<Err: fmt::Display>,
-{
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
-    let given = match OneOrMany::deserialize(d) {
-        Ok(OneOrMany::One(one)) => vec![one],
-        Ok(OneOrMany::Many(many)) => many,
-        Err(_) => return Err(serde::de::Error::custom("give an address or a list of addresses, as text")),
-    };
-    given
-        .into_iter()
-        .map(|s| s.parse().map_err(|e| serde::de::Error::custom(format!("{s:?} is not an address: {e}"))))
-        .collect()
-}
-
-fn ports<'de, D: Deserializer<'de>>(d: D) -> Result<RangeInclusive<u16>, D::Error> {
-    let text = String::deserialize(d)?;
-    let range =
-        text.split_once('-').and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
-    match range {
-        Some((first, last)) if first >= 1024 && last > first => Ok(first..=last),
-        _ => Err(serde::de::Error::custom(format!(
-            "{text:?} is not a range of ports from 1024 to 65535, e.g. \"16000-19999\""
-        ))),
-    }
-}
-
-fn in_range<'de, D: Deserializer<'de>>(d: D, range: RangeInclusive<u32>) -> Result<u32, D::Error> {
-    let n = i64::deserialize(d)?;
-    u32::try_from(n).ok().filter(|n| range.contains(n)).ok_or_else(|| {
-        serde::de::Error::custom(format!("{n} is out of range; give {} to {}", range.start(), range.end()))
-    })
-}
-
-fn shards<'de, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error> {
-    Ok(in_range(d, 1..=64)? as usize)
-}
-
-fn seconds_5_3600<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
-    in_range(d, 5..=3600)
-}
-
-fn seconds_60_86400<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
-    in_range(d, 60..=86_400)
-}
-
-fn percent<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
-    in_range(d, 0..=100)
-}
-
-fn optional_percent<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u32>, D::Error> {
-    percent(d).map(Some)
-}
-
-fn zero_to_five<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
-    in_range(d, 0..=5)
-}
-
-fn session_timer<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
-    match in_range(d, 0..=86_400)? {
-        short @ 1..90 => {
-            Err(serde::de::Error::custom(format!("{short} is out of range; give 0 or 90 to 86400")))
-        }
-        seconds => Ok(seconds),
-    }
-}
-
-fn megabytes<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
-    in_range(d, 1..=1_000_000)
-}
-
-fn at_least_one<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
-    in_range(d, 1..=100_000)
 }
 
 #[cfg(test)]
