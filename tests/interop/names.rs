@@ -8,8 +8,8 @@ const NAPTR: u16 = 35;
 /// Longer than a test.
 const TTL_S: u32 = 3_600;
 
-/// Serves `carrier.test` on a thread that ends with the test's process: SIP by UDP, at one port first and then at the
-/// other. Everything else does not exist.
+/// Serves `carrier.test` on a thread that ends with the test's process: SIP by UDP, under a name that only its NAPTR
+/// record tells, at one port first and then at the other. Everything else does not exist.
 pub(super) fn serve(first: u16, second: u16) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
@@ -35,10 +35,10 @@ fn answer(query: &[u8], first: u16, second: u16) -> Vec<u8> {
         ("carrier.test", NAPTR) => {
             let mut data = [10u16, 20].map(u16::to_be_bytes).concat();
             data.extend(b"\x01s\x07SIP+D2U\0");
-            data.extend(name("_sip._udp.carrier.test"));
+            data.extend(name("_sip._udp.edge.carrier.test"));
             vec![data]
         }
-        ("_sip._udp.carrier.test", SRV) => {
+        ("_sip._udp.edge.carrier.test", SRV) => {
             [(20, second, "two.carrier.test"), (10, first, "one.carrier.test")]
                 .map(|(priority, port, host)| {
                     let mut data = [priority, 0, port].map(u16::to_be_bytes).concat();
