@@ -1,6 +1,5 @@
 //! SIPp as the carrier: one dialer, a trunk and a campaign for each scenario, outcomes checked one by one.
 
-use std::net::UdpSocket;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -111,7 +110,7 @@ const CASES: [Case; 12] = [
         ..CASE
     },
     Case {
-        name: "ring_out",
+        name: "row_03_ring_out",
         scenario: "ring_out",
         outcome: "no_answer",
         status: 487,
@@ -119,7 +118,7 @@ const CASES: [Case; 12] = [
         ..CASE
     },
     Case {
-        name: "unavailable",
+        name: "row_03_unavailable",
         scenario: "unavailable",
         outcome: "congestion",
         status: 503,
@@ -137,14 +136,14 @@ const CASES: [Case; 12] = [
         ..CASE
     },
     Case {
-        name: "challenge_401",
+        name: "row_14_challenge_401",
         scenario: "challenge_401",
         talk: Talk::Agent("sale"),
         outcome: "connected",
         ..CASE
     },
     Case {
-        name: "challenge_407",
+        name: "row_14_challenge_407",
         scenario: "challenge_407",
         talk: Talk::Agent("not_interested"),
         outcome: "connected",
@@ -159,14 +158,14 @@ const CASES: [Case; 12] = [
     },
     // A 200 that crosses our CANCEL: acknowledged and ended.
     Case {
-        name: "late_answer",
+        name: "row_02_late_answer",
         scenario: "late_answer",
         outcome: "no_answer",
         lead: Lead::After(3 * HOUR_MS),
         ..CASE
     },
     Case {
-        name: "answer_again",
+        name: "row_04_answer_again",
         scenario: "answer_again",
         calls: 3,
         again: true,
@@ -316,36 +315,57 @@ fn follow_up(case: &Case, call: &Value, leads: &Value) {
     assert_eq!(lead["next_unix_ms"], next, "{}: {lead}", case.name);
 }
 
-/// SIPp with the scenario, its audio at the far end. It ends with 0 when every message came as the scenario says.
+/// The scenario's SIPp, its audio at the far end.
 fn sipp(case: &Case, port: u16, far_end: &FarEnd, site: &Site) -> Process {
-    let scenario = format!("{}/tests/peers/sipp/{}.xml", env!("CARGO_MANIFEST_DIR"), case.scenario);
-    let mut text = std::fs::read_to_string(scenario).unwrap();
-    text = text.replace("[media_port]", &far_end.port().to_string());
+    let media = far_end.port().to_string();
+    let mut replace = vec![("[media_port]", media.as_str())];
     if !case.replace.0.is_empty() {
-        assert!(text.contains(case.replace.0), "{} has no {}", case.scenario, case.replace.0);
-        text = text.replace(case.replace.0, case.replace.1);
+        replace.push(case.replace);
     }
-    let file = site.dir.path().join(format!("{}.xml", case.name));
-    std::fs::write(&file, text).unwrap();
     let (port_text, calls) = (port.to_string(), case.calls.to_string());
-    let args = [
-        "-sf",
-        file.to_str().unwrap(),
-        "-i",
-        "127.0.0.1",
-        "-p",
-        &port_text,
-        "-m",
-        &calls,
-        "-nostdin",
-        "-timeout",
-        "90",
-        "-timeout_error",
-    ];
-    let process = Process::start("sipp", &args, site.dir.path());
-    let taken = || UdpSocket::bind(("127.0.0.1", port)).is_err().then_some(());
-    wait_for("SIPp to listen", CALL, taken);
+    let process = start_sipp(
+        site,
+        case.name,
+        case.scenario,
+        &replace,
+        &["-i", "127.0.0.1", "-p", &port_text, "-m", &calls],
+    );
+    listens(port);
     process
+}
+
+/// Waits until somebody on this machine listens at the port. To try to bind it would be in SIPp's way.
+pub(crate) fn listens(port: u16) {
+    let there = format!(":{port:04X} ");
+    wait_for("SIPp to listen", CALL, || {
+        ["udp", "udp6", "tcp", "tcp6"].iter().find(|table| {
+            let sockets = std::fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default();
+            sockets.lines().filter_map(|line| line.split_once(": ")).any(|(_, rest)| {
+                rest.split_once(' ').is_some_and(|(local, _)| format!("{local} ").ends_with(&there))
+            })
+        })
+    });
+}
+
+/// SIPp with a scenario whose text is changed as wanted. It ends with 0 when every message came as the scenario says.
+pub(crate) fn start_sipp(
+    site: &Site,
+    name: &str,
+    scenario: &str,
+    replace: &[(&str, &str)],
+    more: &[&str],
+) -> Process {
+    let path = format!("{}/tests/peers/sipp/{scenario}.xml", env!("CARGO_MANIFEST_DIR"));
+    let mut text = std::fs::read_to_string(path).unwrap();
+    for (old, new) in replace {
+        // Not every scenario has the places in brackets.
+        assert!(old.starts_with('[') || text.contains(old), "{scenario} has no {old}");
+        text = text.replace(old, new);
+    }
+    let file = site.dir.path().join(format!("{name}.xml"));
+    std::fs::write(&file, text).unwrap();
+    let args = ["-sf", file.to_str().unwrap(), "-nostdin", "-timeout", "90", "-timeout_error"];
+    Process::start("sipp", &[&args[..], more].concat(), site.dir.path())
 }
 
 /// What the command line and the API show of a call's messages.

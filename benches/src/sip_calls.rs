@@ -162,7 +162,7 @@ fn growth() -> anyhow::Result<Vec<Row>> {
 
 /// Ours with Kamailio between: what a call costs the proxy, and what both ends.
 fn proxied() -> anyhow::Result<Vec<Row>> {
-    ensure!(installed("kamailio"), "Kamailio is missing: run scripts/setup --bench");
+    ensure!(installed("kamailio"), "Kamailio is missing: run scripts/setup");
     let proxy = kamailio::Proxy::start()?;
     let mut uas = Process::part(&["uas".into()])?;
     let address: SocketAddr = uas.report()?;

@@ -80,6 +80,10 @@ pub(crate) const SPARE_FILES: u64 = 512;
 /// A source that was quiet this long may be followed by another SSRC from the same address (a far end's gateway
 /// switched streams). While it speaks, a second SSRC is an intruder.
 pub(crate) const SSRC_QUIET: Duration = Duration::from_millis(100);
+
+/// Packets from where the far end was before it said that it moved are not learned for this long: longer than any are
+/// under way, and short for a far end that only says so.
+pub(crate) const STRAGGLERS: Duration = Duration::from_secs(1);
 /// An agent's leg that gave no sign of life for this long is silent.
 pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(1);
 /// A leg that was sent nothing for this long is sent silence: far ends that learn our address, and NAT, need packets.

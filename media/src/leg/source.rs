@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use kraliki_time::Time;
 
-use crate::limits::SSRC_QUIET;
+use crate::limits::{SSRC_QUIET, STRAGGLERS};
 use crate::rtp::{Header, ReceiveStats};
 
 /// How far the address from which packets really come may differ from the one in the session description.
@@ -37,6 +37,14 @@ pub(super) enum Refusal {
     Ssrc,
 }
 
+/// Where the far end was before its description changed.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    from: SocketAddr,
+    /// When the first packet since then came from there.
+    heard: Option<Time>,
+}
+
 #[derive(Debug)]
 pub(super) struct Source {
     learn: Learn,
@@ -46,6 +54,8 @@ pub(super) struct Source {
     /// Where packets really come from.
     learned: Option<SocketAddr>,
     learned_rtcp: Option<SocketAddr>,
+    /// Until somebody is learned anew.
+    left: Option<Left>,
     /// The next allowed packet decides the address.
     open: bool,
     stats: Option<ReceiveStats>,
@@ -63,6 +73,7 @@ impl Source {
             described_rtcp: None,
             learned: None,
             learned_rtcp: None,
+            left: None,
             open: true,
             stats: None,
             relock: true,
@@ -73,13 +84,17 @@ impl Source {
 
     /// Takes the far end's description. The address may be learned again, and the SSRC too (RFC 4961 §4; a far end
     /// that re-invites may have switched gateways); until a packet comes, what was learned of the same address holds.
+    ///
+    /// What still comes from where the far end was before is not learned for a while: it was under way, or is the early
+    /// media of another fork, and would take our audio to where nobody listens.
     pub(super) fn describe(&mut self, rtp: SocketAddr, rtcp: SocketAddr) {
         if rtp.ip().is_unspecified() {
             // A hold by c=0.0.0.0 (RFC 3264 §8.4) says what not to send, not where the far end is: it may send music.
             return;
         }
         if self.described != Some(rtp) {
-            self.learned = None;
+            let before = self.learned.take().or(self.described);
+            self.left = before.filter(|before| *before != rtp).map(|from| Left { from, heard: None });
             self.learned_rtcp = None;
         }
         self.described = Some(rtp);
@@ -128,8 +143,13 @@ impl Source {
         if address_is_new && !(self.open && self.is_allowed(from)) {
             return Err(Refusal::Address);
         }
+        if let Some(left) = self.left.as_mut().filter(|left| left.from == from)
+            && now.since(*left.heard.get_or_insert(now)) < STRAGGLERS
+        {
+            return Err(Refusal::Address);
+        }
         let begins = self.ssrc(now, header)?;
-        self.open = false;
+        (self.open, self.left) = (false, None);
         self.learned = Some(from);
         Ok(begins)
     }
@@ -217,6 +237,27 @@ mod tests {
         // Another address in the description: send there at once.
         source.describe(address("192.0.2.7:6000"), address("192.0.2.7:6001"));
         assert_eq!(source.rtp_target(), Some(address("192.0.2.7:6000")));
+    }
+
+    #[test]
+    fn stragglers_of_the_place_before_are_not_learned() {
+        let (far, moved) = (address("192.0.2.1:4000"), address("192.0.2.1:6000"));
+        let mut source = Source::new(Learn::SameHost);
+        let at = Time::from_millis;
+        source.describe(far, address("192.0.2.1:4001"));
+        assert_eq!(source.packet(at(0), far, &header(1, 0)), Ok(true));
+        source.describe(moved, address("192.0.2.1:6001"));
+        assert_eq!(source.packet(at(5_000), far, &header(1, 1)), Err(Refusal::Address));
+        assert_eq!(source.packet(at(5_500), far, &header(1, 2)), Err(Refusal::Address));
+        assert_eq!(source.rtp_target(), Some(moved));
+        // One that only says that it moved is heard in the end.
+        assert_eq!(source.packet(at(6_000), far, &header(1, 3)), Ok(false));
+        assert_eq!(source.rtp_target(), Some(far));
+        // One that has moved is heard at once, and what it left is not any more.
+        source.describe(far, address("192.0.2.1:4001"));
+        source.describe(moved, address("192.0.2.1:6001"));
+        assert_eq!(source.packet(at(7_000), moved, &header(2, 0)), Ok(true));
+        assert_eq!(source.packet(at(9_000), far, &header(1, 4)), Err(Refusal::Address));
     }
 
     #[test]

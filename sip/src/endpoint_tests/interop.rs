@@ -286,6 +286,11 @@ fn row_13_too_short_is_retried_and_the_peer_may_refresh() {
         ("300".into(), "300".into())
     );
     assert!(matches!(p.last(A), Event::Answered { .. }));
+    // RFC 4028 §7.4: what was too short once is not asked for again within the call.
+    p.run(Duration::from_secs(200));
+    let refreshed = sent(&p, A, "UPDATE").remove(0);
+    assert_eq!(header(&refreshed, "Min-SE"), "300");
+    assert!(header(&refreshed, "Session-Expires").starts_with("300;"));
     p.ends[A].bye(p.now, ours, None).unwrap();
     p.assert_clean();
     // A peer that refreshes itself, by re-INVITE: its timer is honoured.

@@ -85,7 +85,7 @@ impl Call {
                 from,
                 remote_seq: request.cseq().map(|cseq| cseq.number),
                 reliable: ReliableAnswers::new(reliable, core.chance()),
-                session: refresh::asked(core, &request),
+                session: refresh::asked(core, &request, 0),
                 replaces,
                 request: request.clone(),
                 pinned: user.is_some(),

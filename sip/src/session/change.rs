@@ -178,6 +178,7 @@ impl Call {
                     && change.tries < limits::MODIFY_TRIES
                 {
                     session.lengthen(min);
+                    up.min_se_s = up.min_se_s.max(session.offer().min_s);
                     let again = Change { tries: change.tries + 1, ..change.clone() };
                     if self.send_change(core, now, again).is_ok() {
                         return Fate::Lives;

@@ -299,6 +299,7 @@ impl Call {
             dialog.local_seq = dialog.local_seq.max(early.local_seq);
             dialog.remote_seq = early.remote_seq;
         }
+        let min_se_s = connecting.session.as_ref().map(|session| session.min_s);
         let body = connecting.body.clone();
         // Without an offer of ours the 2xx brings one, and our ACK is to answer it.
         let offer = body.is_none() && !response.body().is_empty();
@@ -327,6 +328,7 @@ impl Call {
         let offered = ack.is_empty().then_some((seq, invite));
         self.phase = Phase::Up(Up { offered, local: body, ..Up::new(dialog, true) });
         self.note_allow(response);
+        self.note_min_se(min_se_s);
         // §15.1.2: what the peer asked of the early dialog is over with it.
         self.drop_modify(core, now);
         if cancelled {

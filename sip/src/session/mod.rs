@@ -75,6 +75,8 @@ struct Up {
     /// What we last said of our side: a re-INVITE that only refreshes says it again.
     local: Option<Body>,
     session: Option<refresh::Session>,
+    /// The longest Min-SE that was heard in the call, in seconds (RFC 4028 §7.4); 0: none.
+    min_se_s: u32,
     refer: refer::Refer,
     /// A change of ours that is to be tried again.
     again: Option<change::Again>,
@@ -91,6 +93,7 @@ impl Up {
             offered: None,
             local: None,
             session: None,
+            min_se_s: 0,
             refer: refer::Refer::default(),
             again: None,
             closing: close::Closing::No,

@@ -46,7 +46,8 @@ impl Call {
             });
             return Fate::Lives;
         }
-        let session = refresh::asked(core, &request);
+        self.note_min_se(refresh::min_se(&request));
+        let session = refresh::asked(core, &request, self.min_se_s());
         if let Asked::TooShort(min_s) = session {
             core.reply_with(now, &request, hop, 422, Some(&mut self.trace), |w| {
                 w.header(Name::MinSe, min_s.to_string().as_bytes());

@@ -21,7 +21,7 @@ const MOST_S: u32 = 86_400;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Session {
     expires_s: u32,
-    /// The longest Min-SE that was heard.
+    /// The longest Min-SE that was heard; 0: none.
     min_s: u32,
     /// We refresh.
     ours: bool,
@@ -135,14 +135,15 @@ pub(super) enum Asked {
 
 /// The Min-SE of the 422 that a new call's INVITE is answered with, when its timer is too short.
 pub(crate) fn too_short(core: &Core, request: &Request) -> Option<u32> {
-    match asked(core, request) {
+    match asked(core, request, 0) {
         Asked::TooShort(min_s) => Some(min_s),
         _ => None,
     }
 }
 
 /// What a request that makes or refreshes a session is answered with (§9).
-pub(super) fn asked(core: &Core, request: &Request) -> Asked {
+/// `heard_s` is the longest Min-SE that was heard in the call so far.
+pub(super) fn asked(core: &Core, request: &Request, heard_s: u32) -> Asked {
     let Some((expires_s, refresher)) = session_expires(request) else { return Asked::None };
     let supported = request.lists(Name::Supported, "timer") || request.lists(Name::Require, "timer");
     let min_s = core.config.session_timer.min_s.max(LEAST_S);
@@ -151,7 +152,8 @@ pub(super) fn asked(core: &Core, request: &Request) -> Asked {
         return if supported { Asked::TooShort(min_s) } else { Asked::None };
     }
     let theirs = min_se(request).unwrap_or(LEAST_S);
-    let wish = core.config.session_timer.expires_s.max(min_s).max(theirs);
+    // Somebody on the way wanted no less once: shortening what is asked now would meet them again.
+    let wish = core.config.session_timer.expires_s.max(min_s).max(theirs).max(heard_s);
     // Table 2: who is named stays; else the peer refreshes, when it can.
     let refresher = match refresher {
         Some(named) if supported => named,
@@ -169,7 +171,7 @@ impl Call {
         let session = match asked {
             Asked::Answer(offer, _) => {
                 let ours = offer.refresher == Some(Refresher::Uas);
-                Some(Session::new(now, offer.expires_s, LEAST_S, ours))
+                Some(Session::new(now, offer.expires_s, self.min_se_s(), ours))
             }
             _ => None,
         };
@@ -179,14 +181,22 @@ impl Call {
     /// The timer that the peer's 2xx to our request gives (§7.2). Without one nobody refreshes.
     pub(super) fn on_session_answer(&mut self, core: &mut Core, now: Time, response: &Response) {
         let session = session_expires(response).map(|(expires_s, refresher)| {
-            let min_s = match &self.phase {
-                Phase::Up(up) => up.session.map_or(LEAST_S, |session| session.min_s),
-                _ => LEAST_S,
-            };
             // A peer that leaves out who refreshes leaves it to us.
-            Session::new(now, expires_s, min_s, refresher != Some(Refresher::Uas))
+            Session::new(now, expires_s, self.min_se_s(), refresher != Some(Refresher::Uas))
         });
         self.set_session(core, now, session);
+    }
+
+    /// The longest Min-SE that was heard in the call: requests of ours say it again (§7.4).
+    pub(super) fn min_se_s(&self) -> u32 {
+        if let Phase::Up(up) = &self.phase { up.min_se_s } else { 0 }
+    }
+
+    /// A 422 or a request of the peer may say that a session is not to be shorter.
+    pub(super) fn note_min_se(&mut self, min_s: Option<u32>) {
+        if let (Phase::Up(up), Some(min_s)) = (&mut self.phase, min_s) {
+            up.min_se_s = up.min_se_s.max(min_s.min(MOST_S));
+        }
     }
 
     fn set_session(&mut self, core: &mut Core, now: Time, session: Option<Session>) {
