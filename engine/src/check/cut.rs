@@ -25,10 +25,10 @@ pub(super) struct Cut {
 impl Check for Cut {
     fn input(&mut self, now: Time, input: &Input, _found: &mut Found) {
         match input {
-            Input::Line { id, event: LineEvent::Failed(_) | LineEvent::Ended { .. } } => {
-                if self.talks.remove(id).is_some() {
-                    self.asked.remove(&id.attempt);
-                }
+            Input::Line { id, event: LineEvent::Failed(_) | LineEvent::Ended { .. } }
+                if self.talks.remove(id).is_some() =>
+            {
+                self.asked.remove(&id.attempt);
             }
             Input::Agent { id, event: AgentEvent::LegUp } => drop(self.away.remove(id)),
             Input::Agent { id, event: AgentEvent::LegDown } => drop(self.away.entry(*id).or_insert(now)),

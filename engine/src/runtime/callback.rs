@@ -94,11 +94,11 @@ impl Driver {
         let leg = self.media.open_trunk_leg(&trunk.media).map_err(busy)?;
         let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &trunk.codecs);
         let answer = match body {
-            None => session.offer().into(),
+            None => session.offer(),
             Some(offer) => match session.answer(&offer.data) {
                 Ok((answer, agreed)) => {
                     told(self.media.set_remote(leg.id, agreed));
-                    answer.into()
+                    answer
                 }
                 Err(_) => {
                     told(self.media.close(leg.id));
@@ -106,7 +106,6 @@ impl Driver {
                 }
             },
         };
-        let answer: bytes::Bytes = answer;
         if self.sip.answer(call, Some(Body::sdp(answer))).is_err() {
             told(self.media.close(leg.id));
             return Err((503, Vec::new()));

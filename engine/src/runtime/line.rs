@@ -121,7 +121,7 @@ impl Driver {
         let unix_s = u64::try_from(self.shared.clock.unix_ms() / 1_000).unwrap_or(0);
         let places = self.watches.places(dial.trunk);
         let sent = trunk
-            .invite(places, &dial, &call_id, session.offer().into(), unix_s)
+            .invite(places, &dial, &call_id, session.offer(), unix_s)
             .and_then(|request| self.sip.invite(request).map_err(|error| error.to_string()));
         let call = sent.inspect_err(|_| told(self.media.close(leg.id)))?;
         if let Some(figures) = self.watches.figures(dial.trunk) {

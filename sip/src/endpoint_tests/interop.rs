@@ -97,7 +97,7 @@ fn row_08_a_lost_prack_and_a_lost_answer() {
     p.weather.loss = 0;
     p.run(SECOND * 30);
     assert!(matches!(p.last(B), Event::Cancelled { status: Some(504), .. }));
-    assert_eq!(status_of(&p, B, 504, "INVITE") > 0, true);
+    assert!(status_of(&p, B, 504, "INVITE") > 0);
     assert!(matches!(p.last(A), Event::Failed { .. }));
     p.assert_clean();
 }

@@ -155,8 +155,7 @@ impl Driver {
         for destination in destinations {
             let known = watch.places.iter().position(|place| same(place, &destination));
             let old = known.and_then(|at| Some((watch.places.get(at)?.clone(), *watch.next.get(at)?)));
-            let (place, at) =
-                old.unwrap_or_else(|| (Place { destination, up: false, misses: 0 }, Some(Time::ZERO)));
+            let (place, at) = old.unwrap_or((Place { destination, up: false, misses: 0 }, Some(Time::ZERO)));
             places.push(place);
             next.push(at);
         }
