@@ -26,7 +26,7 @@ use crate::clock::WallClock;
 use crate::counters::Counters;
 use crate::lead::hours::Zones;
 use crate::lead::suppressed::Suppressed;
-use crate::limits::{PACE_LATEST, PACE_SOONEST, PUBLISH_EVERY};
+use crate::limits::{CLOCK_JITTER_MS, PACE_LATEST, PACE_SOONEST, PUBLISH_EVERY};
 use crate::pacing::Forced;
 use crate::timer::{Timer, Timers};
 use crate::trunk::TrunkLive;
@@ -218,7 +218,15 @@ impl Engine {
     }
 
     fn clock_told(&mut self, now: Time, unix_ms: i64) {
+        let back = self.clock.known() && unix_ms.saturating_add(CLOCK_JITTER_MS) < self.clock.unix_ms(now);
         self.clock.set(now, unix_ms);
+        if back {
+            // What was due by the old reading may not be by the new one: the store is asked again.
+            for live in self.campaigns.values_mut() {
+                live.hopper.clear();
+            }
+            self.take_from_screens(now, |_| true);
+        }
         for live in self.campaigns.values_mut() {
             live.ledger.roll(unix_ms);
         }

@@ -15,6 +15,9 @@ pub(crate) const REFILL_PAUSE: Duration = Duration::from_millis(250);
 /// And not later than this while it dials, whatever the store said was due next: the wall clock may step.
 pub(crate) const REFILL_LATEST: Duration = Duration::from_secs(60);
 
+/// A wall clock that is told so much earlier, in ms, has stepped back; less is jitter of the telling.
+pub(crate) const CLOCK_JITTER_MS: i64 = 1_000;
+
 /// Tries that may wait for their commit at once, over all campaigns: about what one group commit takes.
 pub(crate) const COMMITTING_MOST: u32 = 2_000;
 /// A try whose commit comes later than this after its decision is not sent: agents and lines are no longer what they were.

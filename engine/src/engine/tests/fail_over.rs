@@ -311,8 +311,7 @@ fn row_17_in_the_order_of_the_first_trunk_s_list_until_all_have_failed() {
     };
     let mut hand = floor(settings(), 1, circle);
     let id = hand.dial();
-    let mut trunks = Vec::new();
-    let mut last = id;
+    let (mut trunks, mut last) = (Vec::new(), id);
     for failure in [status(503), SILENCE] {
         hand.fails(last, failure);
         let (dial, trunk) = hand.dialed();
@@ -397,12 +396,12 @@ fn row_17_the_other_trunk_s_calls_per_second_hold() {
     for id in &ids {
         hand.fails(*id, status(503));
     }
-    let (mut sent, mut rest) = (Vec::new(), 0);
+    let mut sent = Vec::new();
     while hand.now.since(begun) < Duration::from_secs(3) {
         sent.extend(hand.dials().into_iter().filter(|dial| dial.id.number == 2).map(|_| hand.now));
         hand.wait_ms(10);
     }
-    rest += hand.endings().iter().filter(|(_, outcome, _)| *outcome == Outcome::Congestion).count();
+    let rest = hand.endings().iter().filter(|(_, outcome, _)| *outcome == Outcome::Congestion).count();
     assert!(sent.len() >= 2 && sent.windows(2).all(|two| two[1].since(two[0]) >= Duration::from_millis(250)));
     assert_eq!(sent.len() + rest, 10, "those for whom it has no room end as they failed");
     hand.sound();

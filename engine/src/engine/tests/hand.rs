@@ -331,6 +331,22 @@ fn a_number_that_is_suppressed_leaves_the_screen() {
 }
 
 #[test]
+fn a_clock_that_steps_back_takes_what_may_not_be_due_yet_off_the_screen() {
+    let mut hand = Hand::floor(preview(), 3);
+    hand.wait_ms(200);
+    assert_eq!(shown(&hand, 1), Some(LeadId(1)));
+    let reading = |hand: &Hand| NOON + hand.now.as_millis() as i64 - 1_000;
+    hand.input(Input::Clock { unix_ms: reading(&hand) - 900 });
+    assert_eq!(shown(&hand, 1), Some(LeadId(1)), "that is no step");
+    hand.leads.clear(); // by the store's clock none is due
+    hand.input(Input::Clock { unix_ms: reading(&hand) - 3_600_000 });
+    hand.wait_ms(2_000);
+    assert_eq!(shown(&hand, 1), None);
+    refused(hand.command(dial_preview(1, 1)), "not on your screen");
+    hand.sound();
+}
+
+#[test]
 fn the_last_lead_on_a_screen_keeps_the_campaign_running() {
     let mut hand = Hand::floor(preview(), 1);
     hand.wait_ms(200);

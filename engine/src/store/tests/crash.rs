@@ -65,6 +65,42 @@ async fn attempts_without_an_outcome_are_closed() {
 }
 
 #[tokio::test]
+async fn an_attempt_over_two_trunks_is_closed_as_one() {
+    let mut rig = Rig::new().await;
+    rig.leads(3).await;
+    let further = |attempt: i64| {
+        let Write::Try(first) = new_try(attempt, 2, attempt) else { unreachable!() };
+        let (trunk, crash_retry_unix_ms) = (TrunkId(2), NOW + 3_632_000);
+        Write::Try(NewTry { trunk, crash_retry_unix_ms, ..first })
+    };
+    for id in 1..=3 {
+        assert!(rig.write(new_try(id, 1, id)).await);
+        let failed = Write::TryEnded { id: try_id(id, 1), status: Some(503), q850: None, at_unix_ms: NOW };
+        assert!(rig.write(failed).await);
+    }
+    // 1 is between its tries, 2 rings over the second trunk, 3 must not be called any more.
+    assert!(rig.write(further(2)).await);
+    let phone = Pii(phone(2));
+    assert!(rig.write(Write::Suppress { phone, reason: "asked".into(), at_unix_ms: NOW }).await);
+    assert!(!rig.write(further(3)).await);
+    let place = rig.kill().await;
+
+    let rig = Rig::at(place).await;
+    let recovered = rig.store.recover(NOW + 60_000).await.unwrap();
+    assert_eq!(recovered.closed, 3);
+    assert_eq!(recovered.orphans, [Orphan { id: try_id(2, 2), trunk: TrunkId(2), dialog: None }]);
+    for (id, next_unix_ms) in [(1, NOW + 3_600_000), (2, NOW + 3_632_000)] {
+        let (detail, lead) = (rig.call(id).await, rig.lead(id).await);
+        assert_eq!(detail.call.outcome, Some(Outcome::UnknownCrash));
+        assert_eq!((lead.status, lead.next_unix_ms, lead.attempts), (LeadStatus::Retry, next_unix_ms, 1));
+        assert_eq!(detail.tries[0].status, Some(503));
+    }
+    assert_eq!(rig.lead(3).await.status, LeadStatus::Suppressed);
+    let again = rig.store.recover(NOW + 61_000).await.unwrap();
+    assert_eq!((again.closed, again.orphans.len()), (0, 1));
+}
+
+#[tokio::test]
 async fn the_ledger_counts_who_answered_and_who_was_abandoned() {
     let mut rig = Rig::new().await;
     rig.leads(5).await;
