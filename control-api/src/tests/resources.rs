@@ -23,6 +23,9 @@ async fn a_campaign_from_draft_to_deletion() {
     assert_eq!(changed["settings"]["name"], "Summer");
     assert_eq!(changed["settings"]["mode"], "power");
 
+    // A campaign without leads would be done as soon as it has looked.
+    let leads = format!("{path}/leads");
+    fixture.upload("mia", Method::POST, &leads, "text/csv", "phone\n+12025550100\n".into()).await.ok(200);
     assert_eq!(
         fixture.post("mia", &format!("{path}/start"), Value::Null).await.ok(200).json()["status"],
         "running"
