@@ -464,7 +464,8 @@ impl<'a> World<'a> {
         let running = |status| status == CampaignStatus::Running;
         let views = engine.snapshot(self.now).campaigns;
         let ids: Vec<CampaignId> = views.iter().filter(|v| running(v.status)).map(|v| v.id).collect();
-        if ids.is_empty() {
+        // A start of before may still wait for its commit.
+        if ids.is_empty() && engine.gauges(self.now).committing == 0 {
             return self.agenda.add(self.now + LAST_CALLS, Happening::Drain);
         }
         for id in ids {
