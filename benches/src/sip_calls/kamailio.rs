@@ -24,7 +24,7 @@ impl Proxy {
         let config = folder.path().join("kamailio.cfg");
         std::fs::write(&config, format!("{CONFIG}\nlisten=udp:{address}\n"))?;
         let mut command = Command::new("kamailio");
-        command.arg("-f").arg(&config).args(["-DD", "-E", "-m", "512", "-M", "16"]);
+        command.arg("-f").arg(&config).args(["-D", "-E", "-m", "512", "-M", "16"]);
         command.arg("-w").arg(folder.path()).arg("-Y").arg(folder.path());
         let process = Process::peer(&mut command)?;
         // It says nothing when it listens.

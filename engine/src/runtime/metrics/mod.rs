@@ -155,6 +155,11 @@ fn engine(counters: &Counters, gauges: &Gauges) -> Vec<MetricFamily> {
             outcomes.iter().map(|(l, v)| (&l[..], *v)),
         ),
         counter("kraliki_invites_total", "INVITEs given to SIP.", one(counters.dials)),
+        counter(
+            "kraliki_fail_overs_total",
+            "Attempts that went on over another trunk.",
+            one(counters.fail_overs),
+        ),
         counter("kraliki_late_total", "Calls given to an agent later than the grace.", one(counters.late)),
         counter("kraliki_pacing_decisions_total", "Pacing decisions.", one(counters.decisions)),
         counter(
