@@ -10,7 +10,7 @@ use crate::lead::hours::Zones;
 use crate::limits::{HOPPER_STALE, REFILL_LATEST, REFILL_PAUSE};
 use crate::pacing::Traits;
 use crate::timer::Timer;
-use crate::{CampaignId, CampaignStatus, CommandError, Engine, Lead, Output};
+use crate::{CampaignId, CampaignStatus, CommandError, Engine, Lead, Mode, Output};
 
 impl Engine {
     /// Leads were added or changed in the store.
@@ -156,6 +156,10 @@ impl Engine {
             }
             // Calls in progress may bring their leads back; the last one's end asks again.
             None if busy => self.timers.set(Timer::Refill(id), now + REFILL_LATEST),
+            // Without a lead agents still dial numbers by hand.
+            None if self.campaigns.get(&id).is_some_and(|live| live.mode() == Mode::Manual) => {
+                self.timers.set(Timer::Refill(id), now + REFILL_LATEST);
+            }
             None => {
                 self.switch_by_itself(now, id, CampaignStatus::Completed);
                 if self.campaigns.get(&id).is_some_and(|live| live.is_running()) {
