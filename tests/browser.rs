@@ -131,6 +131,11 @@ pub(crate) fn write_beeps(path: &Path, hz: f64) {
         if i < RATE / 2 { (12_000.0 * tone) as i16 } else { 0 }
     };
     let data: Vec<u8> = (0..RATE).flat_map(|i| sample(i).to_le_bytes()).collect();
+    write_wav(path, RATE, &data);
+}
+
+/// A WAV file of one channel, 16 bits a sample.
+pub(crate) fn write_wav(path: &Path, rate: u32, data: &[u8]) {
     let len = data.len() as u32;
     let mut wav = Vec::new();
     wav.extend(b"RIFF");
@@ -138,8 +143,8 @@ pub(crate) fn write_beeps(path: &Path, hz: f64) {
     wav.extend(b"WAVEfmt ");
     wav.extend(16u32.to_le_bytes());
     wav.extend([1, 0, 1, 0]);
-    wav.extend(RATE.to_le_bytes());
-    wav.extend((RATE * 2).to_le_bytes());
+    wav.extend(rate.to_le_bytes());
+    wav.extend((rate * 2).to_le_bytes());
     wav.extend([2, 0, 16, 0]);
     wav.extend(b"data");
     wav.extend(len.to_le_bytes());

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::browser::far_end::Heard;
+use crate::browser::write_wav;
 use crate::support::{Process, free_udp_block, wait_for};
 
 const MODULES: &str = "/usr/lib/baresip/modules";
@@ -99,18 +100,5 @@ fn write_tone(path: &Path, hz: f64) {
         (12_000.0 * (std::f64::consts::TAU * hz * f64::from(i % RATE) / f64::from(RATE)).sin()) as i16
     };
     let data: Vec<u8> = (0..RATE * TONE_S).flat_map(|i| sample(i).to_le_bytes()).collect();
-    let len = data.len() as u32;
-    let mut wav = Vec::new();
-    wav.extend(b"RIFF");
-    wav.extend((36 + len).to_le_bytes());
-    wav.extend(b"WAVEfmt ");
-    wav.extend(16u32.to_le_bytes());
-    wav.extend([1, 0, 1, 0]);
-    wav.extend(RATE.to_le_bytes());
-    wav.extend((RATE * 2).to_le_bytes());
-    wav.extend([2, 0, 16, 0]);
-    wav.extend(b"data");
-    wav.extend(len.to_le_bytes());
-    wav.extend(data);
-    std::fs::write(path, wav).unwrap();
+    write_wav(path, RATE, &data);
 }

@@ -14,18 +14,7 @@ fn floor(settings: CampaignSettings, leads: i64, change: impl FnOnce(&mut [Trunk
     let mut trunks = vec![named(1), named(2), named(3)];
     trunks[0].fail_over = vec![TrunkId(3), TrunkId(2)];
     change(&mut trunks);
-    let mut hand = Hand::new(Restore {
-        trunks,
-        campaigns: vec![restored(1, settings)],
-        next_campaign: 2,
-        next_attempt: 1,
-        ..Restore::default()
-    });
-    hand.leads = (1..=leads).map(lead).collect();
-    hand.command(Command::LeadsChanged(CampaignId(1))).unwrap();
-    hand.wait(Duration::from_secs(1));
-    hand.agent_ready(1);
-    hand
+    Hand::floor_on(trunks, settings, leads)
 }
 
 fn one_lead() -> Hand {

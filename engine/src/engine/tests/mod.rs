@@ -90,8 +90,13 @@ impl Hand {
 
     /// One running campaign, one wide trunk, these leads, agent 1 ready.
     pub(super) fn floor(settings: CampaignSettings, leads: i64) -> Hand {
+        Hand::floor_on(vec![trunk(100, 100)], settings, leads)
+    }
+
+    /// As `floor`, on these trunks.
+    pub(super) fn floor_on(trunks: Vec<Trunk>, settings: CampaignSettings, leads: i64) -> Hand {
         let mut hand = Hand::new(Restore {
-            trunks: vec![trunk(100, 100)],
+            trunks,
             campaigns: vec![restored(1, settings)],
             next_campaign: 2,
             next_attempt: 1,
