@@ -3,7 +3,7 @@
 //! An embedded SQLite file: WAL, one writing connection, `BEGIN IMMEDIATE`, `synchronous=FULL`; readers have connections
 //! of their own. The engine's writes go through a [`Writer`] in order and many to a transaction; imports and the API's
 //! few writes take turns with it on the same connection, in short transactions. The SQL keeps to what Postgres
-//! understands too.
+//! understands too, but for the rows that a round of the writer passes as JSON.
 
 mod apply;
 mod error;
@@ -15,6 +15,7 @@ mod phones;
 mod record;
 mod recover;
 mod refill;
+mod round;
 mod row;
 mod stats;
 mod transaction;

@@ -19,6 +19,7 @@ use super::limits::{
     BACKLOG_MOST, BATCH_MOST, GATHER, LAST_ATTEMPTS, PURGE_BATCH, REFILL_AGAIN_MS, RETRY_FIRST, RETRY_LAST,
 };
 use super::refill::{one, refill};
+use super::round::Round;
 use super::{Inner, Store, StoreError, WriteConnection};
 use crate::{CampaignId, Lead, LeadAnswer, LeadId, Write};
 
@@ -371,7 +372,18 @@ async fn apply_all(
     carefully: bool,
 ) -> Result<Vec<Answer>, StoreError> {
     let mut answers = Vec::with_capacity(batch.len());
-    for (_, job) in batch {
+    while let Some((_, job)) = batch.get(answers.len()) {
+        let mut round = Round::default();
+        let rest = batch.iter().skip(answers.len()).map_while(|(_, job)| match job {
+            Job::Write { write, .. } if !carefully => Some(write),
+            _ => None,
+        });
+        let gathered: Vec<_> = rest.take_while(|write| round.add(write)).collect();
+        if !gathered.is_empty() {
+            let settled = round.apply(conn).await?;
+            answers.extend(gathered.into_iter().map(|write| Answer::Write(settled.of(write))));
+            continue;
+        }
         answers.push(match job {
             Job::Write { write, .. } if carefully => Answer::Write(apply_carefully(conn, write).await?),
             Job::Write { write, .. } => Answer::Write(apply(conn, write).await?),

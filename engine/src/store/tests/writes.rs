@@ -270,3 +270,100 @@ async fn a_single_lead_is_read_in_order() {
     let due = rig.store.due_leads(ONE, 10, 1_000).await.unwrap();
     assert_eq!(due.iter().map(|lead| lead.id).collect::<Vec<_>>(), [LeadId(2), made.id]);
 }
+
+/// Every statement finds its rows by a key.
+#[tokio::test]
+async fn a_round_scans_nothing_but_what_it_brings() {
+    let rig = Rig::new().await;
+    let mut conn = rig.store.inner.readers.acquire().await.unwrap();
+    for sql in round::STATEMENTS.split_terminator(';') {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut *conn).await.unwrap();
+        let scanned = |step: &str| step.contains("SCAN") && !step.contains("SCAN w ");
+        assert!(!plan.iter().any(|step| scanned(&step.3)), "{sql}: {plan:?}");
+    }
+}
+
+/// What agents write comes back as they wrote it.
+#[tokio::test]
+async fn any_text_is_kept() {
+    let mut rig = Rig::new().await;
+    rig.leads(1).await;
+    assert!(rig.write(new_try(1, 1, 1)).await);
+    let text = "\"quoted\" \\ back, [1,{}], null, \t\r\n, ě ñ 電話 \u{1f4de}, \u{0}after, \u{2028}";
+    let note = Write::Disposed {
+        attempt: AttemptId(1),
+        code: "';--".into(),
+        note: text.into(),
+        at_unix_ms: NOW,
+        lead: None,
+    };
+    assert!(rig.write(note).await);
+    let CallDetail { call, dispositions, .. } = rig.call(1).await;
+    assert_eq!((call.disposition.as_deref(), call.note.0.as_str()), (Some("';--"), text));
+    assert_eq!(dispositions[0].note.0, text);
+    assert_eq!(rig.lead(1).await.status, LeadStatus::Dialing, "no change, no harm");
+    let dialog: Vec<u8> = (0..=255).collect();
+    assert!(rig.write(Write::Answered { id: try_id(1, 1), dialog: dialog.clone(), at_unix_ms: NOW }).await);
+    assert_eq!(rig.store.recover(NOW).await.unwrap().orphans[0].dialog, Some(dialog));
+}
+
+/// Chance makes the writes, sense and nonsense: together they come to the same as one by one.
+#[tokio::test]
+async fn many_at_once_are_what_they_are_one_by_one() {
+    use rand::{RngExt as _, SeedableRng as _};
+    for seed in 0..3 {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        let mut writes = Vec::new();
+        for _ in 0..200 {
+            let (attempt, lead) = (rng.random_range(1..=6), rng.random_range(1..=4));
+            let status = if rng.random_bool(0.7) { LeadStatus::Retry } else { LeadStatus::Done };
+            writes.push(match rng.random_range(0..9) {
+                0 => new_try(attempt, 1, lead),
+                1 => new_try(attempt, 2, lead),
+                2 => answered(attempt),
+                3 => connected(attempt, rng.random()),
+                4 => {
+                    Write::TryEnded { id: try_id(attempt, 1), status: None, q850: Some(16), at_unix_ms: NOW }
+                }
+                5 => ended(attempt, Outcome::Busy, change(lead, status, rng.random_range(0..9))),
+                6 => disposed(attempt, "sale", change(lead, status, 1)),
+                7 if rng.random_bool(0.2) => {
+                    Write::Suppress { phone: Pii(phone(3)), reason: "asked".into(), at_unix_ms: NOW }
+                }
+                _ => Write::Lead(change(lead, status, rng.random_range(0..9))),
+            });
+        }
+        let mut found = Vec::new();
+        for together in [true, false] {
+            let mut rig = Rig::new().await;
+            rig.leads(4).await;
+            let mut taken = Vec::new();
+            for (token, write) in (1u64..).zip(&writes) {
+                if together {
+                    rig.send(Some(1_000 + token), write.clone());
+                } else {
+                    taken.push(rig.write(write.clone()).await);
+                }
+            }
+            if together {
+                for _ in &writes {
+                    let event = rig.events.recv().await.unwrap();
+                    taken.push(matches!(event, StoreEvent::Committed { .. }));
+                }
+            }
+            let mut leads = Vec::new();
+            for id in 1..=4 {
+                leads.push(rig.lead(id).await);
+            }
+            let mut calls = Vec::new();
+            for id in 1..=6 {
+                calls.push(rig.store.call(AttemptId(id)).await.unwrap());
+            }
+            let stats = rig.store.stats();
+            let refused = (stats.writes_refused.load(Relaxed), stats.outcomes_refused.load(Relaxed));
+            found.push((taken, leads, calls, refused));
+        }
+        assert_eq!(found[0], found[1], "seed {seed}");
+    }
+}
