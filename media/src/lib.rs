@@ -31,6 +31,6 @@ pub use event::{DownReason, LegId, MediaEvent};
 pub use leg::Learn;
 pub use net::{
     BrowserError, BrowserPorts, Interface, Media, MediaConfig, MediaHandle, MediaStats, PortStats, RtpLeg,
-    ShardStats, TrunkOptions,
+    ShardStats, Tell, TrunkOptions,
 };
 pub use quality::{LegCounters, mos};

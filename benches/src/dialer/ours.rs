@@ -21,7 +21,6 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{sleep_until, timeout};
 
-use super::DIALER_PORTS;
 use crate::cpu;
 use crate::process::tell;
 
@@ -39,6 +38,9 @@ pub(crate) struct Dialer {
     /// The agents' far end, which sends signs of life
     #[arg(long)]
     far_end: SocketAddr,
+    /// The media's ports, FIRST-LAST
+    #[arg(long)]
+    ports: String,
     #[arg(long)]
     agents: u32,
     #[arg(long)]
@@ -79,7 +81,7 @@ impl Dialer {
         let folder = tempfile::tempdir()?;
         let store = Store::open(&folder.path().join("bench.db")).await?;
         let clock = Clock::start();
-        let mut running = start(self.config(clock), store, clock).await?;
+        let mut running = start(self.config(clock)?, store, clock).await?;
         let handle = running.handle.clone();
         let campaign = self.prepare(&handle).await?;
         let events = handle.subscribe();
@@ -127,22 +129,24 @@ impl Dialer {
         tell(&dialed)
     }
 
-    fn config(&self, clock: Clock) -> RuntimeConfig {
+    fn config(&self, clock: Clock) -> anyhow::Result<RuntimeConfig> {
+        let (first, last) = self.ports.split_once('-').context("--ports FIRST-LAST")?;
+        let ports = first.parse()?..=last.parse()?;
         let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let sip = NetConfig { listen: vec![Listen::udp(bind)], ..NetConfig::default() };
-        let media = MediaConfig { browsers: None, ..MediaConfig::local(clock, DIALER_PORTS, [3; 32]) };
+        let media = MediaConfig { browsers: None, ..MediaConfig::local(clock, ports, [3; 32]) };
         let trunk = Trunk {
             max_cps: self.cps,
             max_channels: 2_000,
             breaker_failures: 0,
             ..Trunk::new(TrunkId(1), "bench", "+12015550100")
         };
-        RuntimeConfig {
+        Ok(RuntimeConfig {
             trunks: vec![TrunkConfig { simulated: true, ..TrunkConfig::new(trunk, self.carrier) }],
             plain_agents: true,
             seed: Some(1),
             ..RuntimeConfig::new(sip, media)
-        }
+        })
     }
 
     /// A campaign with its leads, not started.

@@ -29,6 +29,9 @@ const TICK: Duration = Duration::from_millis(250);
 const CLOCK_STEP_MS: i64 = 200;
 /// The engine hears of the wall clock at least this often.
 const CLOCK_EVERY: Duration = Duration::from_secs(30);
+/// What comes within this time of the last round waits for the next: a wake-up costs several times what most inputs do.
+/// After a pause an input is taken at once. An answer waits longer than this for the caller's next packet.
+const ROUND_GAP: Duration = Duration::from_millis(1);
 /// Inputs taken in a row before the loop looks at its timer again.
 const INPUTS_AT_ONCE: usize = 256;
 /// Jobs kept while the writer's queue is full. Beyond it, writes that somebody waits for fail at once.
@@ -153,7 +156,12 @@ impl Driver {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.settle();
         self.publish();
+        let mut round = self.now();
         while !self.drained {
+            let since = self.now().since(round);
+            if since < ROUND_GAP {
+                tokio::time::sleep(ROUND_GAP - since).await;
+            }
             let wake = self.wake.map(|at| tokio::time::Instant::from_std(self.shared.clock.instant(at)));
             let timer = async {
                 match wake {
@@ -171,11 +179,11 @@ impl Driver {
                 request = events.requests.recv() => Got::Request(request),
                 _ = tick.tick() => Got::Tick,
             };
+            round = self.now();
             let tick = matches!(got, Got::Tick);
-            if !self.take(got) {
+            if !self.take(got) || !self.take_waiting(&mut events) {
                 break;
             }
-            self.take_waiting(&mut events);
             self.settle();
             if tick {
                 self.on_tick();
@@ -188,8 +196,8 @@ impl Driver {
         self.journal.take().map(|journal| journal.end(now))
     }
 
-    /// Takes what else is there, so that a burst costs one round and not many.
-    fn take_waiting(&mut self, events: &mut Events) {
+    /// Takes what else is there, so that a burst costs one round and not many. False as [`Driver::take`].
+    fn take_waiting(&mut self, events: &mut Events) -> bool {
         for _ in 0..INPUTS_AT_ONCE {
             let got = if let Ok(event) = events.store.try_recv() {
                 Got::Store(Some(event))
@@ -197,12 +205,17 @@ impl Driver {
                 Got::Sip(Some(event))
             } else if let Ok(event) = events.media.try_recv() {
                 Got::Media(Some(event))
+            } else if let Ok(request) = events.requests.try_recv() {
+                Got::Request(Some(request))
             } else {
-                break;
+                return true;
             };
             self.settle();
-            self.take(got);
+            if !self.take(got) {
+                return false;
+            }
         }
+        true
     }
 
     /// False when there is nothing left to run for.

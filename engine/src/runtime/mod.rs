@@ -161,7 +161,13 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         ..EndpointConfig::default()
     };
     let (sip, sip_events) = kraliki_sip::net::start(config.sip.clone(), endpoint, clock, random_array())?;
-    let (media, media_events) = Media::start(config.media.clone())?;
+    let (tell_media, media_events) = mpsc::channel(MEDIA_EVENTS);
+    let tell = move |event| match tell_media.try_send(event) {
+        Err(mpsc::error::TrySendError::Full(event)) => Err(event),
+        // The loop has ended, and the media is about to.
+        Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+    };
+    let media = Media::start_telling(config.media.clone(), Arc::new(tell))?;
     let engine = Engine::new();
     let journal = config.journal.clone().map(|c| journal::Journal::create(c, &engine)).transpose()?;
 
@@ -214,12 +220,8 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         restore: Input::Restore(Box::new(restore)),
         phones,
     });
-    let events = drive::Events {
-        sip: sip_events,
-        media: forward_media(media_events),
-        store: store_events,
-        requests: request_queue,
-    };
+    let events =
+        drive::Events { sip: sip_events, media: media_events, store: store_events, requests: request_queue };
     let (stopped, done) = oneshot::channel();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
@@ -260,24 +262,6 @@ fn resolver(config: &RuntimeConfig, clock: Clock) -> Result<DnsResolver, DnsSetu
         [] => DnsResolver::system(wanted, clock),
         servers => DnsResolver::with_servers(servers, wanted, clock),
     }
-}
-
-/// Media events come on a crossbeam channel; the loop waits on tokio's.
-fn forward_media(
-    events: crossbeam::channel::Receiver<kraliki_media::MediaEvent>,
-) -> mpsc::Receiver<kraliki_media::MediaEvent> {
-    let (sender, receiver) = mpsc::channel(MEDIA_EVENTS);
-    let forward = move || {
-        while let Ok(event) = events.recv() {
-            if sender.blocking_send(event).is_err() {
-                break;
-            }
-        }
-    };
-    if let Err(error) = std::thread::Builder::new().name("media-events".into()).spawn(forward) {
-        tracing::error!(%error, "cannot start the thread for media events");
-    }
-    receiver
 }
 
 /// Sends a BYE for each dialog that was alive at the crash.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use crossbeam::channel::{Receiver, bounded};
+use crossbeam::channel::{Receiver, TrySendError, bounded};
 use kraliki_time::Clock;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -57,6 +57,9 @@ pub enum BrowserError {
     NoBrowserPorts,
 }
 
+/// Takes an event, or gives it back while there is no room for it.
+pub type Tell = Arc<dyn Fn(MediaEvent) -> Result<(), MediaEvent> + Send + Sync>;
+
 /// Gives commands to the media; cheap to clone, and used from any thread. A command returns at once, before it is done;
 /// the commands of one leg are done in their order. A leg that is opened must be closed, also after it is down.
 #[derive(Clone)]
@@ -81,9 +84,20 @@ impl Media {
     /// queue is bounded. When it is full, the answers to [`MediaHandle::request_counters`] are dropped and counted;
     /// every other event waits in its shard, in order.
     pub fn start(config: MediaConfig) -> Result<(MediaHandle, Receiver<MediaEvent>), StartError> {
+        let (events, receiver) = bounded(EVENTS);
+        let tell = move |event| match events.try_send(event) {
+            Err(TrySendError::Full(event)) => Err(event),
+            // Nobody listens any more: the media is shutting down.
+            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
+        };
+        Media::start_telling(config, Arc::new(tell)).map(|media| (media, receiver))
+    }
+
+    /// As [`Media::start`], for a reader that has a queue of its own: each shard tells its events by `tell`, which must
+    /// not wait and gives an event back while there is no room for it.
+    pub fn start_telling(config: MediaConfig, tell: Tell) -> Result<MediaHandle, StartError> {
         check(&config)?;
         let pool = Arc::new(PortPool::open(&config.interfaces, &config.ports)?);
-        let (events, receiver) = bounded(EVENTS);
         let mut rng = StdRng::from_seed(config.seed);
         let (inboxes, commands): (Vec<_>, Vec<_>) =
             (0..config.shards).map(|_| Inbox::new()).collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
@@ -107,7 +121,7 @@ impl Media {
                 poller: Poller::new(&inbox.waker)?,
                 inboxes: Arc::clone(&inboxes),
                 commands,
-                events: events.clone(),
+                tell: Arc::clone(&tell),
                 pool: Arc::clone(&pool),
                 shared,
                 rng: StdRng::from_seed(rng.random()),
@@ -129,7 +143,7 @@ impl Media {
                 std::thread::Builder::new().name(format!("media-{index}")).spawn(move || shard.run())?;
             inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
-        Ok((MediaHandle { inner: Arc::new(inner) }, receiver))
+        Ok(MediaHandle { inner: Arc::new(inner) })
     }
 }
 

@@ -14,7 +14,7 @@ mod stats;
 mod sys;
 
 pub use config::{BrowserPorts, Interface, MediaConfig, TrunkOptions};
-pub use handle::{BrowserError, Media, MediaHandle, RtpLeg};
+pub use handle::{BrowserError, Media, MediaHandle, RtpLeg, Tell};
 pub use stats::{MediaStats, PortStats, ShardStats};
 
 #[cfg(test)]

@@ -9,12 +9,13 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, TrySendError};
+use crossbeam::channel::Receiver;
 use kraliki_time::{Clock, Time};
 use kraliki_udp::{Batch, Sender};
 use rand::rngs::StdRng;
 
 use super::command::{Command, Inbox, ToLeg};
+use super::handle::Tell;
 use super::ports::{Pair, PortPool};
 use super::stats::ShardStats;
 use super::sys::{Poller, Token, prefer_this_thread, thread_cpu_time};
@@ -39,7 +40,7 @@ pub(super) struct Parts {
     pub(super) batch: Duration,
     pub(super) inboxes: Arc<[Inbox]>,
     pub(super) commands: Receiver<Command>,
-    pub(super) events: crossbeam::channel::Sender<MediaEvent>,
+    pub(super) tell: Tell,
     pub(super) pool: Arc<PortPool>,
     pub(super) shared: Option<UdpSocket>,
     pub(super) poller: Poller,
@@ -409,10 +410,8 @@ impl Shard {
         if !self.backlog.is_empty() {
             return self.defer(event);
         }
-        match self.parts.events.try_send(event) {
-            Err(TrySendError::Full(event)) => self.defer(event),
-            // Nobody listens any more: the media is shutting down.
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+        if let Err(event) = (self.parts.tell)(event) {
+            self.defer(event);
         }
     }
 
@@ -429,7 +428,7 @@ impl Shard {
     /// Tells what happened, what waited first.
     fn tell(&mut self) {
         while let Some(event) = self.backlog.pop_front() {
-            if let Err(TrySendError::Full(event)) = self.parts.events.try_send(event) {
+            if let Err(event) = (self.parts.tell)(event) {
                 self.backlog.push_front(event);
                 break;
             }
