@@ -36,13 +36,14 @@ test: setup console ## every test, the ones with SIPp and Chromium included
 	cargo test $(TESTED) --quiet --lib --bins --test allocations
 	cargo test $(TESTED) --test system -- --test-threads=1
 
-soak: setup console ## the long versions of the fault tests: thousands of seeds for each family, then real crashes
-	cargo build --release --locked
+soak: setup console ## the long tests: thousands of seeds for each family of faults, real crashes, half an hour of calls
+	cargo build --release --locked --package kraliki --package kraliki-benches
 	@set -e; for family in r1 r2 r3 r10 r11 r12 r13 r14 r15 nonsense restless all; do \
 		echo "faults $$family"; \
 		target/release/kraliki simulate --faults $$family --seeds 0..$(SOAK_SEEDS) --for 15m; \
 	done
 	KRALIKI_SOAK=1 cargo test $(TESTED) --test system -- --test-threads=1 crash
+	target/release/kraliki-benches --soak
 
 fuzz: ## random bytes against all that reads bytes from the network, for a minute (FUZZ_SECONDS=15 for each of 4 targets)
 	@scripts/fuzz

@@ -17,6 +17,10 @@ mod replay;
 mod serve;
 mod simulate;
 
+/// Each call is some hundred small pieces of memory that one thread makes and another frees.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Exit code for a configuration that cannot be used (sysexits.h EX_CONFIG).
 const EX_CONFIG: u8 = 78;
 

@@ -1,4 +1,4 @@
-//! The CPU time that Linux charges processes and threads.
+//! The CPU time that Linux charges processes and threads, and the memory they hold.
 
 use std::fs;
 use std::time::Duration;
@@ -47,4 +47,12 @@ pub(crate) fn of_thread() -> anyhow::Result<Duration> {
 /// µs of CPU for one of `count`.
 pub(crate) fn us_each(cpu: Duration, count: u64) -> f64 {
     cpu.as_secs_f64() * 1e6 / count.max(1) as f64
+}
+
+/// Resident memory of a process, in bytes.
+pub(crate) fn resident(pid: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/statm");
+    let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+    let pages = text.split_whitespace().nth(1).with_context(|| format!("{path} is too short"))?;
+    Ok(pages.parse::<u64>().with_context(|| format!("{path}: {pages:?} is no number"))? * 4_096)
 }

@@ -22,12 +22,19 @@ use clap::{Parser, Subcommand};
 
 use crate::results::Row;
 
+/// As in `kraliki`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "kraliki-benches", version, about = "Benchmarks of Kraliki Voice, beside their peers")]
 struct Cli {
     /// Run this bench alone
     #[arg(long)]
     only: Option<String>,
+    /// Run the long loads instead, half an hour each (KRALIKI_SOAK_S sets another length)
+    #[arg(long)]
+    soak: bool,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -60,6 +67,8 @@ const BENCHES: [Bench; 5] = [
     ("pacing", pacing::run),
 ];
 
+const SOAKS: [Bench; 1] = [("sip_soak", sip_calls::soak::run)];
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.part {
@@ -67,7 +76,8 @@ fn main() -> ExitCode {
         Some(Part::Uas(part)) => part.run(),
         Some(Part::Relay(part)) => part.run(),
         Some(Part::Dialer(part)) => part.run(),
-        None => run(cli.only.as_deref()),
+        None if cli.soak => run(&SOAKS, cli.only.as_deref()).and_then(all_hold),
+        None => run(&BENCHES, cli.only.as_deref()).map(drop),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,10 +88,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(only: Option<&str>) -> anyhow::Result<()> {
+/// A soak is a test: it fails when a row does not hold.
+fn all_hold(rows: Vec<Row>) -> anyhow::Result<()> {
+    let missed: Vec<&str> = rows.iter().filter(|row| row.holds != Some(true)).map(|row| &*row.case).collect();
+    ensure!(missed.is_empty(), "these do not hold: {}", missed.join(", "));
+    Ok(())
+}
+
+fn run(benches: &[Bench], only: Option<&str>) -> anyhow::Result<Vec<Row>> {
     let chosen: Vec<Bench> =
-        BENCHES.into_iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect();
-    let names = BENCHES.map(|(name, _)| name).join(", ");
+        benches.iter().copied().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect();
+    let names = benches.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     ensure!(!chosen.is_empty(), "no bench is named {:?}; there are {names}", only.unwrap_or_default());
     let mut failed = Vec::new();
     let mut rows = Vec::new();
@@ -104,5 +121,5 @@ fn run(only: Option<&str>) -> anyhow::Result<()> {
     table::print(&rows);
     println!("\n{} has these rows", results::PATH);
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
-    Ok(())
+    Ok(rows)
 }

@@ -53,6 +53,11 @@ impl Process {
         drop(self.child.stdin.take());
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The CPU time so far.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         Ok(cpu::of(self.child.id())?.cpu)

@@ -4,6 +4,7 @@
 mod kamailio;
 pub(crate) mod ours;
 mod sipp;
+pub(crate) mod soak;
 
 use std::net::SocketAddr;
 use std::time::Duration;

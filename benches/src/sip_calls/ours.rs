@@ -4,13 +4,13 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Args;
 use kraliki_sip::net::{EventReceiver, Listen, NetConfig, SipHandle, start};
 use kraliki_sip::{AcceptFrom, Body, CallIdKey, EndedBy, EndpointConfig, Event, InviteRequest};
 use kraliki_time::Clock;
 use serde::{Deserialize, Serialize};
 
+use crate::cpu::resident;
 use crate::process::{tell, until_told};
 
 const CALLER_SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
@@ -68,11 +68,32 @@ pub(crate) struct Taken {
     pub(crate) ack_ms_p99: f64,
 }
 
-/// Resident memory of this process, in bytes.
-fn resident() -> anyhow::Result<u64> {
-    let text = std::fs::read_to_string("/proc/self/statm")?;
-    let pages: u64 = text.split_whitespace().nth(1).context("/proc/self/statm is too short")?.parse()?;
-    Ok(pages * 4_096)
+/// How many waits were how long, in a tenth of a millisecond up to a second: the same memory for any number.
+struct Waits(Vec<u64>);
+
+impl Waits {
+    fn new() -> Waits {
+        Waits(vec![0; 10_001])
+    }
+
+    fn add(&mut self, wait: Duration) {
+        let tenths = usize::try_from(wait.as_micros() / 100).unwrap_or(usize::MAX);
+        let last = self.0.len() - 1;
+        if let Some(count) = self.0.get_mut(tenths.min(last)) {
+            *count += 1;
+        }
+    }
+
+    /// 99 of 100 are not longer, in ms.
+    fn p99_ms(&self) -> f64 {
+        let all: u64 = self.0.iter().sum();
+        let mut seen = 0;
+        let found = self.0.iter().position(|count| {
+            seen += count;
+            seen * 100 >= all * 99
+        });
+        found.map_or(0.0, |tenths| (tenths + 1) as f64 / 10.0)
+    }
 }
 
 fn endpoint(accept_from: AcceptFrom, clock: Clock) -> anyhow::Result<(SipHandle, EventReceiver)> {
@@ -100,7 +121,7 @@ impl Uac {
     async fn call(&self, sip: &SipHandle, mut events: EventReceiver, clock: Clock) -> anyhow::Result<Placed> {
         let hold = Duration::from_millis(self.hold_ms);
         let mut held = VecDeque::new();
-        let empty = resident()?;
+        let empty = resident(std::process::id())?;
         let mut ids = [0; 32];
         ids.iter_mut().zip(clock.unix_ms().to_le_bytes()).for_each(|(id, byte)| *id = byte);
         let ids = CallIdKey::new(&ids);
@@ -137,7 +158,7 @@ impl Uac {
                     let at_once = held.len() as u64;
                     if at_once > placed.at_once {
                         placed.at_once = at_once;
-                        placed.bytes_each = resident()?.saturating_sub(empty) as f64 / at_once as f64;
+                        placed.bytes_each = resident(std::process::id())?.saturating_sub(empty) as f64 / at_once as f64;
                     }
                 }
                 event = events.recv() => match event {
@@ -167,7 +188,7 @@ impl Uas {
             stopper.stop();
         });
         let mut taken = Taken::default();
-        let (mut answered, mut waits) = (HashMap::new(), Vec::new());
+        let (mut answered, mut waits) = (HashMap::new(), Waits::new());
         runtime()?.block_on(async {
             while let Some((at, event)) = events.recv().await {
                 match event {
@@ -177,7 +198,9 @@ impl Uas {
                         answered.insert(call, at);
                     }
                     Event::Acknowledged { call, .. } => {
-                        waits.extend(answered.remove(&call).map(|since| at.since(since)));
+                        if let Some(since) = answered.remove(&call) {
+                            waits.add(at.since(since));
+                        }
                     }
                     Event::Ended { .. } => taken.ended += 1,
                     _ => {}
@@ -185,9 +208,7 @@ impl Uas {
             }
         });
         taken.retransmitted = sip.stats().retransmitted.get();
-        waits.sort_unstable();
-        let p99 = waits.get((waits.len() * 99 / 100).min(waits.len().saturating_sub(1)));
-        taken.ack_ms_p99 = p99.map_or(0.0, |wait| wait.as_secs_f64() * 1e3);
+        taken.ack_ms_p99 = waits.p99_ms();
         tell(&taken)
     }
 }

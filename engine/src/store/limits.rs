@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-/// Jobs in one transaction: at 30–60 µs each a full one holds the connection for about 25 ms.
+/// Jobs in one transaction: a full one holds the connection for about 10 ms.
 pub(super) const BATCH_MOST: usize = 512;
-/// Transactions begin at least so far apart: a commit costs as much as several writes, and a dial may wait this long.
-pub(super) const GATHER: Duration = Duration::from_millis(5);
+/// Transactions begin at least so far apart. A commit costs as much as the writes of some dozens of calls; nobody notices
+/// that a number is dialed or a disposition acknowledged this much later.
+pub(super) const GATHER: Duration = Duration::from_millis(20);
 /// Writes without a token that are kept while the disk fails: about 20 MB. Beyond, the writer takes no more jobs, its
 /// queue fills up and `try_send` says so.
 pub(super) const BACKLOG_MOST: usize = 65_536;
