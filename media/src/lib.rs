@@ -8,7 +8,7 @@
 
 mod audio;
 mod bridge;
-mod codec;
+pub mod codec;
 mod dtmf;
 mod error;
 mod event;
@@ -18,6 +18,7 @@ mod net;
 mod play;
 mod quality;
 mod relay;
+pub mod resample;
 mod rtcp;
 mod rtp;
 pub mod sdp;
