@@ -9,12 +9,15 @@
 mod audio;
 mod bridge;
 pub mod codec;
+pub mod conceal;
 mod dtmf;
 mod error;
 mod event;
 mod leg;
+pub mod level;
 mod limits;
 mod net;
+pub mod noise;
 mod play;
 mod quality;
 mod relay;
@@ -34,4 +37,4 @@ pub use net::{
     BrowserError, BrowserPorts, Interface, Media, MediaConfig, MediaHandle, MediaStats, PortStats, RtpLeg,
     ShardStats, TrunkOptions,
 };
-pub use quality::{LegCounters, mos};
+pub use quality::{Bursts, Impairments, LegCounters, LossMeter, mos};
