@@ -13,6 +13,7 @@ pub mod conceal;
 mod dtmf;
 mod error;
 mod event;
+pub mod jitter;
 mod leg;
 pub mod level;
 mod limits;
