@@ -9,6 +9,7 @@ mod opus;
 pub use opus::{OpusPolicy, OpusRate};
 
 pub(crate) use g711::{PCMA_TO_PCMU, PCMU_TO_PCMA};
+pub(crate) use opus::mono_encoder;
 
 use crate::sdp::AudioCodec;
 

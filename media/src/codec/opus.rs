@@ -87,8 +87,8 @@ impl OpusPolicy {
     }
 }
 
-/// A raw encoder for one voice, set up by the policy.
-fn mono_encoder(policy: &OpusPolicy) -> Result<RawEncoder, audiopus::Error> {
+/// A raw encoder for one voice, set up by the policy; the recorder has it as well.
+pub(crate) fn mono_encoder(policy: &OpusPolicy) -> Result<RawEncoder, audiopus::Error> {
     let mut raw = RawEncoder::new(policy.rate.raw(), Channels::Mono, Application::Voip)?;
     raw.set_signal(Signal::Voice)?;
     raw.set_bitrate(Bitrate::BitsPerSecond(policy.bitrate_bps.clamp(6_000, 510_000).cast_signed()))?;
