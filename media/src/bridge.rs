@@ -24,6 +24,7 @@ fn try_pass(now: Time, inbound: &Inbound, to: &mut Leg, buf: &mut [u8]) -> Optio
     let format = to.format()?;
     let header = &inbound.header;
     let payload_type = match inbound.kind {
+        Kind::Audio(codec) if !codec.relays_to(format.codec) => return None,
         Kind::Audio(_) => format.payload_type,
         Kind::Event => format.dtmf?,
         Kind::Noise => return None,

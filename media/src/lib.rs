@@ -8,16 +8,23 @@
 
 mod audio;
 mod bridge;
-mod codec;
+pub mod codec;
+pub mod conceal;
 mod dtmf;
 mod error;
 mod event;
+pub mod jitter;
 mod leg;
+pub mod level;
 mod limits;
+pub mod mix;
 mod net;
+pub mod noise;
 mod play;
 mod quality;
+pub mod record;
 mod relay;
+pub mod resample;
 mod rtcp;
 mod rtp;
 pub mod sdp;
@@ -33,4 +40,4 @@ pub use net::{
     BrowserError, BrowserPorts, Interface, Media, MediaConfig, MediaHandle, MediaStats, PortStats, RtpLeg,
     ShardStats, Tell, TrunkOptions,
 };
-pub use quality::{LegCounters, mos};
+pub use quality::{Bursts, Impairments, LegCounters, LossMeter, mos};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::audio::Audio;
+use crate::codec::fill_silence;
 use crate::sdp::AudioCodec;
 
 /// A piece of sound that is being played in frames of its own.
@@ -31,7 +32,7 @@ impl Player {
                     self.at = 0;
                     continue;
                 }
-                room.fill(codec.coder().silence());
+                fill_silence(codec, room);
                 return false;
             }
             room.iter_mut().zip(left).for_each(|(to, from)| *to = *from);
@@ -64,7 +65,8 @@ impl Overlay {
             // A late packet from before the beginning lies half a circle ahead.
             return at > usize::from(u16::MAX) << 8;
         };
-        let coder = codec.coder();
+        // What is not coded byte by byte is mixed before it is coded.
+        let Some(coder) = codec.coder() else { return true };
         for (byte, sound) in payload.iter_mut().zip(sound) {
             let mut sample = [0i16];
             coder.decode(std::slice::from_ref(byte), &mut sample);

@@ -180,7 +180,7 @@ impl Carrier {
             // The discard port: nothing is sent to it by a caller that respects the answer's direction.
             None => (None, SocketAddr::new(self.address.ip(), 9)),
         };
-        let mut session = TrunkSession::new(self.rng.random(), rtp, &AudioCodec::ALL);
+        let mut session = TrunkSession::new(self.rng.random(), rtp, &AudioCodec::G711);
         let Ok((answer, agreed)) = session.answer(&offer.data) else {
             self.close(leg);
             return None;

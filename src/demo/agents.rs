@@ -119,7 +119,7 @@ async fn open_leg(
     seed: u64,
 ) -> anyhow::Result<()> {
     let leg = outside.open_trunk_leg(&OUTSIDE_LEG).context("no port for the agent")?;
-    let mut session = TrunkSession::new(seed, leg.rtp, &AudioCodec::ALL);
+    let mut session = TrunkSession::new(seed, leg.rtp, &AudioCodec::G711);
     let offer = String::from_utf8_lossy(&session.offer()).into_owned();
     let opened = handle.open_session(agent, offer).await?;
     let agreed = session

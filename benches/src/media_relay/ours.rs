@@ -60,6 +60,7 @@ fn agreed(remote: SocketAddr) -> Negotiated {
         receive_payload_type: 0,
         dtmf: None,
         receive_dtmf: None,
+        opus: None,
         direction: Direction::SendRecv,
         ptime_ms: 20,
     }

@@ -161,7 +161,7 @@ impl Driver {
         options: &TrunkOptions,
     ) -> Result<(LegId, String, TrunkSession), SessionError> {
         let leg = self.media.open_rtp_leg(options).map_err(|e| SessionError::Unavailable(e.to_string()))?;
-        let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &AudioCodec::ALL);
+        let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &AudioCodec::G711);
         match session.answer(offer.as_bytes()) {
             Ok((answer, agreed)) => {
                 told(self.media.set_remote(leg.id, agreed));

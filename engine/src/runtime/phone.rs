@@ -302,7 +302,7 @@ impl Driver {
     fn offer_to_phone(&mut self, ipv6: bool) -> Result<(LegId, String, Option<TrunkSession>), String> {
         let options = self.phone_options(if ipv6 { "c=IN IP6" } else { "" });
         let leg = self.media.open_rtp_leg(&options).map_err(|error| error.to_string())?;
-        let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &AudioCodec::ALL);
+        let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &AudioCodec::G711);
         let offer = String::from_utf8_lossy(&session.offer()).into_owned();
         Ok((leg.id, offer, Some(session)))
     }

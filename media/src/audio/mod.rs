@@ -30,7 +30,7 @@ impl Audio {
         samples.truncate(AUDIO_SAMPLES);
         let encode = |codec: AudioCodec| {
             let mut bytes = vec![0; samples.len()].into_boxed_slice();
-            codec.coder().encode(&samples, &mut bytes);
+            codec.coder().map(|coder| coder.encode(&samples, &mut bytes));
             bytes
         };
         Audio {
@@ -78,11 +78,12 @@ impl Audio {
         Duration::from_micros(self.samples.len() as u64 * 1_000_000 / u64::from(SAMPLE_RATE_HZ))
     }
 
-    /// Its bytes in a codec.
+    /// Its bytes in a law of G.711; none for the other codecs, which encode its samples as they go.
     pub(crate) fn encoded(&self, codec: AudioCodec) -> &[u8] {
         match codec {
             AudioCodec::Pcmu => &self.pcmu,
             AudioCodec::Pcma => &self.pcma,
+            AudioCodec::G722 | AudioCodec::Opus | AudioCodec::L16 => &[],
         }
     }
 }
@@ -116,9 +117,9 @@ mod tests {
     fn both_laws_hold_the_same_sound() {
         let audio = Audio::beep();
         assert_eq!(audio.duration(), Duration::from_millis(160));
-        for codec in AudioCodec::ALL {
+        for codec in AudioCodec::G711 {
             let mut back = vec![0; audio.samples().len()];
-            codec.coder().decode(audio.encoded(codec), &mut back);
+            codec.coder().unwrap().decode(audio.encoded(codec), &mut back);
             for (a, b) in back.iter().zip(audio.samples()) {
                 assert!((i32::from(*a) - i32::from(*b)).abs() <= 512);
             }

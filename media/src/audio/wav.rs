@@ -79,7 +79,7 @@ fn read_format(chunk: &[u8]) -> Option<Format> {
 fn read_samples(format: Format, data: &[u8]) -> Result<Vec<i16>, WavError> {
     let law = |codec: AudioCodec| {
         let mut samples = vec![0; data.len()];
-        codec.coder().decode(data, &mut samples);
+        codec.coder().map(|coder| coder.decode(data, &mut samples));
         samples
     };
     let samples = match (format.tag, format.channels, format.bits) {

@@ -2,7 +2,8 @@
 // The tables are as long as the byte that indexes them.
 #![allow(clippy::indexing_slicing)]
 
-use super::Coder;
+use super::{CodecError, Coder, Decoder, Encoder};
+use crate::sdp::AudioCodec;
 
 /// µ-law's offset before the logarithm (G.711 table 2a: decision values are offset by 33, at 14 bits).
 const ULAW_BIAS: i32 = 33 << 2;
@@ -142,6 +143,47 @@ impl Coder for Pcma {
 
     fn silence(&self) -> u8 {
         0xd5
+    }
+}
+
+/// G.711 as an encoder and a decoder; it has nothing to remember.
+pub(super) struct Stateless(pub(super) &'static dyn Coder, pub(super) AudioCodec);
+
+impl Encoder for Stateless {
+    fn codec(&self) -> AudioCodec {
+        self.1
+    }
+
+    fn rate_hz(&self) -> u32 {
+        super::SAMPLE_RATE_HZ
+    }
+
+    fn encode(&mut self, samples: &[i16], payload: &mut [u8]) -> Result<usize, CodecError> {
+        if payload.len() < samples.len() {
+            return Err(CodecError::Length(self.1));
+        }
+        Ok(self.0.encode(samples, payload))
+    }
+}
+
+impl Decoder for Stateless {
+    fn codec(&self) -> AudioCodec {
+        self.1
+    }
+
+    fn rate_hz(&self) -> u32 {
+        super::SAMPLE_RATE_HZ
+    }
+
+    fn duration(&self, payload: &[u8]) -> u32 {
+        payload.len().try_into().unwrap_or(0)
+    }
+
+    fn decode(&mut self, payload: &[u8], samples: &mut [i16]) -> Result<usize, CodecError> {
+        if samples.len() < payload.len() {
+            return Err(CodecError::Length(self.1));
+        }
+        Ok(self.0.decode(payload, samples))
     }
 }
 

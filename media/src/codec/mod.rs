@@ -1,36 +1,122 @@
-//! The codecs of telephone audio, behind one trait.
+//! The codecs of telephone audio. G.711 is also turned byte by byte where packets only pass; what is *made* or *heard*
+//! goes through one stateful pair, [`Encoder`] and [`Decoder`].
 
 mod g711;
+mod g722;
+mod l16;
+mod opus;
 
-use crate::sdp::AudioCodec;
+pub use opus::{OpusPolicy, OpusRate};
 
 pub(crate) use g711::{PCMA_TO_PCMU, PCMU_TO_PCMA};
+pub(crate) use opus::mono_encoder;
+
+use crate::sdp::AudioCodec;
 
 /// Samples a second of everything that is spoken here (RFC 3551 §4.5.14: G.711 runs at 8 kHz).
 pub(crate) const SAMPLE_RATE_HZ: u32 = 8_000;
 /// Samples of one packet that we make ourselves: 20 ms.
 pub(crate) const FRAME_SAMPLES: usize = 160;
+/// The longest packet that is decoded, in samples at 48 kHz: Opus ends at 120 ms (RFC 6716 §2.1.4).
+pub const MAX_PACKET_SAMPLES: usize = 5_760;
+
+/// Why samples or a payload were not coded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// The payload is not of this codec: the far end is at fault.
+    #[error("malformed {0} payload")]
+    Malformed(AudioCodec),
+    /// The buffer for the result, or the number of samples, does not fit: the caller is at fault.
+    #[error("a buffer of the wrong length for {0}")]
+    Length(AudioCodec),
+    /// The codec's library refused to start.
+    #[error("{0} cannot be started")]
+    Start(AudioCodec),
+}
+
+/// Linear samples to payloads, in the order in which they are sent.
+pub trait Encoder: Send {
+    /// Which codec it is.
+    fn codec(&self) -> AudioCodec;
+    /// Samples a second that it wants.
+    fn rate_hz(&self) -> u32;
+    /// Encodes the samples of one packet and returns the payload's length in octets. Zero says that nothing needs to
+    /// be sent (discontinuous transmission); the RTP timestamp advances all the same.
+    fn encode(&mut self, samples: &[i16], payload: &mut [u8]) -> Result<usize, CodecError>;
+}
+
+/// Payloads to linear samples, in the order in which they were sent.
+pub trait Decoder: Send {
+    /// Which codec it is.
+    fn codec(&self) -> AudioCodec;
+    /// Samples a second that it gives.
+    fn rate_hz(&self) -> u32;
+    /// How long a payload sounds, in units of the codec's RTP clock ([`AudioCodec::clock_hz`]); zero when it is
+    /// malformed.
+    fn duration(&self, payload: &[u8]) -> u32;
+    /// Decodes one payload and returns how many samples were written. `samples` must have room for all of it.
+    fn decode(&mut self, payload: &[u8], samples: &mut [i16]) -> Result<usize, CodecError>;
+    /// Whether the codec fills in for lost packets itself. Where it does not, [`crate::conceal::Concealer`] does.
+    fn conceals(&self) -> bool {
+        false
+    }
+    /// Fills `samples` with what may have been in a lost packet. With `next`, the payload of the packet after it, its
+    /// forward error correction is used where it has one.
+    fn conceal(&mut self, _next: Option<&[u8]>, samples: &mut [i16]) {
+        samples.fill(0);
+    }
+}
+
+/// An encoder. `opus` is looked at by Opus alone.
+pub fn encoder(codec: AudioCodec, opus: &OpusPolicy) -> Result<Box<dyn Encoder>, CodecError> {
+    Ok(match codec {
+        AudioCodec::Pcmu => Box::new(g711::Stateless(&g711::Pcmu, codec)),
+        AudioCodec::Pcma => Box::new(g711::Stateless(&g711::Pcma, codec)),
+        AudioCodec::G722 => Box::new(g722::Encoder::new()),
+        AudioCodec::L16 => Box::new(l16::L16),
+        AudioCodec::Opus => Box::new(opus::Encoder::new(opus)?),
+    })
+}
+
+/// A decoder. Opus is decoded at the policy's rate, whatever was sent.
+pub fn decoder(codec: AudioCodec, opus: &OpusPolicy) -> Result<Box<dyn Decoder>, CodecError> {
+    Ok(match codec {
+        AudioCodec::Pcmu => Box::new(g711::Stateless(&g711::Pcmu, codec)),
+        AudioCodec::Pcma => Box::new(g711::Stateless(&g711::Pcma, codec)),
+        AudioCodec::G722 => Box::new(g722::Decoder::new()),
+        AudioCodec::L16 => Box::new(l16::L16),
+        AudioCodec::Opus => Box::new(opus::Decoder::new(opus.rate)?),
+    })
+}
 
 impl AudioCodec {
-    /// What it does to samples.
-    pub(crate) fn coder(self) -> &'static dyn Coder {
+    /// What G.711 does to samples; `None` for the others, which have states.
+    pub(crate) fn coder(self) -> Option<&'static dyn Coder> {
         match self {
-            AudioCodec::Pcmu => &g711::Pcmu,
-            AudioCodec::Pcma => &g711::Pcma,
+            AudioCodec::Pcmu => Some(&g711::Pcmu),
+            AudioCodec::Pcma => Some(&g711::Pcma),
+            AudioCodec::G722 | AudioCodec::Opus | AudioCodec::L16 => None,
         }
     }
 
-    /// The table that turns each byte of `self` into a byte of `to`; `None` when they are the same.
+    /// The table that turns each byte of `self` into a byte of `to`; `None` when they are the same, or are not turned
+    /// into each other by bytes.
     pub(crate) fn table_to(self, to: AudioCodec) -> Option<&'static [u8; 256]> {
         match (self, to) {
             (AudioCodec::Pcmu, AudioCodec::Pcma) => Some(&PCMU_TO_PCMA),
             (AudioCodec::Pcma, AudioCodec::Pcmu) => Some(&PCMA_TO_PCMU),
-            (AudioCodec::Pcmu, AudioCodec::Pcmu) | (AudioCodec::Pcma, AudioCodec::Pcma) => None,
+            _ => None,
         }
+    }
+
+    /// Whether packets of `self` may be sent as `to` as they are, or by a table.
+    pub(crate) fn relays_to(self, to: AudioCodec) -> bool {
+        self == to || self.table_to(to).is_some()
     }
 }
 
-/// What a codec does to samples. Both directions stop at the shorter of input and output and return what they wrote.
+/// What G.711 does to samples. Both directions stop at the shorter of input and output and return what they wrote.
 pub(crate) trait Coder: Send + Sync {
     /// Turns a payload into linear samples.
     fn decode(&self, payload: &[u8], samples: &mut [i16]) -> usize;
@@ -40,17 +126,10 @@ pub(crate) trait Coder: Send + Sync {
     fn silence(&self) -> u8;
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn silence_decodes_to_silence() {
-        for codec in [AudioCodec::Pcmu, AudioCodec::Pcma] {
-            let mut samples = [1i16; 4];
-            let coder = codec.coder();
-            assert_eq!(coder.decode(&[coder.silence(); 4], &mut samples), 4);
-            assert!(samples.iter().all(|s| s.abs() <= 8), "{samples:?}");
-        }
-    }
+/// A payload of silence in the room given; what has no byte for silence (the stateful codecs) is left zero.
+pub(crate) fn fill_silence(codec: AudioCodec, payload: &mut [u8]) {
+    payload.fill(codec.coder().map_or(0, |coder| coder.silence()));
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -28,6 +28,13 @@ pub(crate) enum Kind {
     Noise,
 }
 
+/// Either law may come under its static number, whichever was agreed: some far ends switch without a word.
+fn static_g711(payload_type: u8) -> Option<Kind> {
+    AudioCodec::from_payload_type(payload_type)
+        .filter(|codec| AudioCodec::G711.contains(codec))
+        .map(Kind::Audio)
+}
+
 impl Leg {
     /// Takes an RTP packet of a plain leg. What is not heard is counted and gives nothing.
     pub(crate) fn handle_rtp(
@@ -103,7 +110,7 @@ impl Leg {
         let Some(format) = self.format else {
             // Packets may overtake the answer (RFC 3264 §5.1), but where they come from is not known yet: they are
             // refused for their address, and counted so.
-            return AudioCodec::from_payload_type(payload_type).map(Kind::Audio);
+            return static_g711(payload_type);
         };
         if payload_type == format.receive_payload_type {
             return Some(Kind::Audio(format.codec));
@@ -114,7 +121,7 @@ impl Leg {
         if payload_type == COMFORT_NOISE {
             return Some(Kind::Noise);
         }
-        AudioCodec::from_payload_type(payload_type).map(Kind::Audio)
+        static_g711(payload_type)
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Option<Inbound> {

@@ -7,7 +7,7 @@ use kraliki_time::Time;
 
 use super::{AddressChange, Ending, Format, Leg, Role};
 use crate::audio::{digit_tone, sine};
-use crate::codec::FRAME_SAMPLES;
+use crate::codec::{FRAME_SAMPLES, fill_silence};
 use crate::dtmf::{DigitFrame, Event};
 use crate::event::MediaEvent;
 use crate::limits::{FILL_AFTER, RTCP_INTERVAL};
@@ -230,7 +230,7 @@ impl Leg {
             self.sending.filling = true;
         }
         self.timers.frame += if self.role == Role::Agent { FRAME } else { FILL_AFTER };
-        payload_room.fill(format.codec.coder().silence());
+        fill_silence(format.codec, payload_room);
         self.write_audio(now, format, out)
     }
 
@@ -273,7 +273,7 @@ impl Leg {
                 self.write_event(now, format, timestamp, event, out)
             }
             DigitFrame::Gap => {
-                out.get_mut(HEADER_LEN..HEADER_LEN + FRAME_SAMPLES)?.fill(format.codec.coder().silence());
+                fill_silence(format.codec, out.get_mut(HEADER_LEN..HEADER_LEN + FRAME_SAMPLES)?);
                 self.write_audio(now, format, out)
             }
         }
@@ -313,9 +313,9 @@ impl Leg {
                     *sample = ((sine(low, n) + sine(high, n)) * DIGIT_AMPLITUDE) as i16;
                 }
                 self.sending.digit_at = from + FRAME_SAMPLES;
-                format.codec.coder().encode(&samples, payload);
+                format.codec.coder()?.encode(&samples, payload);
             }
-            DigitFrame::Gap => payload.fill(format.codec.coder().silence()),
+            DigitFrame::Gap => fill_silence(format.codec, payload),
         }
         self.write_audio(now, format, out)
     }

@@ -20,6 +20,7 @@ pub(crate) fn agreed(codec: AudioCodec, port: u16) -> Negotiated {
         receive_payload_type: codec.payload_type(),
         dtmf: Some(101),
         receive_dtmf: Some(96),
+        opus: None,
         direction: Direction::SendRecv,
         ptime_ms: 20,
     }

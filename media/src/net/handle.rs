@@ -171,7 +171,7 @@ impl MediaHandle {
         let config = BrowserConfig {
             identity: Arc::clone(identity),
             candidates: self.inner.candidates.get(shard).cloned().unwrap_or_default(),
-            codecs: AudioCodec::ALL.to_vec(),
+            codecs: AudioCodec::G711.to_vec(),
             ssrc,
             cname: format!("{:016x}", rng.random::<u64>()),
         };

@@ -4,11 +4,13 @@
 //! [`TrunkSession`] is our side of one SIP dialog's media; browsers' offers are read in [`crate::webrtc`].
 
 mod negotiate;
+mod opus;
 mod parse;
 mod types;
 mod write;
 
 pub use negotiate::{Mismatch, Negotiated, TrunkSession};
+pub use opus::OpusFormat;
 pub use parse::SdpError;
 pub use types::{AudioCodec, Direction};
 

@@ -4,13 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
+use super::opus::OpusFormat;
 use super::parse::{SdpError, parse};
 use super::types::{Attribute, AudioCodec, Description, Direction, Host, Media};
 use super::write::NetAddress;
 use crate::limits::MAX_PTIME_MS;
 
-/// The payload type under which we offer telephone-event; the one that most equipment uses as well.
-const TELEPHONE_EVENT: u8 = 101;
+/// The payload types under which we offer telephone-event on each clock; 101 is the one that most equipment uses, 110
+/// that of browsers.
+const TELEPHONE_EVENTS: [(u32, u8); 3] = [(8_000, 101), (48_000, 110), (16_000, 102)];
 const DEFAULT_PTIME_MS: u16 = 20;
 
 /// Why a description of the other side does not fit ours. The text names it, for a 488's Warning and for the log.
@@ -69,6 +71,8 @@ pub struct Negotiated {
     pub dtmf: Option<u8>,
     /// telephone-event's number in the packets we receive.
     pub receive_dtmf: Option<u8>,
+    /// What the other side says of Opus, when that is the codec.
+    pub opus: Option<OpusFormat>,
     /// Which way audio flows, seen from us.
     pub direction: Direction,
     /// Milliseconds of audio in a packet that the other side asks for.
@@ -90,13 +94,15 @@ pub struct TrunkSession {
     rtp: SocketAddr,
     codecs: Vec<AudioCodec>,
     direction: Direction,
-    telephone_event: u8,
+    /// The number of telephone-event on each clock.
+    telephone_events: [(u32, u8); 3],
     /// What we sent last, without its `o=` line.
     sent: Option<Description>,
 }
 
 impl TrunkSession {
-    /// A session that receives RTP at `rtp` and RTCP at the port after it, with codecs in our order of preference.
+    /// A session that receives RTP at `rtp` and RTCP at the port after it. `codecs` is the policy: nothing else is
+    /// offered or taken, and offers list them in this order. Answers follow the other side's order (RFC 3264 §6.1).
     /// `session_id` comes from the seeded generator; it need only be unique (RFC 8866 §5.2).
     pub fn new(session_id: u64, rtp: SocketAddr, codecs: &[AudioCodec]) -> TrunkSession {
         // Some equipment reads o= numbers as signed: 62 bits fit everywhere (RFC 3264 §5).
@@ -107,7 +113,7 @@ impl TrunkSession {
             rtp,
             codecs: codecs.to_vec(),
             direction: Direction::SendRecv,
-            telephone_event: TELEPHONE_EVENT,
+            telephone_events: TELEPHONE_EVENTS,
             sent: None,
         }
     }
@@ -125,7 +131,12 @@ impl TrunkSession {
     /// An offer. The same offer again has the same version, a changed one the next (RFC 3264 §8).
     pub fn offer(&mut self) -> Bytes {
         let formats: Vec<(u8, AudioCodec)> = self.codecs.iter().map(|c| (c.payload_type(), *c)).collect();
-        let audio = self.audio("RTP/AVP", &formats, Some(self.telephone_event), self.direction);
+        let events: Vec<(u32, u8)> = self
+            .telephone_events
+            .into_iter()
+            .filter(|(clock, _)| self.codecs.iter().any(|codec| codec.clock_hz() == *clock))
+            .collect();
+        let audio = self.audio("RTP/AVP", &formats, &events, self.direction);
         self.write(vec![audio])
     }
 
@@ -141,7 +152,8 @@ impl TrunkSession {
         }
         let format = self.choose(media)?;
         let ours = format.1.payload_type();
-        self.agree(&answer, media, format, ours, Some(self.telephone_event))
+        let event = self.telephone_events.iter().find(|(clock, _)| *clock == format.1.clock_hz());
+        self.agree(&answer, media, format, ours, event.map(|(_, number)| *number))
     }
 
     /// Answers an offer: the first audio stream that fits, everything else rejected by port 0.
@@ -154,12 +166,16 @@ impl TrunkSession {
             }
             match self.accept(&offer, media) {
                 Ok(negotiated) => {
-                    if let Some(number) = negotiated.dtmf {
+                    let clock = negotiated.codec.clock_hz();
+                    let event = negotiated.dtmf.map(|number| (clock, number));
+                    if let Some((_, number)) = event
+                        && let Some(kept) = self.telephone_events.iter_mut().find(|(c, _)| *c == clock)
+                    {
                         // A number keeps its meaning for the whole session (RFC 3264 §8.3.2).
-                        self.telephone_event = number;
+                        kept.1 = number;
                     }
                     let format = (negotiated.payload_type, negotiated.codec);
-                    let audio = self.audio(&media.proto, &[format], negotiated.dtmf, negotiated.direction);
+                    let audio = self.audio(&media.proto, &[format], event.as_slice(), negotiated.direction);
                     let mut streams: Vec<Media> = offer.media.iter().map(Media::rejected).collect();
                     if let Some(stream) = streams.get_mut(at) {
                         *stream = audio;
@@ -176,7 +192,7 @@ impl TrunkSession {
 
     fn accept(&self, offer: &Description, media: &Media) -> Result<Negotiated, Mismatch> {
         let format = self.choose(media)?;
-        self.agree(offer, media, format, format.0, media.telephone_event())
+        self.agree(offer, media, format, format.0, media.telephone_event(format.1.clock_hz()))
     }
 
     /// The first of their formats that is ours: in an answer it is what they will use, in an offer what they prefer.
@@ -214,7 +230,7 @@ impl TrunkSession {
         }
         let theirs = media.direction(session).and(Direction::of(true, !old_hold));
         let remote = SocketAddr::new(ip, media.port);
-        let dtmf = media.telephone_event();
+        let dtmf = media.telephone_event(codec.clock_hz());
         Ok(Negotiated {
             remote,
             remote_rtcp: rtcp_address(media, remote),
@@ -223,6 +239,7 @@ impl TrunkSession {
             receive_payload_type,
             dtmf,
             receive_dtmf: receive_dtmf.filter(|_| dtmf.is_some()),
+            opus: (codec == AudioCodec::Opus).then(|| media.opus_format(payload_type)),
             direction: self.direction.and(theirs.reversed()),
             ptime_ms: session
                 .attribute(Some(media), "ptime")
@@ -236,17 +253,21 @@ impl TrunkSession {
         &self,
         proto: &str,
         formats: &[(u8, AudioCodec)],
-        telephone_event: Option<u8>,
+        telephone_events: &[(u32, u8)],
         direction: Direction,
     ) -> Media {
-        let mut numbers: Vec<String> = formats.iter().map(|(pt, _)| pt.to_string()).collect();
-        let mut attributes: Vec<Attribute> = formats
-            .iter()
-            .map(|(pt, codec)| Attribute::new("rtpmap", format!("{pt} {}/8000", codec.encoding())))
-            .collect();
-        if let Some(pt) = telephone_event {
+        let mut numbers: Vec<String> = Vec::new();
+        let mut attributes: Vec<Attribute> = Vec::new();
+        for (pt, codec) in formats {
             numbers.push(pt.to_string());
-            attributes.push(Attribute::new("rtpmap", format!("{pt} telephone-event/8000")));
+            attributes.push(Attribute::new("rtpmap", format!("{pt} {}", codec.rtpmap())));
+            if *codec == AudioCodec::Opus {
+                attributes.push(Attribute::new("fmtp", format!("{pt} {}", OpusFormat::ours())));
+            }
+        }
+        for (clock_hz, pt) in telephone_events {
+            numbers.push(pt.to_string());
+            attributes.push(Attribute::new("rtpmap", format!("{pt} telephone-event/{clock_hz}")));
             // Events 0–15 are the keys (RFC 4733 §2.4.1).
             attributes.push(Attribute::new("fmtp", format!("{pt} 0-15")));
         }

@@ -3,34 +3,62 @@
 use std::fmt;
 use std::net::IpAddr;
 
-/// An audio codec that a leg can carry. Both are G.711 at 8 kHz, and one is turned into the other by a table.
+use super::opus::OpusFormat;
+
+/// An audio codec that a leg can carry, one channel each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum AudioCodec {
-    /// G.711 µ-law, static payload type 0.
+    /// G.711 µ-law at 8 kHz, static payload type 0.
     Pcmu,
-    /// G.711 A-law, static payload type 8.
+    /// G.711 A-law at 8 kHz, static payload type 8.
     Pcma,
+    /// G.722 at 16 kHz and 64 kbit/s, static payload type 9.
+    G722,
+    /// Opus (RFC 7587).
+    Opus,
+    /// Linear samples at 16 kHz (RFC 3551 §4.5.11).
+    L16,
 }
 
 impl AudioCodec {
-    /// Every codec that we know, the preferred one first.
-    pub const ALL: [AudioCodec; 2] = [AudioCodec::Pcmu, AudioCodec::Pcma];
+    /// Every codec that we can read in a description.
+    pub const ALL: [AudioCodec; 5] =
+        [AudioCodec::Pcmu, AudioCodec::Pcma, AudioCodec::G722, AudioCodec::Opus, AudioCodec::L16];
 
-    /// The payload type that RFC 3551 §6 gives it.
+    /// The two laws of G.711, the preferred one first: what every trunk and browser speaks, and what is turned into
+    /// each other by a table.
+    pub const G711: [AudioCodec; 2] = [AudioCodec::Pcmu, AudioCodec::Pcma];
+
+    /// The payload type under which we offer it: the one that RFC 3551 §6 gives it, or for the others a dynamic one
+    /// (111 as browsers use for Opus).
     pub const fn payload_type(self) -> u8 {
         match self {
             AudioCodec::Pcmu => 0,
             AudioCodec::Pcma => 8,
+            AudioCodec::G722 => 9,
+            AudioCodec::Opus => 111,
+            AudioCodec::L16 => 112,
         }
     }
 
-    /// The codec of a static payload type.
+    /// The codec of a static payload type. Types 10 and 11 are L16 at 44.1 kHz, which is not ours.
     pub const fn from_payload_type(payload_type: u8) -> Option<AudioCodec> {
         match payload_type {
             0 => Some(AudioCodec::Pcmu),
             8 => Some(AudioCodec::Pcma),
+            9 => Some(AudioCodec::G722),
             _ => None,
+        }
+    }
+
+    /// Ticks a second of its RTP timestamps. G.722 has half of its samples (RFC 3551 §4.5.2), Opus always 48 kHz
+    /// (RFC 7587 §4.1).
+    pub const fn clock_hz(self) -> u32 {
+        match self {
+            AudioCodec::Pcmu | AudioCodec::Pcma | AudioCodec::G722 => 8_000,
+            AudioCodec::Opus => 48_000,
+            AudioCodec::L16 => 16_000,
         }
     }
 
@@ -38,7 +66,25 @@ impl AudioCodec {
         match self {
             AudioCodec::Pcmu => "PCMU",
             AudioCodec::Pcma => "PCMA",
+            AudioCodec::G722 => "G722",
+            AudioCodec::Opus => "opus",
+            AudioCodec::L16 => "L16",
         }
+    }
+
+    /// What an rtpmap says after the number. Opus always has two channels there, whatever is sent (RFC 7587 §7).
+    pub(crate) const fn rtpmap(self) -> &'static str {
+        match self {
+            AudioCodec::Pcmu => "PCMU/8000",
+            AudioCodec::Pcma => "PCMA/8000",
+            AudioCodec::G722 => "G722/8000",
+            AudioCodec::Opus => "opus/48000/2",
+            AudioCodec::L16 => "L16/16000",
+        }
+    }
+
+    fn is_rtpmap(self, encoding: &str) -> bool {
+        is_encoding(encoding, self.encoding(), self.clock_hz(), if self == AudioCodec::Opus { 2 } else { 1 })
     }
 }
 
@@ -171,7 +217,7 @@ impl Media {
     /// The codec behind a format: its rtpmap, or the static table where there is none (RFC 3551 §6).
     pub(crate) fn codec(&self, payload_type: u8) -> Option<AudioCodec> {
         match self.rtpmap(payload_type) {
-            Some(encoding) => AudioCodec::ALL.into_iter().find(|c| is_encoding(encoding, c.encoding())),
+            Some(encoding) => AudioCodec::ALL.into_iter().find(|c| c.is_rtpmap(encoding)),
             None => AudioCodec::from_payload_type(payload_type),
         }
     }
@@ -181,10 +227,20 @@ impl Media {
         self.formats.iter().filter_map(|f| f.parse().ok()).filter(|pt| *pt < 128)
     }
 
-    /// The payload type of telephone-event at 8 kHz, the clock of G.711 (RFC 4733 §2.5.1.2).
-    pub(crate) fn telephone_event(&self) -> Option<u8> {
-        self.payload_types()
-            .find(|pt| self.rtpmap(*pt).is_some_and(|encoding| is_encoding(encoding, "telephone-event")))
+    /// The payload type of telephone-event on a clock, which is that of the codec beside it (RFC 4733 §2.5.1.2).
+    pub(crate) fn telephone_event(&self, clock_hz: u32) -> Option<u8> {
+        self.payload_types().find(|pt| {
+            self.rtpmap(*pt).is_some_and(|encoding| is_encoding(encoding, "telephone-event", clock_hz, 1))
+        })
+    }
+
+    /// What a format says of Opus; the defaults where it says nothing.
+    pub(crate) fn opus_format(&self, payload_type: u8) -> OpusFormat {
+        let parameters = attributes(&self.attributes, "fmtp").find_map(|value| {
+            let (number, parameters) = value.trim_start().split_once(char::is_whitespace)?;
+            (number.parse() == Ok(payload_type)).then_some(parameters)
+        });
+        parameters.map(OpusFormat::parse).unwrap_or_default()
     }
 
     fn rtpmap(&self, payload_type: u8) -> Option<&str> {
@@ -195,12 +251,15 @@ impl Media {
     }
 }
 
-/// `encoding` is what an rtpmap says after the number: name, clock, and possibly channels.
-fn is_encoding(encoding: &str, name: &str) -> bool {
+/// `encoding` is what an rtpmap says after the number: name, clock, and possibly channels. One channel may be left out.
+fn is_encoding(encoding: &str, name: &str, clock_hz: u32, channels: u8) -> bool {
     let mut parts = encoding.split('/').map(str::trim);
     parts.next().is_some_and(|n| n.eq_ignore_ascii_case(name))
-        && parts.next() == Some("8000")
-        && matches!(parts.next(), None | Some("1" | ""))
+        && parts.next().is_some_and(|clock| clock.parse() == Ok(clock_hz))
+        && match parts.next() {
+            None | Some("") => channels == 1,
+            Some(count) => count.parse() == Ok(channels),
+        }
 }
 
 /// A session description.

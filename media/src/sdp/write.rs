@@ -105,7 +105,7 @@ mod tests {
         fn lines_never_panic(body in "([vocmat]=[ -~]{0,30}\r?\n){0,12}") {
             if let Ok(d) = parse(body.as_bytes()) {
                 for m in &d.media {
-                    let _ = (m.telephone_event(), m.direction(&d), m.payload_types().filter_map(|p| m.codec(p)).count());
+                    let _ = (m.telephone_event(8_000), m.direction(&d), m.payload_types().filter_map(|p| m.codec(p)).count());
                 }
             }
         }

@@ -6,7 +6,7 @@ use super::ice_lite::Credentials;
 use super::offer::Offer;
 use super::transport::BrowserConfig;
 use crate::limits::MAX_CANDIDATES;
-use crate::sdp::{Attribute, Description, Host, Media, NetAddress};
+use crate::sdp::{Attribute, AudioCodec, Description, Host, Media, NetAddress, OpusFormat};
 
 /// Where the `o=` line stands.
 pub(super) struct Origin {
@@ -84,9 +84,10 @@ fn stream_attributes(offer: &Offer, config: &BrowserConfig, local: &Credentials)
     attributes.push(Attribute::new("setup", "passive"));
     attributes.push(Attribute::flag("rtcp-mux"));
     attributes.push(Attribute::flag(offer.media.direction.as_str()));
-    attributes.extend(
-        formats(offer).map(|(pt, encoding)| Attribute::new("rtpmap", format!("{pt} {encoding}/8000"))),
-    );
+    attributes
+        .extend(formats(offer).map(|(pt, encoding)| Attribute::new("rtpmap", format!("{pt} {encoding}"))));
+    let opus = offer.media.payload_type(AudioCodec::Opus);
+    attributes.extend(opus.map(|pt| Attribute::new("fmtp", format!("{pt} {}", OpusFormat::ours()))));
     attributes.extend(offer.media.dtmf.map(|pt| Attribute::new("fmtp", format!("{pt} 0-15"))));
     attributes.push(Attribute::new("ptime", "20"));
     attributes.push(Attribute::new("msid", format!("{cname} audio")));
@@ -96,9 +97,11 @@ fn stream_attributes(offer: &Offer, config: &BrowserConfig, local: &Credentials)
     attributes
 }
 
-fn formats(offer: &Offer) -> impl Iterator<Item = (u8, &'static str)> + '_ {
-    let codecs = offer.media.codecs.iter().map(|(pt, codec)| (*pt, codec.encoding()));
-    codecs.chain(offer.media.dtmf.map(|pt| (pt, "telephone-event")))
+/// Numbers, and what their rtpmaps say.
+fn formats(offer: &Offer) -> impl Iterator<Item = (u8, String)> + '_ {
+    let codecs = offer.media.codecs.iter().map(|(pt, codec)| (*pt, codec.rtpmap().to_owned()));
+    let clock_hz = offer.media.codecs.first().map_or(8_000, |(_, codec)| codec.clock_hz());
+    codecs.chain(offer.media.dtmf.map(|pt| (pt, format!("telephone-event/{clock_hz}"))))
 }
 
 fn ice_attributes(config: &BrowserConfig, local: &Credentials) -> Vec<Attribute> {

@@ -1,7 +1,7 @@
 //! What a browser offers: read, and refused with a reason when it is not audio that we can carry.
 
 use super::identity::Fingerprint;
-use crate::sdp::{AudioCodec, Description, Direction, Media, SdpError, parse};
+use crate::sdp::{AudioCodec, Description, Direction, Media, OpusFormat, SdpError, parse};
 
 /// Why an offer or a restart is refused. The browser, or the page in it, is at fault in each case but `Ended`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum OfferError {
     /// The browser wants to be the passive side, which we are.
     #[error("a=setup:{0} leaves nobody to start DTLS")]
     Setup(String),
-    /// Neither G.711 codec is offered.
+    /// None of our codecs is offered.
     #[error("no common codec: {0} offered")]
     Codec(String),
     /// The restart is of another browser: its DTLS association would be a new one.
@@ -47,8 +47,10 @@ pub enum OfferError {
 pub struct BrowserMedia {
     /// Codecs with their numbers, the one that the browser sends first. Either may be sent to it at any time.
     pub codecs: Vec<(u8, AudioCodec)>,
-    /// telephone-event's number.
+    /// telephone-event's number, on the clock of the first codec.
     pub dtmf: Option<u8>,
+    /// What the browser says of Opus, when that is among the codecs.
+    pub opus: Option<OpusFormat>,
     /// Which way audio flows, seen from us.
     pub direction: Direction,
     /// The browser's source, if it says so.
@@ -162,11 +164,15 @@ fn agreed(description: &Description, media: &Media, ours: &[AudioCodec]) -> Resu
         return Err(OfferError::Codec(media.formats.join(" ").chars().take(120).collect()));
     }
     Ok(BrowserMedia {
-        codecs,
-        dtmf: media.telephone_event(),
+        dtmf: codecs.first().and_then(|(_, codec)| media.telephone_event(codec.clock_hz())),
+        opus: codecs
+            .iter()
+            .find(|(_, codec)| *codec == AudioCodec::Opus)
+            .map(|(number, _)| media.opus_format(*number)),
         direction: media.direction(description).reversed(),
         ssrc: crate::sdp::attributes(&media.attributes, "ssrc")
             .find_map(|value| value.split_whitespace().next()?.parse().ok()),
+        codecs,
     })
 }
 
@@ -205,7 +211,7 @@ pub(super) mod tests {
     }
 
     fn read(body: &str) -> Result<Offer, OfferError> {
-        Offer::parse(body.as_bytes(), &AudioCodec::ALL)
+        Offer::parse(body.as_bytes(), &AudioCodec::G711)
     }
 
     #[test]
@@ -218,6 +224,16 @@ pub(super) mod tests {
         assert_eq!(offer.fingerprint, Fingerprint::of(b"theirs"));
         assert_eq!(offer.media.payload_type(AudioCodec::Pcma), Some(8));
         assert_eq!(offer.media.codec(0), Some(AudioCodec::Pcmu));
+    }
+
+    #[test]
+    fn opus_is_taken_where_it_is_asked_for() {
+        let media = Offer::parse(offer().as_bytes(), &[AudioCodec::Opus, AudioCodec::Pcmu]).unwrap().media;
+        assert_eq!(media.codecs, [(111, AudioCodec::Opus), (0, AudioCodec::Pcmu)]);
+        // Keys come on the clock of what is sent.
+        assert_eq!(media.dtmf, Some(110));
+        assert!(media.opus.is_some_and(|opus| opus.in_band_fec && opus.max_playback_rate_hz == 48_000));
+        assert_eq!(read(&offer()).unwrap().media.opus, None);
     }
 
     #[test]

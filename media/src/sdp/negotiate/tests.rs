@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn session() -> TrunkSession {
-    TrunkSession::new(4000, "192.0.2.1:20000".parse().unwrap(), &AudioCodec::ALL)
+    TrunkSession::new(4000, "192.0.2.1:20000".parse().unwrap(), &AudioCodec::G711)
 }
 
 fn body(lines: &str) -> Vec<u8> {
@@ -131,7 +131,7 @@ fn ipv6_both_ways() {
         text.contains("o=- 1 1 IN IP6 2001:db8::1\r\n") && text.contains("c=IN IP6 2001:db8::1\r\n"),
         "{text}"
     );
-    let mut far = TrunkSession::new(8, "[2001:db8::2]:30000".parse().unwrap(), &AudioCodec::ALL);
+    let mut far = TrunkSession::new(8, "[2001:db8::2]:30000".parse().unwrap(), &AudioCodec::G711);
     let (answer, theirs) = far.answer(&offer).unwrap();
     assert_eq!(theirs.remote, "[2001:db8::1]:20000".parse().unwrap());
     let ours = s.apply_answer(&answer).unwrap();
@@ -147,7 +147,7 @@ proptest! {
     #[test]
     fn two_of_us_always_agree(a in any_direction(), b in any_direction(), pcma_first in any::<bool>()) {
         let mut left = session();
-        let order = if pcma_first { [AudioCodec::Pcma, AudioCodec::Pcmu] } else { AudioCodec::ALL };
+        let order = if pcma_first { [AudioCodec::Pcma, AudioCodec::Pcmu] } else { AudioCodec::G711 };
         let mut right = TrunkSession::new(9, "192.0.2.2:30000".parse().unwrap(), &order);
         left.set_direction(a);
         right.set_direction(b);
@@ -164,4 +164,64 @@ proptest! {
         let _ = s.apply_answer(lines.as_bytes());
         let _ = s.answer(lines.as_bytes());
     }
+}
+
+const WIDE: [AudioCodec; 4] = [AudioCodec::Opus, AudioCodec::G722, AudioCodec::L16, AudioCodec::Pcmu];
+
+fn wide() -> TrunkSession {
+    TrunkSession::new(4000, "192.0.2.1:20000".parse().unwrap(), &WIDE)
+}
+
+#[test]
+fn a_wider_policy_is_offered_in_its_order_with_events_on_each_clock() {
+    let offer = wide().offer();
+    let text = std::str::from_utf8(&offer).unwrap();
+    let audio = text.split_once("m=").unwrap().1;
+    assert_eq!(
+        audio,
+        "audio 20000 RTP/AVP 111 9 112 0 101 110 102\r\na=rtpmap:111 opus/48000/2\r\n\
+         a=fmtp:111 maxplaybackrate=16000;useinbandfec=1\r\na=rtpmap:9 G722/8000\r\n\
+         a=rtpmap:112 L16/16000\r\na=rtpmap:0 PCMU/8000\r\n\
+         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n\
+         a=rtpmap:110 telephone-event/48000\r\na=fmtp:110 0-15\r\n\
+         a=rtpmap:102 telephone-event/16000\r\na=fmtp:102 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
+    );
+    // The far side takes the first that its own policy has; one of G.711 alone takes that.
+    let mut far =
+        TrunkSession::new(8, "192.0.2.2:30000".parse().unwrap(), &[AudioCodec::Pcmu, AudioCodec::G722]);
+    let (answer, theirs) = far.answer(&offer).unwrap();
+    assert_eq!((theirs.codec, theirs.dtmf), (AudioCodec::G722, Some(101)));
+    assert_eq!(wide().apply_answer(&answer).unwrap().codec, AudioCodec::G722);
+    let (_, plain) = session().answer(&offer).unwrap();
+    assert_eq!((plain.codec, plain.opus), (AudioCodec::Pcmu, None));
+}
+
+#[test]
+fn opus_has_its_numbers_parameters_and_clock() {
+    let lines = "m=audio 4000 RTP/AVP 96 0 97 98\na=rtpmap:96 OPUS/48000/2\n\
+                 a=fmtp:96 maxplaybackrate=8000; useinbandfec=1;usedtx=1\n\
+                 a=rtpmap:97 telephone-event/8000\na=rtpmap:98 telephone-event/48000\n";
+    let mut ours = wide();
+    let (answer, n) = ours.answer(&body(lines)).unwrap();
+    assert_eq!((n.codec, n.payload_type, n.receive_payload_type), (AudioCodec::Opus, 96, 96));
+    assert_eq!((n.dtmf, n.receive_dtmf), (Some(98), Some(98)));
+    let opus = n.opus.unwrap();
+    assert_eq!((opus.max_playback_rate_hz, opus.in_band_fec, opus.dtx), (8_000, true, true));
+    let answer = std::str::from_utf8(&answer).unwrap();
+    assert!(answer.contains("m=audio 20000 RTP/AVP 96 98\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 maxplay"));
+    assert!(answer.contains("a=rtpmap:98 telephone-event/48000\r\n"), "{answer}");
+    // In an answer to ours, the far side's number is what we send, ours what we receive.
+    let n = wide().apply_answer(&body("m=audio 4000 RTP/AVP 96\na=rtpmap:96 opus/48000/2\n")).unwrap();
+    assert_eq!((n.payload_type, n.receive_payload_type, n.dtmf), (96, 111, None));
+    assert_eq!(n.opus, Some(OpusFormat::default()));
+    // Opus has two channels in its rtpmap; anything else is not Opus.
+    assert!(wide().apply_answer(&body("m=audio 4000 RTP/AVP 96\na=rtpmap:96 opus/48000\n")).is_err());
+}
+
+#[test]
+fn g711_alone_takes_nothing_wider() {
+    let lines = "m=audio 4000 RTP/AVP 9 111 8\na=rtpmap:111 opus/48000/2\n";
+    assert_eq!(session().answer(&body(lines)).unwrap().1.codec, AudioCodec::Pcma);
+    let err = session().apply_answer(&body("m=audio 4000 RTP/AVP 9\n")).unwrap_err();
+    assert_eq!(err.to_string(), "no common codec: 9 offered, PCMU PCMA supported");
 }

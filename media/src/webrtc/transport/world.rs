@@ -242,7 +242,7 @@ impl World {
         let ours = BrowserConfig {
             identity: Arc::new(Identity::seeded(&clock, seed)),
             candidates: vec!["192.0.2.1:3478".parse().unwrap(), "[2001:db8::1]:3478".parse().unwrap()],
-            codecs: AudioCodec::ALL.to_vec(),
+            codecs: AudioCodec::G711.to_vec(),
             ssrc: OUR_SSRC,
             cname: "kraliki".into(),
         };
