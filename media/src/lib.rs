@@ -9,6 +9,7 @@
 mod audio;
 mod bridge;
 mod codec;
+pub mod detect;
 mod dtmf;
 mod error;
 mod event;
