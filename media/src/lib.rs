@@ -10,6 +10,7 @@ mod audio;
 mod bridge;
 pub mod codec;
 pub mod conceal;
+pub mod detect;
 mod dtmf;
 mod error;
 mod event;
