@@ -49,7 +49,7 @@ pub enum DownReason {
 }
 
 /// What happened on a leg. `at` is when, by the clock given to [`Media::start`](crate::Media::start).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum MediaEvent {
     /// A browser's leg is connected: audio can flow.
@@ -96,6 +96,13 @@ pub enum MediaEvent {
         leg: LegId,
         /// The key.
         digit: Digit,
+    },
+    /// A detector heard something of the far end.
+    Detected {
+        /// The leg.
+        leg: LegId,
+        /// What; never a key, which is told as [`MediaEvent::Dtmf`].
+        what: Box<crate::detect::Event>,
     },
     /// What was played once is over.
     PlayDone {

@@ -81,7 +81,9 @@ impl Features {
         // A step reaches into the word that begins with the next.
         let before = Span { begin: 0, end: first.begin.saturating_sub(2) };
         let before = levels.mean(before, |dbov| dbov < loud.threshold).map_or(loud.floor, |(mean, _)| mean);
-        let gap = words.array_windows::<2>().map(|[a, b]| Span { begin: a.end + 2, end: b.begin.saturating_sub(2) });
+        let gap = words
+            .array_windows::<2>()
+            .map(|[a, b]| Span { begin: a.end + 2, end: b.begin.saturating_sub(2) });
         let gap = gap.chain([Span { begin: last.end + 2, end: now }]).filter(|gap| gap.end > gap.begin + 4);
         let in_gap = gap.max_by_key(|gap| gap.len()).and_then(|gap| levels.mean(gap, |_| true));
         Some(Features {

@@ -137,7 +137,10 @@ impl Rules {
     }
 
     /// The points of all rules that hold, and which.
-    pub(crate) fn score<'a>(&'a self, features: &Features) -> (f32, impl Iterator<Item = &'a Rule> + use<'a>) {
+    pub(crate) fn score<'a>(
+        &'a self,
+        features: &Features,
+    ) -> (f32, impl Iterator<Item = &'a Rule> + use<'a>) {
         let features = *features;
         let score = self.rule.iter().filter(|rule| rule.holds(&features)).map(|rule| rule.points).sum();
         (score, self.rule.iter().filter(move |rule| rule.holds(&features)))
@@ -161,7 +164,9 @@ impl Rules {
         }
         let time = &self.time;
         if !(300..=5_000).contains(&time.deadline_ms) || !(500..=10_000).contains(&time.no_speech_ms) {
-            return Err(RulesError::Impossible("a deadline outside 0.3 to 5 s, or silence outside 0.5 to 10 s"));
+            return Err(RulesError::Impossible(
+                "a deadline outside 0.3 to 5 s, or silence outside 0.5 to 10 s",
+            ));
         }
         if self.voice.bridge_ms > 500 || !(10..=500).contains(&self.voice.least_word_ms) {
             return Err(RulesError::Impossible("words or pauses in a word longer than 0.5 s"));

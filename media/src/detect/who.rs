@@ -57,7 +57,11 @@ pub struct Decision {
 
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} at {} ms, score {:+.1} (rules {})", self.class, self.at_ms, self.score, self.rules_version)?;
+        write!(
+            f,
+            "{:?} at {} ms, score {:+.1} (rules {})",
+            self.class, self.at_ms, self.score, self.rules_version
+        )?;
         for reason in &self.reasons {
             write!(f, "; {} {:+.1} (", reason.rule, reason.points)?;
             for (n, (feature, value)) in reason.values.iter().enumerate() {
@@ -73,7 +77,9 @@ impl fmt::Display for Decision {
 enum State {
     Listening,
     /// Decided; a machine may turn out to wait for words.
-    Machine { beeped: bool },
+    Machine {
+        beeped: bool,
+    },
     Done,
 }
 

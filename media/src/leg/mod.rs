@@ -4,6 +4,7 @@
 //! and timestamp line, whoever speaks: see [`OutLine`].
 
 mod browser;
+mod ear;
 mod receive;
 mod send;
 mod source;
@@ -21,6 +22,7 @@ use kraliki_time::Time;
 use rand::{Rng, RngExt};
 
 use self::browser::Browser;
+use self::ear::Ear;
 use self::source::Source;
 use crate::audio::Audio;
 use crate::codec::SAMPLE_RATE_HZ;
@@ -83,6 +85,8 @@ struct Timers {
     rtp_timeout: Time,
     /// The browser's transport.
     transport: Time,
+    /// The next frame that is heard.
+    ear: Time,
 }
 
 pub(crate) struct Leg {
@@ -95,6 +99,8 @@ pub(crate) struct Leg {
     line: OutLine,
     sound: Sound,
     digits_in: DigitReceiver,
+    /// Present while somebody listens here.
+    ear: Option<Box<Ear>>,
     timers: Timers,
     sending: send::State,
     report: send::ReportState,
@@ -139,6 +145,7 @@ impl Leg {
             silent: Time::MAX,
             rtp_timeout: Time::MAX,
             transport: Time::MAX,
+            ear: Time::MAX,
         };
         Leg {
             id,
@@ -148,6 +155,7 @@ impl Leg {
             source: Source::new(learn),
             sound: Sound::default(),
             digits_in: DigitReceiver::default(),
+            ear: None,
             timers: never,
             sending: send::State::default(),
             report: send::ReportState::new(line.ssrc()),
@@ -192,6 +200,7 @@ impl Leg {
     pub(crate) fn set_remote(&mut self, now: Time, agreed: &Negotiated) {
         self.source.describe(agreed.remote, agreed.remote_rtcp);
         self.digits_in.reset();
+        self.listen_anew();
         self.set_format(
             now,
             Format {
@@ -215,6 +224,7 @@ impl Leg {
 
     /// The call is answered: from now on its silence counts for the RTP time-out.
     pub(crate) fn watch(&mut self, now: Time) {
+        self.listen_to_answer(now);
         if self.role == Role::Trunk && self.watched_since.is_none() && !self.rtp_timeout.is_zero() {
             self.watched_since = Some(now);
             self.timers.rtp_timeout = now + self.rtp_timeout;
@@ -266,6 +276,7 @@ impl Leg {
         self.sound.overlay = beep.map(Overlay::new);
         self.announce = self.role == Role::Trunk;
         self.line.cut();
+        self.stop_listening();
         self.watch(now);
         self.wake_frames(now);
     }
@@ -329,7 +340,7 @@ impl Leg {
     /// When it wants [`Leg::handle_timeout`].
     pub(crate) fn timeout(&self) -> Time {
         let t = &self.timers;
-        t.frame.min(t.report).min(t.silent).min(t.rtp_timeout).min(t.transport)
+        t.frame.min(t.report).min(t.silent).min(t.rtp_timeout).min(t.transport).min(t.ear)
     }
 
     /// Looks at the watches; frames and reports are made by [`Leg::poll`].
@@ -346,6 +357,9 @@ impl Leg {
         }
         if self.timers.rtp_timeout <= now {
             self.check_rtp_timeout(now, events);
+        }
+        if self.timers.ear <= now {
+            self.handle_ear_timeout(now, events);
         }
         self.handle_transport_timeout(now);
     }

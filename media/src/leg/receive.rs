@@ -154,6 +154,7 @@ impl Leg {
                 events.extend([MediaEvent::Dtmf { leg: self.id, digit }]);
             }
         }
+        self.put_in_ear(now, &inbound, packet);
         inbound
     }
 

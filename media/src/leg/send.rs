@@ -15,9 +15,9 @@ use crate::rtcp::{self, Report, ReportBlock, SenderInfo};
 use crate::rtp::{self, HEADER_LEN, Stamp};
 
 /// The length of a frame that is made here.
-const FRAME: Duration = Duration::from_millis(20);
+pub(super) const FRAME: Duration = Duration::from_millis(20);
 /// A wake-up later than this skips the frames in between, instead of sending them in one burst.
-const LATE: Duration = Duration::from_millis(100);
+pub(super) const LATE: Duration = Duration::from_millis(100);
 /// RFC 4733 §2.5.1.4: the End is sent three times; twice more after the first.
 const END_REPEATS: u8 = 2;
 /// The peak of each of a key's two frequencies, where they are sent as sound.

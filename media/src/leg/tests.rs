@@ -297,3 +297,73 @@ fn a_closing_leg_says_good_bye() {
     assert!(crate::rtcp::parse(&out[..bye.len], 0).unwrap().bye);
     assert_eq!(trunk.poll(at(101), &mut out, &mut Vec::new()), None);
 }
+
+/// What a detector heard on a leg.
+fn detected(events: &[MediaEvent]) -> Vec<crate::detect::Event> {
+    let heard = events.iter().filter_map(|event| match event {
+        MediaEvent::Detected { what, .. } => Some((**what).clone()),
+        _ => None,
+    });
+    heard.collect()
+}
+
+/// Says sound to a leg, a packet each 20 ms, and lets the leg's time go by with it.
+fn say(leg: &mut Leg, from: Time, sound: &[i16], events: &mut Vec<MediaEvent>) -> Time {
+    let mut now = from;
+    for (n, samples) in (0u16..).zip(sound.chunks(160)) {
+        let mut payload = vec![0; samples.len()];
+        AudioCodec::Pcmu.coder().unwrap().encode(samples, &mut payload);
+        let packet = packet(0, n, u32::from(n) * 160, 7, &payload);
+        leg.handle_rtp(now, address(4_000), &packet, events);
+        run(leg, now, now + Duration::from_millis(19), events);
+        now += Duration::from_millis(20);
+    }
+    now
+}
+
+#[test]
+fn a_detector_hears_who_answered_until_it_knows() {
+    use crate::detect::{Class, Detector, Event, Rules, country};
+    let rules = Arc::new(Rules::standard());
+    let mut events = Vec::new();
+    let mut trunk = leg(9, Role::Trunk);
+    trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    trunk.listen(Detector::new(&rules, country("us").unwrap()));
+    assert!(trunk.timeout() < Time::MAX, "keep-alives");
+    // Before the answer a fax tone is told, and nobody is said to have answered.
+    let fax: Vec<i16> =
+        crate::audio::Tone::sine(2_100, 9_000).render(Duration::from_secs(1)).samples().into();
+    let now = say(&mut trunk, at(0), &fax, &mut events);
+    assert_eq!(detected(&events), [Event::FaxAnswering]);
+    events.clear();
+    trunk.watch(now);
+    let now = say(&mut trunk, now, &fax, &mut events);
+    let heard = detected(&events);
+    assert!(
+        matches!(&heard[..], [Event::FaxAnswering, Event::Answered(who)] if who.class == Class::Fax),
+        "{heard:?}"
+    );
+    // Now it is known, and nobody listens any more.
+    events.clear();
+    say(&mut trunk, now, &fax, &mut events);
+    assert_eq!(detected(&events), []);
+}
+
+#[test]
+fn silence_after_the_answer_is_heard_too() {
+    use crate::detect::{Class, Detector, Event, Rules, country};
+    let mut events = Vec::new();
+    let mut trunk = leg(10, Role::Trunk);
+    trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    trunk.listen(Detector::new(&Arc::new(Rules::standard()), country("us").unwrap()));
+    trunk.watch(at(100));
+    run(&mut trunk, at(100), at(6_000), &mut events);
+    let heard = detected(&events);
+    assert!(matches!(&heard[..], [Event::Answered(who)] if who.class == Class::Silent), "{heard:?}");
+    // A bridged call is not listened to.
+    trunk.listen(Detector::new(&Arc::new(Rules::standard()), country("us").unwrap()));
+    trunk.join(at(6_000), 1, None);
+    events.clear();
+    run(&mut trunk, at(6_000), at(12_000), &mut events);
+    assert_eq!(detected(&events), []);
+}

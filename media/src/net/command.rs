@@ -9,6 +9,7 @@ use super::ports::Pair;
 use super::stats::SharedStats;
 use super::sys::Waker;
 use crate::audio::Audio;
+use crate::detect::Detector;
 use crate::dtmf::Digit;
 use crate::error::MediaError;
 use crate::event::LegId;
@@ -21,6 +22,7 @@ use crate::webrtc::OfferError;
 pub(super) enum ToLeg {
     SetRemote(Box<Negotiated>),
     Answered,
+    Listen(Box<Detector>),
     Bridge { agent: LegId, beep: bool },
     Unbridge,
     Play { audio: Arc<Audio>, looped: bool },

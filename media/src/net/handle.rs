@@ -19,6 +19,7 @@ use super::shard::{Parts, Shard};
 use super::stats::MediaStats;
 use super::sys::{Poller, raise_open_files};
 use crate::audio::Audio;
+use crate::detect::Detector;
 use crate::dtmf::Digit;
 use crate::error::{MediaError, StartError};
 use crate::event::{LegId, MediaEvent};
@@ -203,7 +204,15 @@ impl MediaHandle {
         self.send(leg, ToLeg::SetRemote(Box::new(agreed)))
     }
 
-    /// The call is answered: from now on its RTP time-out counts. Bridging says the same.
+    /// Has a detector listen to a leg, until who answered is told or the leg is bridged: [`MediaEvent::Detected`] follows
+    /// for all that it hears, and keys that come as tones from far ends that send no events. The answer is told by
+    /// [`MediaHandle::answered`]; another description from the far end begins a new stream.
+    pub fn listen(&self, leg: LegId, detector: Detector) -> Result<(), MediaError> {
+        self.send(leg, ToLeg::Listen(Box::new(detector)))
+    }
+
+    /// The call is answered: from now on its RTP time-out counts, and who listens decides who answered. Bridging says
+    /// the same.
     pub fn answered(&self, leg: LegId) -> Result<(), MediaError> {
         self.send(leg, ToLeg::Answered)
     }

@@ -324,6 +324,7 @@ impl Shard {
         match command {
             ToLeg::SetRemote(agreed) => drop(relay.with_leg(id, |leg| leg.set_remote(now, &agreed))),
             ToLeg::Answered => drop(relay.with_leg(id, |leg| leg.watch(now))),
+            ToLeg::Listen(detector) => drop(relay.with_leg(id, |leg| leg.listen(*detector))),
             ToLeg::Bridge { agent, beep } if agent.home() == self.parts.index => {
                 relay.bridge(now, id, agent, beep);
             }

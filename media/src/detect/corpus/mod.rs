@@ -228,7 +228,9 @@ impl Table {
 
     /// Machines and screening taken for a person, of all machines and screening (0 to 1).
     pub fn misses(&self) -> f64 {
-        share(self.of(|truth| matches!(truth, Class::Machine | Class::Screening)), |row| !is_machine(row.first))
+        share(self.of(|truth| matches!(truth, Class::Machine | Class::Screening)), |row| {
+            !is_machine(row.first)
+        })
     }
 
     /// The time of the decision after the answer, for people and machines that spoke: the `share` quantile, in ms.
