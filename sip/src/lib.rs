@@ -23,6 +23,7 @@ mod refuse;
 mod register;
 pub mod resolve;
 mod session;
+mod shard;
 mod stats;
 pub mod stir;
 mod trace;
@@ -43,6 +44,7 @@ pub use message::{
 };
 pub use recovery::{CallIdKey, DialogSnapshot};
 pub use register::{Binding, RegistrarConfig, Registration, RegistrationState, Unbound};
+pub use shard::Shard;
 pub use stats::{ByKind, Counter, METHODS, Stats};
 pub use trace::{Direction, Trace, TraceEntry, ladder};
 pub use transport::{Destination, LocalSocket, Transport};

@@ -70,6 +70,12 @@ pub const TRACE_ENDED_CALLS: usize = 2_000;
 /// Bytes of messages kept of ended calls.
 pub const TRACE_ENDED_BYTES: usize = 16 << 20;
 
+/// Endpoints with a thread of their own: more than cores that one node gives to signalling.
+pub const SHARDS: usize = 64;
+/// Datagrams that wait for one of several shards that share a port: at 10,000 messages a second, half a second.
+pub const SHARD_QUEUE: usize = 4_096;
+/// How often a Call-ID is made anew until it belongs to its shard: with 64 shards one in 10^7 still does not.
+pub const CALL_ID_TRIES: usize = 1_024;
 /// Commands that wait for the driver. At 8,000 calls a second this is half a second of work.
 pub const COMMAND_QUEUE: usize = 8_192;
 /// Events that wait for the owner. Beyond it the driver stops reading its sockets, so that no event is lost.

@@ -17,6 +17,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::demux::Datagram;
 use super::handle::Command;
 use super::hep::Hep;
 use super::stream::{Report, Streams};
@@ -35,6 +36,8 @@ struct Driver {
     /// None: no stream sockets.
     streams: Option<Streams>,
     clock: Clock,
+    /// What comes in by a port that the shards share.
+    inbox: Option<mpsc::Receiver<Datagram>>,
     events: mpsc::Sender<(Time, Event)>,
     /// Events that were not told yet.
     held: VecDeque<(Time, Event)>,
@@ -49,14 +52,28 @@ struct Driver {
 
 /// A UDP socket and what is to be sent by it when all that is there has been dealt with.
 struct Socket {
-    io: UdpSocket,
+    io: Io,
     out: Vec<(Bytes, SocketAddr)>,
+}
+
+enum Io {
+    Own(UdpSocket),
+    Shared(Arc<std::net::UdpSocket>),
+}
+
+/// A UDP socket as the driver is given it.
+pub(super) enum Udp {
+    /// It is read and written here.
+    Own(std::net::UdpSocket),
+    /// All shards write to it; what it receives comes by the inbox.
+    Shared(Arc<std::net::UdpSocket>),
 }
 
 /// What the driver is made of.
 pub(super) struct Parts {
     pub(super) endpoint: Endpoint,
-    pub(super) sockets: Vec<Option<std::net::UdpSocket>>,
+    pub(super) sockets: Vec<Option<Udp>>,
+    pub(super) inbox: Option<mpsc::Receiver<Datagram>>,
     pub(super) streams: Option<Streams>,
     pub(super) clock: Clock,
     pub(super) events: mpsc::Sender<(Time, Event)>,
@@ -64,8 +81,12 @@ pub(super) struct Parts {
 }
 
 pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
-    let register = |socket: Option<std::net::UdpSocket>| {
-        let io = socket.map(UdpSocket::from_std).transpose()?;
+    let register = |socket: Option<Udp>| {
+        let io = match socket {
+            Some(Udp::Own(socket)) => Some(Io::Own(UdpSocket::from_std(socket)?)),
+            Some(Udp::Shared(socket)) => Some(Io::Shared(socket)),
+            None => None,
+        };
         Ok(io.map(|io| Socket { io, out: Vec::new() }))
     };
     let sockets: io::Result<Vec<_>> = parts.sockets.into_iter().map(register).collect();
@@ -79,6 +100,7 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
         sockets,
         streams: parts.streams,
         clock,
+        inbox: parts.inbox,
         events: parts.events,
         held: VecDeque::new(),
         stalled: false,
@@ -110,6 +132,7 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
             command = commands.recv() => Wake::Command(command),
             () = readable(&driver.sockets), if !stalled => Wake::Socket,
             report = reported(&mut driver.streams), if !stalled => Wake::Report(report),
+            datagram = handed(&mut driver.inbox), if !stalled => Wake::Handed(datagram),
         };
         woke_at = clock.now();
         let mut command = None;
@@ -125,6 +148,7 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
             Wake::Command(first) => command = first,
             Wake::Socket => {}
             Wake::Report(report) => driver.hear(report),
+            Wake::Handed(datagram) => driver.take(datagram),
         }
         // Whatever woke it, everything that is there is dealt with: commands, messages and timers get their turn each
         // time, and what comes of them leaves together.
@@ -156,12 +180,16 @@ enum Wake {
     Command(Option<Command>),
     Socket,
     Report(Report),
+    Handed(Datagram),
 }
 
 /// Waits until a socket can be read.
 async fn readable(sockets: &[Option<Socket>]) {
     poll_fn(|cx| {
-        let ready = |socket: &Socket| socket.io.poll_recv_ready(cx).is_ready();
+        let ready = |socket: &Socket| match &socket.io {
+            Io::Own(io) => io.poll_recv_ready(cx).is_ready(),
+            Io::Shared(_) => false,
+        };
         match sockets.iter().flatten().any(ready) {
             true => Poll::Ready(()),
             false => Poll::Pending,
@@ -180,10 +208,24 @@ async fn reported(streams: &mut Option<Streams>) -> Report {
     std::future::pending().await
 }
 
+/// Waits until another thread has read something for this shard.
+async fn handed(inbox: &mut Option<mpsc::Receiver<Datagram>>) -> Datagram {
+    if let Some(inbox) = inbox
+        && let Some(datagram) = inbox.recv().await
+    {
+        return datagram;
+    }
+    std::future::pending().await
+}
+
 /// What the kernel does not take is lost like any datagram: retransmission heals it.
 fn flush(socket: &mut Socket, sender: &mut Sender, stats: &Stats) {
     if !socket.out.is_empty() {
-        let refused = sender.send(socket.io.as_fd(), socket.out.iter().map(|(bytes, to)| (&bytes[..], *to)));
+        let fd = match &socket.io {
+            Io::Own(io) => io.as_fd(),
+            Io::Shared(io) => io.as_fd(),
+        };
+        let refused = sender.send(fd, socket.out.iter().map(|(bytes, to)| (&bytes[..], *to)));
         stats.dropped_send.add(refused as u64);
         socket.out.clear();
     }
@@ -192,6 +234,10 @@ fn flush(socket: &mut Socket, sender: &mut Sender, stats: &Stats) {
 impl Driver {
     /// Takes what is there of each socket, some batches.
     fn read(&mut self) {
+        for _ in 0..limits::BATCHES_PER_WAKE * limits::DATAGRAMS_AT_ONCE {
+            let Some(Ok(datagram)) = self.inbox.as_mut().map(mpsc::Receiver::try_recv) else { break };
+            self.take(datagram);
+        }
         for _ in 0..limits::BATCHES_PER_WAKE {
             if !self.read_batches() {
                 break;
@@ -203,7 +249,7 @@ impl Driver {
     fn read_batches(&mut self) -> bool {
         let mut more = false;
         for (i, id) in (0..self.sockets.len()).zip(0..) {
-            let Some(Some(Socket { io, .. })) = self.sockets.get(i) else { continue };
+            let Some(Some(Socket { io: Io::Own(io), .. })) = self.sockets.get(i) else { continue };
             let batch = &mut self.batch;
             // Any error is passed over: on UDP it tells of an earlier datagram, if of any.
             let received = io.try_io(Interest::READABLE, || {
@@ -216,16 +262,21 @@ impl Driver {
             more |= received == limits::DATAGRAMS_AT_ONCE;
             for slot in 0..received {
                 let Some((from, length)) = self.batch.received(slot) else { continue };
-                let datagram = Bytes::copy_from_slice(self.batch.slot(slot, length));
-                let now = self.clock.now();
-                if let Some(hep) = &self.hep {
-                    hep.capture(now, SocketId(id), from, Direction::In, &datagram);
-                }
-                self.endpoint.handle_datagram(now, SocketId(id), from, datagram);
-                self.drain(now);
+                let bytes = Bytes::copy_from_slice(self.batch.slot(slot, length));
+                self.take(Datagram { socket: SocketId(id), from, bytes });
             }
         }
         more
+    }
+
+    fn take(&mut self, datagram: Datagram) {
+        let Datagram { socket, from, bytes } = datagram;
+        let now = self.clock.now();
+        if let Some(hep) = &self.hep {
+            hep.capture(now, socket, from, Direction::In, &bytes);
+        }
+        self.endpoint.handle_datagram(now, socket, from, bytes);
+        self.drain(now);
     }
 
     /// Sends and tells what has gathered.
@@ -385,6 +436,15 @@ impl Driver {
             Command::Acknowledge(call, body) => endpoint.acknowledge(now, call, body),
             Command::Info(call, body) => endpoint.info(now, call, body),
             Command::Refer(call, to, replaces) => endpoint.refer(now, call, &to, replaces),
+            Command::ReferReplacing(call, to, replaces) => endpoint.refer_as(now, call, &to, Some(&replaces)),
+            Command::LendReplaces(other, call, to, lane) => {
+                let lent = endpoint.replaces(other).ok();
+                let command = lent.map(|replaces| Command::ReferReplacing(call, to, replaces));
+                if command.is_none_or(|command| lane.try_send(command).is_err()) {
+                    self.tell(now, Event::ReferProgress { call, status: 503, done: true });
+                }
+                return self.drain(now);
+            }
             Command::RespondRefer(call, status) => endpoint.respond_refer(now, call, status),
             Command::NotifyRefer(call, status) => endpoint.notify_refer(now, call, status),
             Command::AcceptFrom(accept_from) => {
