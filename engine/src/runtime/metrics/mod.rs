@@ -308,6 +308,7 @@ fn sip(handle: &SipHandle) -> Vec<MetricFamily> {
         ("source", &stats.dropped_source),
         ("unmatched", &stats.dropped_unmatched),
         ("table_full", &stats.dropped_full),
+        ("shard", &stats.dropped_shard),
         ("send", &stats.dropped_send),
         ("receive_buffer", &stats.dropped_receive_buffer),
     ]
