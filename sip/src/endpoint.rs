@@ -87,6 +87,7 @@ pub struct Endpoint {
     pub(crate) registrations: BTreeMap<CallKey, Client>,
     pub(crate) registrar: Option<Registrar>,
     ended: trace::Ended,
+    pub(crate) overloaded: bool,
 }
 
 impl Endpoint {
@@ -103,6 +104,7 @@ impl Endpoint {
             registrations: BTreeMap::new(),
             registrar,
             ended: trace::Ended::default(),
+            overloaded: false,
         }
     }
 
@@ -129,6 +131,13 @@ impl Endpoint {
     /// Changes who may start calls.
     pub fn set_accept_from(&mut self, accept_from: AcceptFrom) {
         self.core.config.accept_from = accept_from;
+    }
+
+    /// While it is so, peers' new calls are refused with 503 and Retry-After, and ours fail with
+    /// [`ApiMisuse::Overloaded`]. Calls in progress go on, and so do calls from and to registered phones: they are few,
+    /// and agents that calls in progress may wait for.
+    pub fn set_overloaded(&mut self, overloaded: bool) {
+        self.overloaded = overloaded;
     }
 
     /// The messages of a call that runs or has just ended.

@@ -17,6 +17,7 @@ pub mod hep;
 pub mod limits;
 mod message;
 pub mod net;
+mod overload;
 mod receive;
 mod recovery;
 mod refuse;

@@ -83,6 +83,8 @@ pub struct Stats {
     pub dropped_unmatched: Counter,
     /// Refused or dropped: a table was full.
     pub dropped_full: Counter,
+    /// Calls that were refused because we are overloaded: from peers with 503, ours before anything was sent.
+    pub refused_overload: Counter,
     /// Dropped: the queue of the shard that it was for was full, on a port that shards share.
     pub dropped_shard: Counter,
     /// Dropped: the socket would not take it, or gave an error.
@@ -135,6 +137,7 @@ impl Stats {
             dropped_source,
             dropped_unmatched,
             dropped_full,
+            refused_overload,
             dropped_shard,
             dropped_send,
             dropped_receive_buffer,
@@ -158,6 +161,7 @@ impl Stats {
         kinds.chain([
             retransmitted,
             repeats,
+            refused_overload,
             dropped_malformed,
             refused_malformed,
             dropped_source,

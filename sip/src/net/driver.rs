@@ -25,6 +25,7 @@ use crate::endpoint::{CallKey, Endpoint, Output, SocketId};
 use crate::error::ApiMisuse;
 use crate::event::{Event, Failure};
 use crate::limits;
+use crate::overload::Overload;
 use crate::register::RegistrationState;
 use crate::stats::Stats;
 use crate::trace::Direction;
@@ -47,6 +48,9 @@ struct Driver {
     batch: Batch,
     sender: Sender,
     hep: Option<Hep>,
+    overload: Overload,
+    /// The endpoint was told so.
+    overloaded: bool,
     wake_at: Option<Time>,
 }
 
@@ -78,6 +82,7 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) events: mpsc::Sender<(Time, Event)>,
     pub(super) hep: Option<Hep>,
+    pub(super) overload: Overload,
 }
 
 pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
@@ -107,6 +112,8 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
         batch: Batch::new(limits::DATAGRAMS_AT_ONCE, limits::MESSAGE_BYTES, limits::MESSAGE_BYTES),
         sender: Sender::default(),
         hep: parts.hep,
+        overload: parts.overload,
+        overloaded: false,
         wake_at: None,
     };
     let mut sleep = pin!(tokio::time::sleep(std::time::Duration::ZERO));
@@ -135,6 +142,10 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
             datagram = handed(&mut driver.inbox), if !stalled => Wake::Handed(datagram),
         };
         woke_at = clock.now();
+        driver.heed(woke_at);
+        // Whether there is more to do than this wake-up does. Connections do not count: TCP holds back who sends too
+        // much, and one peer that does must not keep all others from calling.
+        let mut more = false;
         let mut command = None;
         match wake {
             Wake::Room(true) => driver.release(),
@@ -152,15 +163,16 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
         }
         // Whatever woke it, everything that is there is dealt with: commands, messages and timers get their turn each
         // time, and what comes of them leaves together.
-        for _ in 0..limits::COMMANDS_PER_WAKE {
+        for taken in 1..=limits::COMMANDS_PER_WAKE {
             match command.take().or_else(|| commands.try_recv().ok()) {
                 None => break,
                 Some(Command::Stop) => return driver.flush(),
                 Some(command) => driver.obey(command),
             }
+            more |= taken == limits::COMMANDS_PER_WAKE;
         }
         if !driver.stalled {
-            driver.read();
+            more |= driver.read();
             if let Some(report) = driver.streams.as_mut().and_then(Streams::try_report) {
                 driver.hear(report);
             }
@@ -171,6 +183,9 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
             driver.drain(now);
         }
         driver.flush();
+        let now = clock.now();
+        let behind = more || driver.stalled || now.since(woke_at) >= limits::OVERLOAD_WORK;
+        driver.overload.note(now, behind);
     }
 }
 
@@ -232,17 +247,26 @@ fn flush(socket: &mut Socket, sender: &mut Sender, stats: &Stats) {
 }
 
 impl Driver {
-    /// Takes what is there of each socket, some batches.
-    fn read(&mut self) {
-        for _ in 0..limits::BATCHES_PER_WAKE * limits::DATAGRAMS_AT_ONCE {
-            let Some(Ok(datagram)) = self.inbox.as_mut().map(mpsc::Receiver::try_recv) else { break };
-            self.take(datagram);
+    /// Tells the endpoint when it is to refuse new calls, and when no more.
+    fn heed(&mut self, now: Time) {
+        let overloaded = self.overload.is_on(now);
+        if std::mem::replace(&mut self.overloaded, overloaded) != overloaded {
+            self.endpoint.set_overloaded(overloaded);
         }
-        for _ in 0..limits::BATCHES_PER_WAKE {
-            if !self.read_batches() {
-                break;
+    }
+
+    /// Takes what is there of each socket, some batches. Whether there may be more.
+    fn read(&mut self) -> bool {
+        if let Some(inbox) = &mut self.inbox {
+            let waiting = inbox.len();
+            let count = waiting.min(limits::BATCHES_PER_WAKE * limits::DATAGRAMS_AT_ONCE);
+            for _ in 0..count {
+                let Some(Ok(datagram)) = self.inbox.as_mut().map(mpsc::Receiver::try_recv) else { break };
+                self.take(datagram);
             }
+            return count < waiting;
         }
+        (0..limits::BATCHES_PER_WAKE).all(|_| self.read_batches())
     }
 
     /// A batch of each socket. Whether one was full, so that there may be more.

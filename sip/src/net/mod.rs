@@ -38,6 +38,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use kraliki_time::{Clock, Time};
 use rand_chacha::ChaCha8Rng;
@@ -60,6 +61,7 @@ use self::stream::{Failures, Setup, StreamSocket, Streams, Times};
 use crate::endpoint::{Endpoint, SocketId};
 use crate::event::{EndpointConfig, Event};
 use crate::limits;
+use crate::overload::Overload;
 use crate::shard::{CallIds, Shard};
 use crate::stats::Stats;
 use crate::transport::{LocalSocket, Transport};
@@ -142,6 +144,8 @@ pub struct NetConfig {
     /// another call ([`Event::Incoming`] with `replaces`) is refused with 481 when that call is in another shard. With
     /// phones, messages from an address that may not start calls are the first shard's.
     pub shared_port: bool,
+    /// How long a driver may be behind with its work before it refuses new calls; calls in progress go on.
+    pub overload_after: Duration,
     /// Commands that may wait, for each shard.
     pub command_queue: usize,
     /// Events that may wait.
@@ -156,6 +160,7 @@ impl Default for NetConfig {
             hep: None,
             shards: 1,
             shared_port: false,
+            overload_after: limits::OVERLOAD_AFTER,
             receive_buffer_bytes: limits::RECEIVE_BUFFER_BYTES,
             command_queue: limits::COMMAND_QUEUE,
             event_queue: limits::EVENT_QUEUE,
@@ -326,7 +331,8 @@ fn start_with(
         });
         let hep = hep.clone().map(|exporter| hep::Hep { exporter, sockets: local, shares: Vec::new() });
         let (sockets, events) = (part.sockets, event_queue.clone());
-        let parts = driver::Parts { endpoint, sockets, inbox, streams, clock, events, hep };
+        let overload = Overload::new(net.overload_after);
+        let parts = driver::Parts { endpoint, sockets, inbox, streams, clock, events, hep, overload };
         drivers.push((parts, command_queue));
     }
     // No driver runs before all is there; one whose handle is gone ends by itself.
@@ -429,7 +435,8 @@ mod stream_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{AcceptFrom, Body, EndedBy, InviteRequest};
+    use crate::error::ApiMisuse;
+    use crate::event::{AcceptFrom, Body, EndedBy, Failure, InviteRequest};
 
     fn start_local() -> (SipHandle, EventReceiver) {
         let bind = "127.0.0.1:0".parse().unwrap();
@@ -464,6 +471,52 @@ mod tests {
         us.stop();
         while our_events.blocking_recv().is_some() {}
         UdpSocket::bind(address).expect("the port is free again");
+    }
+
+    /// The owner takes no events: soon nothing new is dialed. When it takes them again, it is.
+    #[test]
+    fn a_driver_that_is_behind_places_no_calls() {
+        let bind = "127.0.0.1:0".parse().unwrap();
+        let overload_after = Duration::from_millis(20);
+        let net = NetConfig {
+            listen: vec![Listen::udp(bind)],
+            event_queue: 1,
+            overload_after,
+            ..NetConfig::default()
+        };
+        let config = EndpointConfig { accept_from: AcceptFrom::Any, ..EndpointConfig::default() };
+        let (us, mut events) = start(net, config, Clock::start(), [1; 32]).unwrap();
+        // A destination that no socket reaches fails at once.
+        let place = |us: &SipHandle| {
+            let nowhere: SocketAddr = "[::1]:5060".parse().unwrap();
+            let call = us.invite(InviteRequest::new(nowhere, "sip:1@h", "id")).unwrap();
+            std::thread::sleep(Duration::from_millis(3));
+            call
+        };
+        let refused = loop {
+            let call = place(&us);
+            if us.stats().refused_overload.get() > 0 {
+                break call;
+            }
+        };
+        let failure = |event| match event {
+            Some((_, Event::Failed { call, failure, .. })) => (call, failure),
+            other => panic!("{other:?}"),
+        };
+        loop {
+            let (call, failure) = failure(events.blocking_recv());
+            if call == refused {
+                break assert_eq!(failure, Failure::Refused(ApiMisuse::Overloaded));
+            }
+        }
+        loop {
+            let call = place(&us);
+            let (told, why) = failure(events.blocking_recv());
+            assert_eq!(told, call);
+            if why == Failure::Refused(ApiMisuse::NoSocket) {
+                break;
+            }
+        }
     }
 
     #[test]

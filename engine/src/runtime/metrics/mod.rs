@@ -353,6 +353,11 @@ fn sip(handle: &SipHandle) -> Vec<MetricFamily> {
             "Requests that could not be acted on and were told so.",
             one(stats.refused_malformed.get()),
         ),
+        counter(
+            "kraliki_sip_refused_overload_total",
+            "Calls that were refused, ours and theirs, because the SIP threads were behind.",
+            one(stats.refused_overload.get()),
+        ),
         gauge("kraliki_sip_connections", "Connections that exist.", one(stats.connections.get())),
         counter(
             "kraliki_sip_connections_total",
