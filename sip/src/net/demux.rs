@@ -65,11 +65,11 @@ pub(super) async fn run(demux: Demux) {
     let sockets: io::Result<Vec<(SocketId, UdpSocket)>> = sockets.into_iter().map(register).collect();
     let (Ok(sockets), Some(first)) = (sockets, queues.first()) else { return };
     let mut batch = Batch::new(limits::DATAGRAMS_AT_ONCE, limits::MESSAGE_BYTES, limits::MESSAGE_BYTES);
-    let mut woke_at = Time::ZERO;
+    let (mut woke_at, mut more) = (Time::ZERO, false);
     loop {
         // As the driver does.
         let awake = clock.now().since(woke_at);
-        if awake < limits::WAKE_GAP {
+        if !more && awake < limits::WAKE_GAP {
             std::thread::sleep(limits::WAKE_GAP - awake);
         }
         tokio::select! {
@@ -78,8 +78,9 @@ pub(super) async fn run(demux: Demux) {
             () = readable(&sockets) => {}
         }
         woke_at = clock.now();
+        more = false;
         for (socket, io) in &sockets {
-            for _ in 0..limits::BATCHES_PER_WAKE {
+            for batches in 1..=limits::BATCHES_PER_WAKE {
                 let received = io.try_io(Interest::READABLE, || {
                     match batch.receive(io.as_fd(), 0..limits::DATAGRAMS_AT_ONCE) {
                         0 => Err(io::ErrorKind::WouldBlock.into()),
@@ -99,6 +100,7 @@ pub(super) async fn run(demux: Demux) {
                 if received < limits::DATAGRAMS_AT_ONCE {
                     break;
                 }
+                more |= batches == limits::BATCHES_PER_WAKE;
             }
         }
     }

@@ -119,9 +119,12 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
     let mut sleep = pin!(tokio::time::sleep(std::time::Duration::ZERO));
     let mut sleeping_until = None;
     let mut woke_at = Time::ZERO;
+    // Whether there is more to do than the last wake-up did. Connections do not count: TCP holds back who sends too
+    // much, and one peer that does must not keep all others from calling.
+    let mut more = false;
     loop {
         let awake = clock.now().since(woke_at);
-        if awake < limits::WAKE_GAP {
+        if !more && awake < limits::WAKE_GAP {
             // This thread has nothing else to run (connections have their own), so it may simply sleep: one system
             // call for the whole batch.
             std::thread::sleep(limits::WAKE_GAP - awake);
@@ -143,10 +146,9 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
         };
         woke_at = clock.now();
         driver.heed(woke_at);
-        // Whether there is more to do than this wake-up does. Connections do not count: TCP holds back who sends too
-        // much, and one peer that does must not keep all others from calling.
-        let mut more = false;
+        more = false;
         let mut command = None;
+        let told = matches!(wake, Wake::Socket);
         match wake {
             Wake::Room(true) => driver.release(),
             // Nobody listens any more: the events have no use.
@@ -172,7 +174,7 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
             more |= taken == limits::COMMANDS_PER_WAKE;
         }
         if !driver.stalled {
-            more |= driver.read();
+            more |= driver.read(told);
             if let Some(report) = driver.streams.as_mut().and_then(Streams::try_report) {
                 driver.hear(report);
             }
@@ -255,8 +257,9 @@ impl Driver {
         }
     }
 
-    /// Takes what is there of each socket, some batches. Whether there may be more.
-    fn read(&mut self) -> bool {
+    /// Takes what is there of each socket, some batches; `told`: the reactor says that there is something. Whether there
+    /// may be more.
+    fn read(&mut self, told: bool) -> bool {
         if let Some(inbox) = &mut self.inbox {
             let waiting = inbox.len();
             let count = waiting.min(limits::BATCHES_PER_WAKE * limits::DATAGRAMS_AT_ONCE);
@@ -266,22 +269,26 @@ impl Driver {
             }
             return count < waiting;
         }
-        (0..limits::BATCHES_PER_WAKE).all(|_| self.read_batches())
+        (0..limits::BATCHES_PER_WAKE).all(|_| self.read_batches(told))
     }
 
     /// A batch of each socket. Whether one was full, so that there may be more.
-    fn read_batches(&mut self) -> bool {
+    fn read_batches(&mut self, told: bool) -> bool {
         let mut more = false;
         for (i, id) in (0..self.sockets.len()).zip(0..) {
             let Some(Some(Socket { io: Io::Own(io), .. })) = self.sockets.get(i) else { continue };
             let batch = &mut self.batch;
             // Any error is passed over: on UDP it tells of an earlier datagram, if of any.
-            let received = io.try_io(Interest::READABLE, || {
-                match batch.receive(io.as_fd(), 0..limits::DATAGRAMS_AT_ONCE) {
+            let mut receive = || batch.receive(io.as_fd(), 0..limits::DATAGRAMS_AT_ONCE);
+            let received = match told {
+                true => io.try_io(Interest::READABLE, || match receive() {
                     0 => Err(io::ErrorKind::WouldBlock.into()),
                     count => Ok(count),
-                }
-            });
+                }),
+                // The reactor has not looked: while commands come without a pause it never does, and a socket that is
+                // read only when it says so would wait for a break.
+                false => Ok(receive()),
+            };
             let received = received.unwrap_or(0);
             more |= received == limits::DATAGRAMS_AT_ONCE;
             for slot in 0..received {
