@@ -58,6 +58,9 @@ pub(crate) struct Sip {
     pub(crate) tls_key: Option<Spanned<PathBuf>>,
     pub(crate) tls_client_ca: Option<Spanned<PathBuf>>,
     pub(crate) fixed_source_port: bool,
+    #[serde(deserialize_with = "shards")]
+    pub(crate) shards: usize,
+    pub(crate) shared_port: bool,
     pub(crate) ws_origins: Vec<String>,
     #[serde(deserialize_with = "one_or_many")]
     pub(crate) name_servers: Vec<SocketAddr>,
@@ -190,6 +193,8 @@ impl Default for Sip {
             tls_key: None,
             tls_client_ca: None,
             fixed_source_port: false,
+            shards: 1,
+            shared_port: false,
             ws_origins: Vec::new(),
             name_servers: Vec::new(),
             phones: None,

@@ -158,7 +158,14 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         ..MediaConfig::local(clock, config.media.ports.clone(), seed()?)
     };
     Ok(RuntimeConfig {
-        sip: NetConfig { listen, tls: tls_config(config)?, hep: hep_config(config), ..NetConfig::default() },
+        sip: NetConfig {
+            listen,
+            tls: tls_config(config)?,
+            hep: hep_config(config),
+            shards: config.sip.shards,
+            shared_port: config.sip.shared_port,
+            ..NetConfig::default()
+        },
         name_servers: config.sip.name_servers.clone(),
         phones: config.sip.phones.clone(),
         phones_sha256: config.sip.phones_sha256,

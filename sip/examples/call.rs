@@ -1,7 +1,8 @@
 //! Places calls at a rate and prints what became of them as one line of JSON.
 //!
 //! `call DESTINATION [--calls N] [--rate PER_SECOND] [--hold-ms MS] [--ring-ms MS] [--digest USER:PASSWORD]
-//! [--bind ADDRESS]`. A call that is not answered within `--ring-ms` is cancelled.
+//! [--bind ADDRESS] [--tick-ms MS]`. New calls are placed every `--tick-ms`; one that is not answered within `--ring-ms`
+//! is cancelled.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -61,7 +62,7 @@ fn main() {
     let began = clock.now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let mut tick = tokio::time::interval(Duration::from_millis(1));
+        let mut tick = tokio::time::interval(Duration::from_millis(number("--tick-ms", 1).max(1)));
         while over < calls {
             tokio::select! {
                 _ = tick.tick() => {

@@ -13,6 +13,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::endpoint::{CallKey, Output, SocketId};
 use crate::error::ApiMisuse;
 use crate::event::{Body, EndpointConfig, Event, Transmit};
+use crate::limits;
 use crate::message::{Headers, Method, Name, Request, Uri, Writer};
 use crate::session::stray::Strays;
 use crate::stats::Stats;
@@ -29,7 +30,7 @@ pub(crate) const ALLOW: &[u8] = b"INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDA
 /// What stands in messages for one socket.
 struct Local {
     transport: Transport,
-    is_ipv4: bool,
+    bound: SocketAddr,
     host: Bytes,
     via: Bytes,
     contact: Bytes,
@@ -44,7 +45,7 @@ impl Local {
         };
         Local {
             transport,
-            is_ipv4: socket.bound.is_ipv4(),
+            bound: socket.bound,
             // It asks for rport (RFC 3581 §3).
             via: Bytes::from(format!("Via: SIP/2.0/{} {host};rport;branch=", transport.via())),
             host: Bytes::from(host),
@@ -102,6 +103,19 @@ impl Core {
         Tag(tag)
     }
 
+    /// A Call-ID of our own, one whose answers come back to this shard.
+    pub(crate) fn new_call_id(&mut self, call: CallKey) -> Tag {
+        let mut id = self.new_tag(call);
+        // Each has a chance of one in as many as there are shards.
+        for _ in 0..limits::CALL_ID_TRIES {
+            if self.config.shard.owns_call_id(id.as_bytes()) {
+                break;
+            }
+            id = self.new_tag(call);
+        }
+        id
+    }
+
     /// The call that a tag of ours would belong to. The call compares the whole tag.
     pub(crate) fn call_of_tag(&self, tag: &[u8]) -> Option<CallKey> {
         let hidden = crate::transaction::unhex(tag.get(..16)?).filter(|_| tag.len() == 24)?;
@@ -111,7 +125,9 @@ impl Core {
     /// The way to a destination: by the socket that it names, else by the first of its transport and family.
     pub(crate) fn route(&self, destination: &Destination) -> Result<Hop, ApiMisuse> {
         let Destination { address: to, transport, socket, .. } = *destination;
-        let fits = |local: &Local| local.transport == transport && local.is_ipv4 == to.is_ipv4();
+        let ours = !transport.is_reliable() || self.config.shard.has_connections();
+        let fits =
+            |local: &Local| ours && local.transport == transport && local.bound.is_ipv4() == to.is_ipv4();
         let at = match socket {
             Some(socket) => Some(socket).filter(|socket| self.local(*socket).is_some_and(fits)),
             None => self.locals.iter().position(fits).and_then(|at| u16::try_from(at).ok()).map(SocketId),
@@ -140,6 +156,17 @@ impl Core {
         let socket = (transport == of_socket).then_some(known.socket);
         let to = Destination { socket, ..Destination::new(to, transport) };
         self.route(&to).ok().filter(|_| usable).unwrap_or(known)
+    }
+
+    /// The socket that is bound there.
+    pub(crate) fn socket_at(&self, bound: SocketAddr, transport: Transport) -> Option<SocketId> {
+        let at = self.locals.iter().position(|local| local.bound == bound && local.transport == transport);
+        at.and_then(|at| u16::try_from(at).ok()).map(SocketId)
+    }
+
+    /// Where a socket is bound.
+    pub(crate) fn bound(&self, socket: SocketId) -> Option<SocketAddr> {
+        self.local(socket).map(|local| local.bound)
     }
 
     fn local(&self, socket: SocketId) -> Option<&Local> {

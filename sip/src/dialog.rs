@@ -194,13 +194,15 @@ mod tests {
     #[test]
     fn a_snapshot_can_be_stored() {
         for routes in ["", "Record-Route: <sip:192.0.2.5;lr>, <sip:192.0.2.6;lr>\r\n"] {
-            let snapshot = DialogSnapshot { dialog: dialog(routes), transport: Transport::Tcp };
-            assert_eq!(snapshot.encode().parse(), Ok(snapshot));
+            for bound in [None, Some("[2001:db8::7]:5062".parse().unwrap())] {
+                let snapshot = DialogSnapshot { dialog: dialog(routes), transport: Transport::Tcp, bound };
+                assert_eq!(snapshot.encode().parse(), Ok(snapshot));
+            }
         }
         assert!("".parse::<DialogSnapshot>().is_err());
         assert!("1\nx".parse::<DialogSnapshot>().is_err());
         // As it was written before there was more than UDP.
-        let text = DialogSnapshot { dialog: dialog(""), transport: Transport::Udp }.encode();
+        let text = DialogSnapshot { dialog: dialog(""), transport: Transport::Udp, bound: None }.encode();
         assert_eq!(text.replacen("udp ", "", 1).parse::<DialogSnapshot>().unwrap().transport, Transport::Udp);
     }
 

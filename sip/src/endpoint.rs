@@ -20,6 +20,7 @@ use crate::receive::check;
 use crate::recovery::DialogSnapshot;
 use crate::register::{Client, Registrar, stun};
 use crate::session::{Call, Fate};
+use crate::shard::Shard;
 use crate::stats::Stats;
 use crate::trace::{self, Trace};
 use crate::transaction::{Fired, Hop, Owner, SpreadMap, Timer, TxnId};
@@ -37,13 +38,28 @@ impl CallKey {
 }
 
 /// Gives out keys. Cloned, so that whoever commands the endpoint from afar knows a call's key at once.
-#[derive(Clone, Debug, Default)]
-pub struct Keys(Arc<AtomicU64>);
+#[derive(Clone, Debug)]
+pub struct Keys {
+    next: Arc<AtomicU64>,
+    step: u64,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Keys::of(Shard::default())
+    }
+}
 
 impl Keys {
+    /// The keys of a shard.
+    pub(crate) fn of(shard: Shard) -> Keys {
+        let (first, step) = shard.keys();
+        Keys { next: Arc::new(first.into()), step }
+    }
+
     /// A new key.
     pub fn next(&self) -> CallKey {
-        CallKey(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+        CallKey(self.next.fetch_add(self.step, Ordering::Relaxed))
     }
 }
 
@@ -71,22 +87,24 @@ pub struct Endpoint {
     pub(crate) registrations: BTreeMap<CallKey, Client>,
     pub(crate) registrar: Option<Registrar>,
     ended: trace::Ended,
+    pub(crate) overloaded: bool,
 }
 
 impl Endpoint {
     /// An endpoint. `seed` gives all its chance: tags, branches, nonces. It must be unpredictable in service.
     pub fn new(config: EndpointConfig, seed: [u8; 32]) -> Endpoint {
-        let registrar = config.registrar.clone();
+        let (registrar, keys) = (config.registrar.clone(), Keys::of(config.shard));
         let mut core = Core::new(config, seed, Arc::default());
         let registrar = registrar.map(|config| Registrar::new(config, &core.secret_key()));
         Endpoint {
             core,
             calls: SpreadMap::default(),
             merged: SpreadMap::default(),
-            keys: Keys::default(),
+            keys,
             registrations: BTreeMap::new(),
             registrar,
             ended: trace::Ended::default(),
+            overloaded: false,
         }
     }
 
@@ -113,6 +131,13 @@ impl Endpoint {
     /// Changes who may start calls.
     pub fn set_accept_from(&mut self, accept_from: AcceptFrom) {
         self.core.config.accept_from = accept_from;
+    }
+
+    /// While it is so, peers' new calls are refused with 503 and Retry-After, and ours fail with
+    /// [`ApiMisuse::Overloaded`]. Calls in progress go on, and so do calls from and to registered phones: they are few,
+    /// and agents that calls in progress may wait for.
+    pub fn set_overloaded(&mut self, overloaded: bool) {
+        self.overloaded = overloaded;
     }
 
     /// The messages of a call that runs or has just ended.
@@ -215,14 +240,24 @@ impl Endpoint {
         to: &str,
         replaces: Option<CallKey>,
     ) -> Result<(), ApiMisuse> {
-        let replaces = match replaces {
-            Some(other) => {
-                let other = self.calls.get(&other).ok_or(ApiMisuse::UnknownCall)?;
-                Some(other.replaces().ok_or(ApiMisuse::WrongState)?)
-            }
-            None => None,
-        };
-        self.command(call, |call, core| call.refer(core, now, to, replaces.as_deref()).map(|()| Fate::Lives))
+        let replaces = replaces.map(|other| self.replaces(other)).transpose()?;
+        self.refer_as(now, call, to, replaces.as_deref())
+    }
+
+    /// What names an answered call in a Replaces header, also for a call of another shard.
+    pub(crate) fn replaces(&self, call: CallKey) -> Result<Vec<u8>, ApiMisuse> {
+        self.calls.get(&call).ok_or(ApiMisuse::UnknownCall)?.replaces().ok_or(ApiMisuse::WrongState)
+    }
+
+    /// As `refer`, with the value of the Replaces header.
+    pub(crate) fn refer_as(
+        &mut self,
+        now: Time,
+        call: CallKey,
+        to: &str,
+        replaces: Option<&[u8]>,
+    ) -> Result<(), ApiMisuse> {
+        self.command(call, |call, core| call.refer(core, now, to, replaces).map(|()| Fate::Lives))
     }
 
     /// Answers [`Event::Refer`]: a 2xx accepts it, anything else is the refusal.
@@ -270,7 +305,7 @@ impl Endpoint {
         destination: &Destination,
     ) -> Result<(), ApiMisuse> {
         let hop = self.core.route(destination)?;
-        let tag = self.core.new_tag(key);
+        let tag = self.core.new_call_id(key);
         let (owner, contact) = (Owner::Options(key, now), self.core.contact(hop.socket));
         let request = self.core.request(now, owner, hop, false, None, |core, branch| {
             let host = match &destination.server_name {
@@ -308,7 +343,8 @@ impl Endpoint {
         dialog: &DialogSnapshot,
         reason: Option<Reason>,
     ) -> Result<(), ApiMisuse> {
-        let to = Destination::new(dialog.dialog.hop.to, dialog.transport);
+        let socket = dialog.bound.and_then(|bound| self.core.socket_at(bound, dialog.transport));
+        let to = Destination { socket, ..Destination::new(dialog.dialog.hop.to, dialog.transport) };
         let hop = self.core.route(&to)?;
         let dialog = Dialog { hop, ..dialog.dialog.clone() };
         let seq = dialog.local_seq + 1;

@@ -93,6 +93,9 @@ pub enum ApiMisuse {
     /// No phone of that user is registered.
     #[error("no phone of that user is registered")]
     NotRegistered,
+    /// The driver is behind with the calls that there are: no new ones for now.
+    #[error("overloaded: no new calls for now")]
+    Overloaded,
     /// A table is full: see [`crate::limits`].
     #[error("too many calls or transactions")]
     Full,

@@ -13,6 +13,7 @@ use crate::limits;
 use crate::message::{Reason, Request};
 use crate::recovery::{CallIdKey, DialogSnapshot};
 use crate::register::{RegistrarConfig, RegistrationState, Unbound};
+use crate::shard::Shard;
 use crate::transport::{Destination, LocalSocket};
 
 /// From whom requests are taken that no dialog of ours explains.
@@ -45,6 +46,8 @@ impl AcceptFrom {
 pub struct EndpointConfig {
     /// Its sockets, in the order of their [`SocketId`]. The driver fills this in.
     pub sockets: Vec<LocalSocket>,
+    /// Which one it is of those that share the work. The driver fills this in.
+    pub shard: Shard,
     /// Who may start calls and ask for options.
     pub accept_from: AcceptFrom,
     /// User-Agent and Server.
@@ -69,6 +72,7 @@ impl Default for EndpointConfig {
     fn default() -> Self {
         EndpointConfig {
             sockets: Vec::new(),
+            shard: Shard::default(),
             accept_from: AcceptFrom::Nobody,
             user_agent: "Kraliki".into(),
             max_calls: limits::CALLS,

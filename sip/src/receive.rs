@@ -184,6 +184,10 @@ impl Endpoint {
         let mut hop = core.answer_hop(&request, socket, from);
         let flow = Hop { socket, to: from };
         let phones = self.registrar.as_mut().filter(|registrar| registrar.is_flow(flow));
+        if self.overloaded && phones.is_none() {
+            core.stats.refused_overload.add(1);
+            return refuse_for_now(core, now, &request, hop);
+        }
         let mut user = None;
         let mut challenges = Vec::new();
         if let Some(registrar) = phones {
@@ -245,10 +249,7 @@ impl Endpoint {
             }
             None => {
                 core.stats.dropped_full.add(1);
-                // Without a transaction: a table may be full.
-                let mut w = response_to(&request, from, 503, Some(b"full"), 0);
-                w.header(Name::RetryAfter, b"5");
-                core.send(now, hop, w.body(None), None);
+                refuse_for_now(core, now, &request, hop);
             }
         }
     }
@@ -277,6 +278,13 @@ impl Endpoint {
         let fate = call.on_cancel(core, now, request);
         self.settle(key, fate);
     }
+}
+
+/// 503, without a transaction: a table may be full, and it costs little. Its ACK is passed over.
+fn refuse_for_now(core: &mut Core, now: Time, request: &Request, hop: Hop) {
+    let mut w = response_to(request, hop.to, 503, Some(b"full"), 0);
+    w.header(Name::RetryAfter, limits::RETRY_AFTER_SECONDS.to_string().as_bytes());
+    core.send(now, hop, w.body(None), None);
 }
 
 /// What a peer may require of us in an INVITE.

@@ -62,6 +62,8 @@ impl CallIdKey {
 pub struct DialogSnapshot {
     pub(crate) dialog: Dialog,
     pub(crate) transport: Transport,
+    /// Our side: where its socket was bound. Not known of one that was stored before this was written down.
+    pub(crate) bound: Option<SocketAddr>,
 }
 
 impl DialogSnapshot {
@@ -74,7 +76,8 @@ impl DialogSnapshot {
     pub fn encode(&self) -> String {
         let d = &self.dialog;
         let by = self.transport.via().to_ascii_lowercase();
-        let mut lines = vec!["1".into(), format!("{by} {}", d.hop.to), d.local_seq.to_string()];
+        let bound = self.bound.map(|bound| format!(" {bound}")).unwrap_or_default();
+        let mut lines = vec!["1".into(), format!("{by} {}{bound}", d.hop.to), d.local_seq.to_string()];
         for part in [&d.call_id, &d.local, &d.remote, &d.remote_tag, &d.target].into_iter().chain(&d.routes) {
             lines.push(String::from_utf8_lossy(part).replace(['\r', '\n'], " "));
         }
@@ -93,9 +96,12 @@ impl FromStr for DialogSnapshot {
         }
         let hop = line()?;
         // Before there was more than UDP the transport was not written.
-        let (by, to) = hop.split_once(' ').unwrap_or(("udp", hop));
+        let (by, rest) = hop.split_once(' ').unwrap_or(("udp", hop));
         let transport = Transport::of(by).ok_or(())?;
+        // Before there were shards our own address was not written.
+        let (to, bound) = rest.split_once(' ').map_or((rest, None), |(to, bound)| (to, Some(bound)));
         let to: SocketAddr = to.parse().map_err(drop)?;
+        let bound = bound.map(|bound| bound.parse().map_err(drop)).transpose()?;
         let local_seq = line()?.parse().map_err(drop)?;
         let mut part = || line().map(|text| Bytes::copy_from_slice(text.as_bytes()));
         let (call_id, local, remote, remote_tag, target) = (part()?, part()?, part()?, part()?, part()?);
@@ -113,7 +119,7 @@ impl FromStr for DialogSnapshot {
             hop,
             pinned: false,
         };
-        Ok(DialogSnapshot { dialog, transport })
+        Ok(DialogSnapshot { dialog, transport, bound })
     }
 }
 

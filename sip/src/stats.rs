@@ -83,6 +83,10 @@ pub struct Stats {
     pub dropped_unmatched: Counter,
     /// Refused or dropped: a table was full.
     pub dropped_full: Counter,
+    /// Calls that were refused because we are overloaded: from peers with 503, ours before anything was sent.
+    pub refused_overload: Counter,
+    /// Dropped: the queue of the shard that it was for was full, on a port that shards share.
+    pub dropped_shard: Counter,
     /// Dropped: the socket would not take it, or gave an error.
     pub dropped_send: Counter,
     /// Dropped by the kernel because the receive buffer was full (RcvbufErrors of our sockets).
@@ -120,9 +124,98 @@ pub struct Stats {
     pub event_stalls: Counter,
 }
 
+impl Stats {
+    /// Every counter. Nothing is left out: a new one does not compile before it is named here.
+    fn counters(&self) -> impl Iterator<Item = &Counter> {
+        let Stats {
+            received,
+            sent,
+            retransmitted,
+            repeats,
+            dropped_malformed,
+            refused_malformed,
+            dropped_source,
+            dropped_unmatched,
+            dropped_full,
+            refused_overload,
+            dropped_shard,
+            dropped_send,
+            dropped_receive_buffer,
+            calls_out,
+            calls_in,
+            calls,
+            transactions,
+            strays,
+            bindings,
+            auth_failures,
+            lockouts,
+            connections,
+            connections_accepted,
+            connections_made,
+            connections_failed,
+            connections_refused,
+            connections_overrun,
+            event_stalls,
+        } = self;
+        let kinds = [received, sent].into_iter().flat_map(|kinds| kinds.methods.iter().chain(&kinds.classes));
+        kinds.chain([
+            retransmitted,
+            repeats,
+            refused_overload,
+            dropped_malformed,
+            refused_malformed,
+            dropped_source,
+            dropped_unmatched,
+            dropped_full,
+            dropped_shard,
+            dropped_send,
+            dropped_receive_buffer,
+            calls_out,
+            calls_in,
+            calls,
+            transactions,
+            strays,
+            bindings,
+            auth_failures,
+            lockouts,
+            connections,
+            connections_accepted,
+            connections_made,
+            connections_failed,
+            connections_refused,
+            connections_overrun,
+            event_stalls,
+        ])
+    }
+
+    /// Sets every counter to the sum of the parts'.
+    pub(crate) fn set_sums<'a>(&self, parts: impl IntoIterator<Item = &'a std::sync::Arc<Stats>>) {
+        let mut sums = vec![0u64; self.counters().count()];
+        for part in parts {
+            sums.iter_mut().zip(part.counters()).for_each(|(sum, counter)| *sum += counter.get());
+        }
+        self.counters().zip(sums).for_each(|(counter, sum)| counter.set(sum));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sums_hold_every_counter() {
+        let parts: Vec<_> = (0..3).map(|_| std::sync::Arc::new(Stats::default())).collect();
+        for (at, part) in parts.iter().enumerate() {
+            part.counters().enumerate().for_each(|(i, counter)| counter.add((i * (at + 1)) as u64));
+        }
+        let total = Stats::default();
+        // Twice: a sum is no addition to the one before.
+        for _ in 0..2 {
+            total.set_sums(&parts);
+            assert!(total.counters().enumerate().all(|(i, counter)| counter.get() == 6 * i as u64));
+        }
+        assert_eq!(total.counters().count() * size_of::<Counter>(), size_of::<Stats>());
+    }
 
     #[test]
     fn kinds() {

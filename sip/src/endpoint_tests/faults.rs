@@ -2,6 +2,45 @@
 
 use super::*;
 
+/// New calls are refused both ways, without a trace in any table; the call that is there goes on to its end.
+#[test]
+fn an_overload_refuses_new_calls_and_no_other() {
+    let mut p = Pair::new(90);
+    let ours = p.invite();
+    p.run_answering(Duration::from_secs(1));
+    p.ends.iter_mut().for_each(|end| end.set_overloaded(true));
+    let request = |id| InviteRequest::new(address(B), "sip:1@h", id);
+    assert_eq!(p.ends[A].invite(p.now, request("a")), Err(ApiMisuse::Overloaded));
+    // In the call there: a change, and a message.
+    p.ends[A].modify(p.now, ours, Some(Body::sdp("more"))).unwrap();
+    p.run_with(Duration::from_secs(1), |ends, now, side, event| {
+        if let (B, Event::Modify { call, .. }) = (side, event) {
+            ends[B].respond_modify(now, *call, ModifyAnswer::Accept(Some(Body::sdp("yes")))).unwrap();
+        }
+    });
+    assert!(matches!(p.last(A), Event::Modified { status: 200, .. }), "{:?}", p.last(A));
+    p.ends[A].set_overloaded(false);
+    let refused = p.ends[A].invite(p.now, request("b")).unwrap();
+    let (calls, transactions) = (p.ends[B].call_count(), p.ends[B].transaction_count());
+    p.run(Duration::from_secs(1));
+    let failed = |e: &Event| matches!(e, Event::Failed { call, failure: Failure::Status(503), retry_after_s: Some(5), .. } if *call == refused);
+    assert!(p.events[A].iter().any(failed), "{:?}", p.events[A]);
+    assert!(p.ends[B].call_count() == calls && p.ends[B].transaction_count() <= transactions);
+    let counts = [A, B].map(|side| p.ends[side].stats().refused_overload.get());
+    assert_eq!(counts, [1, 1]);
+    let theirs = p.incoming(B);
+    p.ends[B].bye(p.now, theirs, None).unwrap();
+    p.run(Duration::from_secs(1));
+    assert!(matches!(p.last(A), Event::Ended { call, .. } if *call == ours));
+    p.ends[B].set_overloaded(false);
+    p.ends[A].invite(p.now, request("c")).unwrap();
+    p.run_answering(Duration::from_secs(1));
+    assert!(matches!(p.last(A), Event::Answered { .. }));
+    let theirs = p.incoming(B);
+    p.ends[B].bye(p.now, theirs, None).unwrap();
+    p.assert_clean();
+}
+
 /// One seed: 20 calls with random lives. Returns how many of A's calls had a last event.
 fn storm(seed: u64, weather: Weather) {
     let mut p = Pair::new(seed);

@@ -17,6 +17,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::demux::Datagram;
 use super::handle::Command;
 use super::hep::Hep;
 use super::stream::{Report, Streams};
@@ -24,6 +25,7 @@ use crate::endpoint::{CallKey, Endpoint, Output, SocketId};
 use crate::error::ApiMisuse;
 use crate::event::{Event, Failure};
 use crate::limits;
+use crate::overload::Overload;
 use crate::register::RegistrationState;
 use crate::stats::Stats;
 use crate::trace::Direction;
@@ -35,6 +37,8 @@ struct Driver {
     /// None: no stream sockets.
     streams: Option<Streams>,
     clock: Clock,
+    /// What comes in by a port that the shards share.
+    inbox: Option<mpsc::Receiver<Datagram>>,
     events: mpsc::Sender<(Time, Event)>,
     /// Events that were not told yet.
     held: VecDeque<(Time, Event)>,
@@ -44,28 +48,50 @@ struct Driver {
     batch: Batch,
     sender: Sender,
     hep: Option<Hep>,
+    overload: Overload,
+    /// The endpoint was told so.
+    overloaded: bool,
     wake_at: Option<Time>,
 }
 
 /// A UDP socket and what is to be sent by it when all that is there has been dealt with.
 struct Socket {
-    io: UdpSocket,
+    io: Io,
     out: Vec<(Bytes, SocketAddr)>,
+}
+
+enum Io {
+    Own(UdpSocket),
+    Shared(Arc<std::net::UdpSocket>),
+}
+
+/// A UDP socket as the driver is given it.
+pub(super) enum Udp {
+    /// It is read and written here.
+    Own(std::net::UdpSocket),
+    /// All shards write to it; what it receives comes by the inbox.
+    Shared(Arc<std::net::UdpSocket>),
 }
 
 /// What the driver is made of.
 pub(super) struct Parts {
     pub(super) endpoint: Endpoint,
-    pub(super) sockets: Vec<Option<std::net::UdpSocket>>,
+    pub(super) sockets: Vec<Option<Udp>>,
+    pub(super) inbox: Option<mpsc::Receiver<Datagram>>,
     pub(super) streams: Option<Streams>,
     pub(super) clock: Clock,
     pub(super) events: mpsc::Sender<(Time, Event)>,
     pub(super) hep: Option<Hep>,
+    pub(super) overload: Overload,
 }
 
 pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
-    let register = |socket: Option<std::net::UdpSocket>| {
-        let io = socket.map(UdpSocket::from_std).transpose()?;
+    let register = |socket: Option<Udp>| {
+        let io = match socket {
+            Some(Udp::Own(socket)) => Some(Io::Own(UdpSocket::from_std(socket)?)),
+            Some(Udp::Shared(socket)) => Some(Io::Shared(socket)),
+            None => None,
+        };
         Ok(io.map(|io| Socket { io, out: Vec::new() }))
     };
     let sockets: io::Result<Vec<_>> = parts.sockets.into_iter().map(register).collect();
@@ -79,20 +105,26 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
         sockets,
         streams: parts.streams,
         clock,
+        inbox: parts.inbox,
         events: parts.events,
         held: VecDeque::new(),
         stalled: false,
         batch: Batch::new(limits::DATAGRAMS_AT_ONCE, limits::MESSAGE_BYTES, limits::MESSAGE_BYTES),
         sender: Sender::default(),
         hep: parts.hep,
+        overload: parts.overload,
+        overloaded: false,
         wake_at: None,
     };
     let mut sleep = pin!(tokio::time::sleep(std::time::Duration::ZERO));
     let mut sleeping_until = None;
     let mut woke_at = Time::ZERO;
+    // Whether there is more to do than the last wake-up did. Connections do not count: TCP holds back who sends too
+    // much, and one peer that does must not keep all others from calling.
+    let mut more = false;
     loop {
         let awake = clock.now().since(woke_at);
-        if awake < limits::WAKE_GAP {
+        if !more && awake < limits::WAKE_GAP {
             // This thread has nothing else to run (connections have their own), so it may simply sleep: one system
             // call for the whole batch.
             std::thread::sleep(limits::WAKE_GAP - awake);
@@ -110,9 +142,13 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
             command = commands.recv() => Wake::Command(command),
             () = readable(&driver.sockets), if !stalled => Wake::Socket,
             report = reported(&mut driver.streams), if !stalled => Wake::Report(report),
+            datagram = handed(&mut driver.inbox), if !stalled => Wake::Handed(datagram),
         };
         woke_at = clock.now();
+        driver.heed(woke_at);
+        more = false;
         let mut command = None;
+        let told = matches!(wake, Wake::Socket);
         match wake {
             Wake::Room(true) => driver.release(),
             // Nobody listens any more: the events have no use.
@@ -125,18 +161,20 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
             Wake::Command(first) => command = first,
             Wake::Socket => {}
             Wake::Report(report) => driver.hear(report),
+            Wake::Handed(datagram) => driver.take(datagram),
         }
         // Whatever woke it, everything that is there is dealt with: commands, messages and timers get their turn each
         // time, and what comes of them leaves together.
-        for _ in 0..limits::COMMANDS_PER_WAKE {
+        for taken in 1..=limits::COMMANDS_PER_WAKE {
             match command.take().or_else(|| commands.try_recv().ok()) {
                 None => break,
                 Some(Command::Stop) => return driver.flush(),
                 Some(command) => driver.obey(command),
             }
+            more |= taken == limits::COMMANDS_PER_WAKE;
         }
         if !driver.stalled {
-            driver.read();
+            more |= driver.read(told);
             if let Some(report) = driver.streams.as_mut().and_then(Streams::try_report) {
                 driver.hear(report);
             }
@@ -147,6 +185,9 @@ pub(super) async fn run(parts: Parts, mut commands: mpsc::Receiver<Command>) {
             driver.drain(now);
         }
         driver.flush();
+        let now = clock.now();
+        let behind = more || driver.stalled || now.since(woke_at) >= limits::OVERLOAD_WORK;
+        driver.overload.note(now, behind);
     }
 }
 
@@ -156,12 +197,16 @@ enum Wake {
     Command(Option<Command>),
     Socket,
     Report(Report),
+    Handed(Datagram),
 }
 
 /// Waits until a socket can be read.
 async fn readable(sockets: &[Option<Socket>]) {
     poll_fn(|cx| {
-        let ready = |socket: &Socket| socket.io.poll_recv_ready(cx).is_ready();
+        let ready = |socket: &Socket| match &socket.io {
+            Io::Own(io) => io.poll_recv_ready(cx).is_ready(),
+            Io::Shared(_) => false,
+        };
         match sockets.iter().flatten().any(ready) {
             true => Poll::Ready(()),
             false => Poll::Pending,
@@ -180,52 +225,89 @@ async fn reported(streams: &mut Option<Streams>) -> Report {
     std::future::pending().await
 }
 
+/// Waits until another thread has read something for this shard.
+async fn handed(inbox: &mut Option<mpsc::Receiver<Datagram>>) -> Datagram {
+    if let Some(inbox) = inbox
+        && let Some(datagram) = inbox.recv().await
+    {
+        return datagram;
+    }
+    std::future::pending().await
+}
+
 /// What the kernel does not take is lost like any datagram: retransmission heals it.
 fn flush(socket: &mut Socket, sender: &mut Sender, stats: &Stats) {
     if !socket.out.is_empty() {
-        let refused = sender.send(socket.io.as_fd(), socket.out.iter().map(|(bytes, to)| (&bytes[..], *to)));
+        let fd = match &socket.io {
+            Io::Own(io) => io.as_fd(),
+            Io::Shared(io) => io.as_fd(),
+        };
+        let refused = sender.send(fd, socket.out.iter().map(|(bytes, to)| (&bytes[..], *to)));
         stats.dropped_send.add(refused as u64);
         socket.out.clear();
     }
 }
 
 impl Driver {
-    /// Takes what is there of each socket, some batches.
-    fn read(&mut self) {
-        for _ in 0..limits::BATCHES_PER_WAKE {
-            if !self.read_batches() {
-                break;
-            }
+    /// Tells the endpoint when it is to refuse new calls, and when no more.
+    fn heed(&mut self, now: Time) {
+        let overloaded = self.overload.is_on(now);
+        if std::mem::replace(&mut self.overloaded, overloaded) != overloaded {
+            self.endpoint.set_overloaded(overloaded);
         }
     }
 
+    /// Takes what is there of each socket, some batches; `told`: the reactor says that there is something. Whether there
+    /// may be more.
+    fn read(&mut self, told: bool) -> bool {
+        if let Some(inbox) = &mut self.inbox {
+            let waiting = inbox.len();
+            let count = waiting.min(limits::BATCHES_PER_WAKE * limits::DATAGRAMS_AT_ONCE);
+            for _ in 0..count {
+                let Some(Ok(datagram)) = self.inbox.as_mut().map(mpsc::Receiver::try_recv) else { break };
+                self.take(datagram);
+            }
+            return count < waiting;
+        }
+        (0..limits::BATCHES_PER_WAKE).all(|_| self.read_batches(told))
+    }
+
     /// A batch of each socket. Whether one was full, so that there may be more.
-    fn read_batches(&mut self) -> bool {
+    fn read_batches(&mut self, told: bool) -> bool {
         let mut more = false;
         for (i, id) in (0..self.sockets.len()).zip(0..) {
-            let Some(Some(Socket { io, .. })) = self.sockets.get(i) else { continue };
+            let Some(Some(Socket { io: Io::Own(io), .. })) = self.sockets.get(i) else { continue };
             let batch = &mut self.batch;
             // Any error is passed over: on UDP it tells of an earlier datagram, if of any.
-            let received = io.try_io(Interest::READABLE, || {
-                match batch.receive(io.as_fd(), 0..limits::DATAGRAMS_AT_ONCE) {
+            let mut receive = || batch.receive(io.as_fd(), 0..limits::DATAGRAMS_AT_ONCE);
+            let received = match told {
+                true => io.try_io(Interest::READABLE, || match receive() {
                     0 => Err(io::ErrorKind::WouldBlock.into()),
                     count => Ok(count),
-                }
-            });
+                }),
+                // The reactor has not looked: while commands come without a pause it never does, and a socket that is
+                // read only when it says so would wait for a break.
+                false => Ok(receive()),
+            };
             let received = received.unwrap_or(0);
             more |= received == limits::DATAGRAMS_AT_ONCE;
             for slot in 0..received {
                 let Some((from, length)) = self.batch.received(slot) else { continue };
-                let datagram = Bytes::copy_from_slice(self.batch.slot(slot, length));
-                let now = self.clock.now();
-                if let Some(hep) = &self.hep {
-                    hep.capture(now, SocketId(id), from, Direction::In, &datagram);
-                }
-                self.endpoint.handle_datagram(now, SocketId(id), from, datagram);
-                self.drain(now);
+                let bytes = Bytes::copy_from_slice(self.batch.slot(slot, length));
+                self.take(Datagram { socket: SocketId(id), from, bytes });
             }
         }
         more
+    }
+
+    fn take(&mut self, datagram: Datagram) {
+        let Datagram { socket, from, bytes } = datagram;
+        let now = self.clock.now();
+        if let Some(hep) = &self.hep {
+            hep.capture(now, socket, from, Direction::In, &bytes);
+        }
+        self.endpoint.handle_datagram(now, socket, from, bytes);
+        self.drain(now);
     }
 
     /// Sends and tells what has gathered.
@@ -385,6 +467,15 @@ impl Driver {
             Command::Acknowledge(call, body) => endpoint.acknowledge(now, call, body),
             Command::Info(call, body) => endpoint.info(now, call, body),
             Command::Refer(call, to, replaces) => endpoint.refer(now, call, &to, replaces),
+            Command::ReferReplacing(call, to, replaces) => endpoint.refer_as(now, call, &to, Some(&replaces)),
+            Command::LendReplaces(other, call, to, lane) => {
+                let lent = endpoint.replaces(other).ok();
+                let command = lent.map(|replaces| Command::ReferReplacing(call, to, replaces));
+                if command.is_none_or(|command| lane.try_send(command).is_err()) {
+                    self.tell(now, Event::ReferProgress { call, status: 503, done: true });
+                }
+                return self.drain(now);
+            }
             Command::RespondRefer(call, status) => endpoint.respond_refer(now, call, status),
             Command::NotifyRefer(call, status) => endpoint.notify_refer(now, call, status),
             Command::AcceptFrom(accept_from) => {

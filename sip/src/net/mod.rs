@@ -14,10 +14,14 @@
 //!   not those to an address that we dial, since only a connection of ours has looked at the certificate. From an
 //!   address that may not start calls it is kept for 10 s only.
 //!
+//! There may be several endpoints, each with a driver on a thread of its own ([`NetConfig::shards`]): the first has
+//! the connections, phones and registrations, calls by UDP are spread over all.
+//!
 //! When a connection ends, the requests that wait for an answer by it fail at once.
 #![allow(clippy::disallowed_methods)] // a driver owns sockets and threads
 
 mod certificates;
+mod demux;
 mod driver;
 mod handle;
 mod hep;
@@ -25,14 +29,20 @@ mod kernel;
 #[cfg(test)]
 mod register_tests;
 mod resolver;
+#[cfg(test)]
+mod shard_tests;
 mod stream;
 mod tls;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use kraliki_time::{Clock, Time};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -44,10 +54,16 @@ pub use resolver::{DnsResolver, DnsSetupError};
 pub use stream::FailedConnection;
 pub use tls::{ClientFiles, TlsConfig, TlsError, TlsFiles};
 
+use self::demux::{Demux, Rule};
+use self::driver::Udp;
+use self::handle::{Lane, Spread};
 use self::stream::{Failures, Setup, StreamSocket, Streams, Times};
 use crate::endpoint::{Endpoint, SocketId};
 use crate::event::{EndpointConfig, Event};
 use crate::limits;
+use crate::overload::Overload;
+use crate::shard::{CallIds, Shard};
+use crate::stats::Stats;
 use crate::transport::{LocalSocket, Transport};
 
 /// One address to listen on.
@@ -76,6 +92,33 @@ impl Listen {
     pub fn udp(bind: SocketAddr) -> Listen {
         Listen::new(Transport::Udp, bind)
     }
+
+    /// With the ports of a shard.
+    fn of_shard(&self, shard: u16) -> Option<Listen> {
+        let moved = |mut address: SocketAddr| {
+            if address.port() != 0 {
+                address.set_port(address.port().checked_add(shard)?);
+            }
+            Some(address)
+        };
+        let advertise = match self.advertise {
+            Some(address) => Some(moved(address)?),
+            None => None,
+        };
+        Some(Listen { bind: moved(self.bind)?, advertise, ..self.clone() })
+    }
+
+    /// What the endpoint is told of the bound socket.
+    fn local(&self, bound: SocketAddr) -> Result<LocalSocket, StartError> {
+        let mut advertise = self.advertise.unwrap_or(bound);
+        if advertise.ip().is_unspecified() {
+            return Err(StartError::NeedsAdvertise(self.bind));
+        }
+        if advertise.port() == 0 {
+            advertise.set_port(bound.port());
+        }
+        Ok(LocalSocket { transport: self.transport, bound, advertise })
+    }
 }
 
 /// What the driver is given.
@@ -89,7 +132,21 @@ pub struct NetConfig {
     pub hep: Option<HepConfig>,
     /// The receive buffer to ask for; the kernel's `net.core.rmem_max` caps it.
     pub receive_buffer_bytes: usize,
-    /// Commands that may wait.
+    /// Endpoints that share the calls by UDP, each on a thread of its own; at most [`limits::SHARDS`]. Each has a port
+    /// of its own for every UDP socket: the next ones after the given port. Via and Contact name it, so that what
+    /// belongs to a call finds its shard. [`EndpointConfig::max_calls`] is divided among them.
+    ///
+    /// The first shard, on the given port, has the connections, phones, registrations at trunks and OPTIONS, and calls
+    /// to a destination that names its socket.
+    pub shards: usize,
+    /// The shards share each UDP port instead: a further thread reads it and finds a message's shard by its Call-ID.
+    /// Then a call stays with its transport: UDP does not follow TCP or TCP UDP, and an INVITE that takes the place of
+    /// another call ([`Event::Incoming`] with `replaces`) is refused with 481 when that call is in another shard. With
+    /// phones, messages from an address that may not start calls are the first shard's.
+    pub shared_port: bool,
+    /// How long a driver may be behind with its work before it refuses new calls; calls in progress go on.
+    pub overload_after: Duration,
+    /// Commands that may wait, for each shard.
     pub command_queue: usize,
     /// Events that may wait.
     pub event_queue: usize,
@@ -101,6 +158,9 @@ impl Default for NetConfig {
             listen: Vec::new(),
             tls: None,
             hep: None,
+            shards: 1,
+            shared_port: false,
+            overload_after: limits::OVERLOAD_AFTER,
             receive_buffer_bytes: limits::RECEIVE_BUFFER_BYTES,
             command_queue: limits::COMMAND_QUEUE,
             event_queue: limits::EVENT_QUEUE,
@@ -162,7 +222,7 @@ impl EventReceiver {
     }
 }
 
-/// Opens the sockets and starts the threads. `config.sockets` is filled in here.
+/// Opens the sockets and starts the threads. `config.sockets` and `config.shard` are filled in here.
 pub fn start(
     net: NetConfig,
     config: EndpointConfig,
@@ -179,77 +239,166 @@ fn start_with(
     seed: [u8; 32],
     times: Times,
 ) -> Result<(SipHandle, EventReceiver), StartError> {
-    let (mut sockets, mut streams, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
-    config.sockets.clear();
-    for (listen, id) in net.listen.into_iter().zip(0..) {
+    let shards = net.shards.clamp(1, limits::SHARDS) as u16;
+    let (seeds, secret) = seeds(seed, shards);
+    let by_call_id = (net.shared_port && shards > 1).then(|| CallIds::new(secret, shards));
+    let mut parts: Vec<Sockets> = (0..shards).map(|_| Sockets::default()).collect();
+    let (mut streams, mut listeners, mut read) = (Vec::new(), Vec::new(), Vec::new());
+    for (listen, id) in net.listen.into_iter().zip(0..).map(|(listen, id)| (listen, SocketId(id))) {
         let transport = listen.transport;
         let fail = |source| StartError::Bind { transport, address: listen.bind, source };
         if transport.is_secure() && net.tls.is_none() {
             return Err(StartError::NeedsCertificate(listen.bind));
         }
-        let bound = if transport == Transport::Udp {
-            let socket = open(listen.bind, net.receive_buffer_bytes).map_err(fail)?;
-            let bound = socket.local_addr().map_err(fail)?;
-            sockets.push(Some(socket));
+        if transport == Transport::Udp {
             streams.push(None);
-            bound
+            let mut shared: Option<(SocketAddr, Arc<UdpSocket>)> = None;
+            for (part, shard) in parts.iter_mut().zip(0..) {
+                if let Some((bound, socket)) = &shared {
+                    part.add(listen.local(*bound)?, Some(Udp::Shared(socket.clone())));
+                    continue;
+                }
+                let own = listen.of_shard(shard).ok_or_else(|| fail(no_port()))?;
+                let fail = |source| StartError::Bind { transport, address: own.bind, source };
+                let socket = open(own.bind, net.receive_buffer_bytes).map_err(fail)?;
+                let bound = socket.local_addr().map_err(fail)?;
+                let udp = match by_call_id {
+                    None => Udp::Own(socket),
+                    Some(_) => {
+                        read.push((id, socket.try_clone().map_err(fail)?));
+                        let socket = Arc::new(socket);
+                        shared = Some((bound, socket.clone()));
+                        Udp::Shared(socket)
+                    }
+                };
+                part.add(own.local(bound)?, Some(udp));
+            }
         } else {
             let listener = open_listener(&listen).map_err(fail)?;
             let bound = listener.local_addr().map_err(fail)?;
-            listeners.push((SocketId(id), listener));
-            sockets.push(None);
+            listeners.push((id, listener));
+            for part in &mut parts {
+                part.add(listen.local(bound)?, None);
+            }
             let Listen { fixed_source_port, origins, .. } = listen;
             streams.push(Some(StreamSocket { transport, bound, origins, fixed_source_port }));
-            bound
-        };
-        let mut advertise = listen.advertise.unwrap_or(bound);
-        if advertise.ip().is_unspecified() {
-            return Err(StartError::NeedsAdvertise(listen.bind));
         }
-        if advertise.port() == 0 {
-            advertise.set_port(bound.port());
-        }
-        config.sockets.push(LocalSocket { transport, bound, advertise });
     }
-    let bound = config.sockets.iter().map(|socket| socket.bound).collect();
-    let local = config.sockets.iter().map(|socket| (socket.bound, socket.transport)).collect();
-    let is_udp = |socket: &&LocalSocket| socket.transport == Transport::Udp;
-    let udp = config.sockets.iter().filter(is_udp).map(|socket| socket.bound).collect();
+    let mut udp: Vec<_> = parts.iter().flat_map(Sockets::udp).collect();
+    udp.sort_unstable();
+    udp.dedup();
+    let has_tcp = streams.iter().flatten().any(|socket| socket.transport == Transport::Tcp);
     let (tls, tls_now) = watch::channel(net.tls);
+    let (accept_from, accept_now) = watch::channel(config.accept_from.clone());
     let failures = Failures::default();
-    let accept_from = config.accept_from.clone();
-    let endpoint = Endpoint::new(config, seed);
-    let (commands, command_queue) = mpsc::channel(net.command_queue.max(1));
     let (event_queue, events) = mpsc::channel(net.event_queue.max(1));
-    let stats = endpoint.stats();
-    let streams = match listeners.is_empty() {
-        true => None,
-        false => {
-            let (failures, stats) = (failures.clone(), stats.clone());
-            let setup = Setup {
-                sockets: streams,
-                listeners,
-                tls: tls_now,
-                accept_from,
-                times,
-                clock,
-                failures,
-                stats,
-            };
-            Some(Streams::start(setup).map_err(StartError::Thread)?)
-        }
-    };
     let hep = net.hep.map(|hep| HepExporter::start(hep, clock)).transpose().map_err(StartError::Hep)?;
     let hep = hep.map(Arc::new);
-    let shared = handle::Shared { bound, udp, tls, failures, hep: hep.clone() };
-    let handle = SipHandle::new(commands, endpoint.keys(), stats, shared);
+    config.max_calls = config.max_calls.div_ceil(shards.into());
+
+    let has_phones = config.registrar.is_some();
+    let (mut lanes, mut all_stats, mut queues, mut drivers) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    // The first shard's.
+    let mut listeners = Some(listeners).filter(|listeners| !listeners.is_empty());
+    for ((part, seed), number) in parts.into_iter().zip(seeds).zip(0..) {
+        let mut config = EndpointConfig { shard: Shard::new(number, shards, by_call_id), ..config.clone() };
+        if number != 0 {
+            config.registrar = None;
+        }
+        config.sockets = part.locals;
+        let bound = config.sockets.iter().map(|socket| socket.bound).collect();
+        let local = config.sockets.iter().map(|socket| (socket.bound, socket.transport)).collect();
+        let accept_from = config.accept_from.clone();
+        let endpoint = Endpoint::new(config, seed);
+        let (commands, command_queue) = mpsc::channel(net.command_queue.max(1));
+        let stats = endpoint.stats();
+        lanes.push(Lane { commands, keys: endpoint.keys(), bound });
+        all_stats.push(stats.clone());
+        let streams = match listeners.take() {
+            None => None,
+            Some(listeners) => {
+                let (failures, sockets, tls) =
+                    (failures.clone(), std::mem::take(&mut streams), tls_now.clone());
+                let setup = Setup { sockets, listeners, tls, accept_from, times, clock, failures, stats };
+                Some(Streams::start(setup).map_err(StartError::Thread)?)
+            }
+        };
+        let inbox = by_call_id.map(|_| {
+            let (queue, inbox) = mpsc::channel(limits::SHARD_QUEUE);
+            queues.push(queue);
+            inbox
+        });
+        let hep = hep.clone().map(|exporter| hep::Hep { exporter, sockets: local, shares: Vec::new() });
+        let (sockets, events) = (part.sockets, event_queue.clone());
+        let overload = Overload::new(net.overload_after);
+        let parts = driver::Parts { endpoint, sockets, inbox, streams, clock, events, hep, overload };
+        drivers.push((parts, command_queue));
+    }
+    // No driver runs before all is there; one whose handle is gone ends by itself.
+    let spawn = |name: String, run: Box<dyn FnOnce() + Send>| {
+        std::thread::Builder::new().name(name).spawn(run).map(drop).map_err(StartError::Thread)
+    };
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
-    let hep = hep.map(|exporter| hep::Hep { exporter, sockets: local, shares: Vec::new() });
-    let parts = driver::Parts { endpoint, sockets, streams, clock, events: event_queue, hep };
-    let run = move || runtime.block_on(driver::run(parts, command_queue));
-    std::thread::Builder::new().name("sip".into()).spawn(run).map_err(StartError::Thread)?;
-    Ok((handle, EventReceiver(events)))
+        || tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread);
+    if let Some(ids) = by_call_id {
+        let stats = Arc::new(Stats::default());
+        all_stats.push(stats.clone());
+        let rule = Rule { ids, trunks: has_phones.then_some(accept_now) };
+        let demux = Demux { sockets: read, rule, queues, clock, stats, events: event_queue };
+        let runtime = runtime()?;
+        spawn("sip-read".into(), Box::new(move || runtime.block_on(demux::run(demux))))?;
+    }
+    for ((parts, commands), number) in drivers.into_iter().zip(0..) {
+        let runtime = runtime()?;
+        let name = if number == 0 { "sip".into() } else { format!("sip-{number}") };
+        spawn(name, Box::new(move || runtime.block_on(driver::run(parts, commands))))?;
+    }
+    let (stats, summed) = match &all_stats[..] {
+        [only] => (only.clone(), Vec::new()),
+        _ => (Arc::default(), all_stats),
+    };
+    let spread = by_call_id.map_or_else(|| Spread::InTurn(AtomicUsize::new(0)), Spread::ByCallId);
+    let shared = handle::Shared { spread, has_tcp, udp, stats, summed, accept_from, tls, failures, hep };
+    Ok((SipHandle::new(lanes, shared), EventReceiver(events)))
+}
+
+/// The sockets of one shard, in the order of the configuration.
+#[derive(Default)]
+struct Sockets {
+    sockets: Vec<Option<Udp>>,
+    locals: Vec<LocalSocket>,
+}
+
+impl Sockets {
+    fn add(&mut self, local: LocalSocket, socket: Option<Udp>) {
+        self.locals.push(local);
+        self.sockets.push(socket);
+    }
+
+    fn udp(&self) -> impl Iterator<Item = SocketAddr> {
+        let udp = self.locals.iter().filter(|local| local.transport == Transport::Udp);
+        udp.map(|local| local.bound)
+    }
+}
+
+/// Each shard's seed, and what keys that which they share. The only shard has the seed as it is.
+fn seeds(seed: [u8; 32], shards: u16) -> (Vec<[u8; 32]>, u64) {
+    if shards == 1 {
+        return (vec![seed], 0);
+    }
+    let mut rng = ChaCha8Rng::from_seed(seed);
+    let mut next = || {
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        seed
+    };
+    let seeds = (0..shards).map(|_| next()).collect();
+    (seeds, rng.next_u64())
+}
+
+fn no_port() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "there are not as many ports after it as shards")
 }
 
 fn open(bind: SocketAddr, receive_buffer_bytes: usize) -> io::Result<UdpSocket> {
@@ -286,7 +435,8 @@ mod stream_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{AcceptFrom, Body, EndedBy, InviteRequest};
+    use crate::error::ApiMisuse;
+    use crate::event::{AcceptFrom, Body, EndedBy, Failure, InviteRequest};
 
     fn start_local() -> (SipHandle, EventReceiver) {
         let bind = "127.0.0.1:0".parse().unwrap();
@@ -321,6 +471,52 @@ mod tests {
         us.stop();
         while our_events.blocking_recv().is_some() {}
         UdpSocket::bind(address).expect("the port is free again");
+    }
+
+    /// The owner takes no events: soon nothing new is dialed. When it takes them again, it is.
+    #[test]
+    fn a_driver_that_is_behind_places_no_calls() {
+        let bind = "127.0.0.1:0".parse().unwrap();
+        let overload_after = Duration::from_millis(20);
+        let net = NetConfig {
+            listen: vec![Listen::udp(bind)],
+            event_queue: 1,
+            overload_after,
+            ..NetConfig::default()
+        };
+        let config = EndpointConfig { accept_from: AcceptFrom::Any, ..EndpointConfig::default() };
+        let (us, mut events) = start(net, config, Clock::start(), [1; 32]).unwrap();
+        // A destination that no socket reaches fails at once.
+        let place = |us: &SipHandle| {
+            let nowhere: SocketAddr = "[::1]:5060".parse().unwrap();
+            let call = us.invite(InviteRequest::new(nowhere, "sip:1@h", "id")).unwrap();
+            std::thread::sleep(Duration::from_millis(3));
+            call
+        };
+        let refused = loop {
+            let call = place(&us);
+            if us.stats().refused_overload.get() > 0 {
+                break call;
+            }
+        };
+        let failure = |event| match event {
+            Some((_, Event::Failed { call, failure, .. })) => (call, failure),
+            other => panic!("{other:?}"),
+        };
+        loop {
+            let (call, failure) = failure(events.blocking_recv());
+            if call == refused {
+                break assert_eq!(failure, Failure::Refused(ApiMisuse::Overloaded));
+            }
+        }
+        loop {
+            let call = place(&us);
+            let (told, why) = failure(events.blocking_recv());
+            assert_eq!(told, call);
+            if why == Failure::Refused(ApiMisuse::NoSocket) {
+                break;
+            }
+        }
     }
 
     #[test]

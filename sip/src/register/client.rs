@@ -89,7 +89,7 @@ impl Client {
         let mut client = Client {
             key,
             hop,
-            id: core.new_tag(key),
+            id: core.new_call_id(key),
             seq: 0,
             session: None,
             expires_s: registration.expires_s,

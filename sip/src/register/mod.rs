@@ -217,6 +217,10 @@ impl Endpoint {
         request: InviteRequest,
         phone: Option<Phone>,
     ) -> Result<(), ApiMisuse> {
+        if self.overloaded && phone.is_none() {
+            self.core.stats.refused_overload.add(1);
+            return Err(ApiMisuse::Overloaded);
+        }
         if self.calls.len() >= self.core.config.max_calls {
             return Err(ApiMisuse::Full);
         }

@@ -324,7 +324,8 @@ impl Call {
         }
         let early = dialog.remote_tag.clone();
         let transport = core.transport(dialog.hop.socket);
-        let snapshot = Box::new(DialogSnapshot { dialog: dialog.clone(), transport });
+        let bound = core.bound(dialog.hop.socket);
+        let snapshot = Box::new(DialogSnapshot { dialog: dialog.clone(), transport, bound });
         let offered = ack.is_empty().then_some((seq, invite));
         self.phase = Phase::Up(Up { offered, local: body, ..Up::new(dialog, true) });
         self.note_allow(response);
@@ -580,7 +581,7 @@ fn identity_header(kind: IdentityHeader, private: bool) -> Option<(Name, &'stati
 }
 
 /// About how large an INVITE gets: what varies, and what we always write.
-fn write_size(request: &InviteRequest) -> usize {
+pub(crate) fn write_size(request: &InviteRequest) -> usize {
     let text = [&request.uri, &request.uri, &request.from_display, &request.from_user, &request.from_host];
     let headers = request.headers.iter().map(|(name, value)| name.len() + value.len() + 4);
     let body = request.body.as_ref().map_or(0, |body| body.data.len());

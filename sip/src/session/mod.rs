@@ -29,7 +29,7 @@ use crate::transaction::{Hop, Kind, Owner, ServerInvite, Timer, TxnId};
 
 pub(crate) use accept::{Offered, merge_key};
 pub(crate) use close::finish_other;
-pub(crate) use connect::Connecting;
+pub(crate) use connect::{Connecting, write_size};
 
 /// One call.
 pub(crate) struct Call {

@@ -308,6 +308,7 @@ fn sip(handle: &SipHandle) -> Vec<MetricFamily> {
         ("source", &stats.dropped_source),
         ("unmatched", &stats.dropped_unmatched),
         ("table_full", &stats.dropped_full),
+        ("shard", &stats.dropped_shard),
         ("send", &stats.dropped_send),
         ("receive_buffer", &stats.dropped_receive_buffer),
     ]
@@ -351,6 +352,11 @@ fn sip(handle: &SipHandle) -> Vec<MetricFamily> {
             "kraliki_sip_refused_malformed_total",
             "Requests that could not be acted on and were told so.",
             one(stats.refused_malformed.get()),
+        ),
+        counter(
+            "kraliki_sip_refused_overload_total",
+            "Calls that were refused, ours and theirs, because the SIP threads were behind.",
+            one(stats.refused_overload.get()),
         ),
         gauge("kraliki_sip_connections", "Connections that exist.", one(stats.connections.get())),
         counter(

@@ -28,7 +28,10 @@ async fn hundreds_of_calls_at_once_share_a_connection() {
     for transport in [Transport::Tcp, Transport::Tls] {
         let end = |event_queue| {
             let listen = vec![Listen::new(transport, "127.0.0.1:0".parse().unwrap())];
-            let net = NetConfig { listen, tls: Some(authority.tls()), event_queue, ..NetConfig::default() };
+            // With so short a queue it is always behind.
+            let overload_after = Duration::MAX;
+            let tls = Some(authority.tls());
+            let net = NetConfig { listen, tls, event_queue, overload_after, ..NetConfig::default() };
             let config = EndpointConfig { accept_from: AcceptFrom::Any, ..EndpointConfig::default() };
             let (sip, events) = start_with(net, config, Clock::start(), [7; 32], Times::default()).unwrap();
             End { sip, events }
