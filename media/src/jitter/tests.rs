@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::codec::tests::{snr_db, speech};
 use crate::codec::{self, OpusPolicy};
@@ -282,4 +284,45 @@ fn nonsense_is_counted_and_heard_as_nothing() {
         assert_eq!(frame, [0; 320]);
     }
     assert_eq!(playout.malformed(), 40);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever comes, whenever: it stays bounded, and each packet has at most one fate.
+    #[test]
+    fn any_packets_are_survived(
+        steps in proptest::collection::vec(
+            (0u64..3_000, any::<u16>(), any::<u32>(), 0u8..8, 1u32..100_000, any::<bool>()), 1..60),
+    ) {
+        let mut buffer = buffer();
+        let mut now = Time::ZERO;
+        let mut near = (0u16, 0u32);
+        for (wait, sequence, timestamp, kind, duration, quiet) in steps {
+            now += Duration::from_millis(wait % if kind < 6 { 50 } else { 3_000 });
+            // Most are near the last, some are anywhere.
+            near = if kind < 6 {
+                (near.0.wrapping_add(sequence % 4), near.1.wrapping_add(timestamp % 400))
+            } else {
+                (sequence, timestamp)
+            };
+            let content = [Content::Audio, Content::Noise, Content::Other][usize::from(kind % 3)];
+            let arrival = Arrival {
+                sequence: near.0,
+                timestamp: near.1,
+                ssrc: u32::from(kind == 7),
+                marker: quiet,
+                content,
+                duration: if content == Content::Other { 0 } else { duration },
+                payload: &[kind],
+            };
+            buffer.put(now, &arrival);
+            let take = buffer.take(now, quiet);
+            if let Take::Lost { duration, .. } = take {
+                prop_assert!(duration > 0);
+            }
+            prop_assert!(buffer.packets_kept() <= 64);
+            prop_assert!(buffer.target() <= JitterPolicy::default().max);
+        }
+    }
 }
