@@ -7,9 +7,16 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use kraliki_media::codec::{self, OpusPolicy, OpusRate};
+use kraliki_media::conceal::Concealer;
+use kraliki_media::jitter::{Arrival, Content, JitterPolicy, Playout};
+use kraliki_media::level::{Agc, AgcPolicy, LevelMeter};
+use kraliki_media::mix::{Mixer, Role};
+use kraliki_media::noise::{NoiseGenerator, NoiseProfile};
+use kraliki_media::record::{Channel, FileFormat, Recording, RecordingConfig, RecordingKey};
 use kraliki_media::resample::Resampler;
 use kraliki_media::sdp::AudioCodec;
 use kraliki_media::{Audio, Voice};
+use kraliki_time::Time;
 
 /// Frames of each measurement.
 const FRAMES: usize = 4_000;
@@ -18,6 +25,10 @@ fn main() {
     println!("{:<34} {:>10}", "a frame of 20 ms", "CPU");
     codecs();
     resamplers();
+    playouts();
+    levels();
+    mixers();
+    recordings();
 }
 
 /// The mean time of `work`, told by name. Frames are numbered.
@@ -76,6 +87,122 @@ fn resamplers() {
         let frames = speech(from);
         measure(&format!("resample {from} to {to}"), |n| {
             black_box(resampler.process(&frames[n % frames.len()]));
+        });
+    }
+}
+
+/// Jitter buffer, decoder and concealment; with one packet in ten lost and up to 30 ms of jitter where told.
+fn playouts() {
+    for (codec, lossy) in [
+        (AudioCodec::Pcmu, false),
+        (AudioCodec::Pcmu, true),
+        (AudioCodec::G722, true),
+        (AudioCodec::Opus, true),
+    ] {
+        let policy = OpusPolicy::default();
+        let mut encoder = codec::encoder(codec, &policy).unwrap();
+        let payloads: Vec<Vec<u8>> = speech(encoder.rate_hz())
+            .iter()
+            .map(|frame| {
+                let mut payload = vec![0; 1_500];
+                let len = encoder.encode(frame, &mut payload).unwrap();
+                payload.truncate(len);
+                payload
+            })
+            .collect();
+        let mut playout = Playout::new(codec::decoder(codec, &policy).unwrap(), JitterPolicy::default(), 1);
+        let mut frame = vec![0; playout.frame_samples()];
+        let (mut sequence, mut tick) = (0u32, 0u64);
+        let line = if lossy { "10% loss, jitter" } else { "no loss" };
+        measure(&format!("jitter buffer, {codec}, {line}"), |_| {
+            let now = Time::from_millis(tick * 20 + 40);
+            let due = |n: u32| u64::from(n) * 20 + if lossy { u64::from(n) * 7 % 30 } else { 0 };
+            while Time::from_millis(due(sequence)) <= now {
+                if !lossy || sequence % 10 != 4 {
+                    let arrival = Arrival {
+                        sequence: sequence as u16,
+                        timestamp: sequence * (codec.clock_hz() / 50),
+                        ssrc: 1,
+                        marker: false,
+                        content: Content::Audio,
+                        duration: 0,
+                        payload: &payloads[sequence as usize % payloads.len()],
+                    };
+                    playout.put(Time::from_millis(due(sequence)), arrival);
+                }
+                sequence += 1;
+            }
+            black_box(playout.tick(now, &mut frame));
+            tick += 1;
+        });
+    }
+    let frames = speech(8_000);
+    let mut concealer = Concealer::new(8_000);
+    let mut frame = [0; 160];
+    measure("conceal every other frame, 8 kHz", |n| {
+        if n % 2 == 0 {
+            frame.copy_from_slice(&frames[n % frames.len()]);
+            concealer.heard(&mut frame);
+        } else {
+            concealer.conceal(&mut frame);
+        }
+    });
+    let mut noise = NoiseGenerator::new(NoiseProfile::of(&frames[3]), 1);
+    measure("comfort noise, 8 kHz", |_| noise.fill(black_box(&mut frame)));
+}
+
+fn levels() {
+    let frames = speech(8_000);
+    let mut meter = LevelMeter::default();
+    measure("level meter, 8 kHz", |n| meter.add(black_box(&frames[n % frames.len()])));
+    let mut agc = Agc::new(AgcPolicy::default(), 8_000);
+    let mut frame = [0; 160];
+    measure("automatic gain, 8 kHz", |n| {
+        frame.copy_from_slice(&frames[n % frames.len()]);
+        agc.apply(black_box(&mut frame));
+    });
+}
+
+/// Everybody speaks and everybody hears the others.
+fn mixers() {
+    for (parties, rate_hz) in [(3, 8_000), (16, 8_000), (3, 16_000), (16, 16_000)] {
+        let mut mixer = Mixer::new(rate_hz);
+        let ids: Vec<_> = (0..parties).filter_map(|_| mixer.add(Role::Talk)).collect();
+        let frames = speech(rate_hz);
+        let mut out = vec![0; mixer.frame_samples()];
+        measure(&format!("mix {parties} parties, {rate_hz} Hz"), |n| {
+            for (at, id) in ids.iter().enumerate() {
+                mixer.input(*id, &frames[(n + at * 13) % frames.len()]);
+            }
+            for id in &ids {
+                black_box(mixer.output(*id, &mut out));
+            }
+            mixer.end_tick();
+        });
+    }
+}
+
+/// Both channels of a call.
+fn recordings() {
+    let frames = speech(8_000);
+    for (name, format, key) in [
+        ("WAV", FileFormat::Wav, None),
+        ("WAV, encrypted", FileFormat::Wav, Some(RecordingKey([1; 32]))),
+        (
+            "Opus 2 x 16 kbit/s, encrypted",
+            FileFormat::OggOpus { bitrate_bps: 16_000 },
+            Some(RecordingKey([1; 32])),
+        ),
+    ] {
+        let config = RecordingConfig { rate_hz: 8_000, format, key, serial: 1, start: Time::ZERO };
+        let mut recording = Recording::new(&config).unwrap();
+        let mut tick = 0u64;
+        measure(&format!("record {name}, 8 kHz"), |n| {
+            let at = Time::from_millis(tick * 20);
+            recording.handle_frame(Channel::Trunk, at, &frames[n % frames.len()]);
+            recording.handle_frame(Channel::Agent, at, &frames[(n + 50) % frames.len()]);
+            black_box(recording.poll_output(at));
+            tick += 1;
         });
     }
 }

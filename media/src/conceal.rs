@@ -10,7 +10,7 @@ const MIN_PITCH: usize = 40;
 const MAX_PITCH: usize = 120;
 /// The length over which periods are compared, at 8 kHz: 20 ms.
 const CORRELATION: usize = 160;
-/// History kept, at 8 kHz: three of the longest periods and the blend before them (Appendix I: 48.75 ms).
+/// History kept, at 8 kHz: what the longest period is compared over, and more (Appendix I: 48.75 ms).
 const HISTORY: usize = 390;
 
 /// Conceals losses in one voice. Every frame passes through it: heard ones by [`Concealer::heard`], lost ones by

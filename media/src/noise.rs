@@ -2,6 +2,8 @@
 
 /// The most reflection coefficients that are made or used; more say nothing about a telephone line's noise.
 const MAX_ORDER: usize = 10;
+/// The step of a coefficient (RFC 3389 §3.2).
+const STEP: f32 = 258.0 / 32_768.0;
 
 /// What a comfort noise payload says: how loud, and of which colour.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,8 +26,8 @@ impl NoiseProfile {
         // The highest bit is reserved (§3.1).
         let mut profile = NoiseProfile::white(level & 0x7f);
         for (to, byte) in profile.reflection.iter_mut().zip(coefficients) {
-            // §3.2: 8 bits, 127 is zero. 255 would be beyond the circle, where no filter is stable.
-            *to = ((f32::from(*byte) - 127.0) / 128.0).clamp(-0.98, 0.98);
+            // §3.2: indices 0 to 254 in equal steps from -1 to 1, 127 is zero. Near the ends no filter is stable.
+            *to = ((f32::from(*byte) - 127.0) * STEP).clamp(-0.98, 0.98);
         }
         Some(profile)
     }
@@ -35,7 +37,7 @@ impl NoiseProfile {
         let [level, coefficients @ ..] = payload;
         *level = self.level_dbov & 0x7f;
         for (byte, k) in coefficients.iter_mut().zip(&self.reflection).take(order) {
-            *byte = (k * 128.0 + 127.0).round().clamp(0.0, 254.0) as u8;
+            *byte = (k / STEP + 127.0).round().clamp(0.0, 254.0) as u8;
         }
         1 + order.min(MAX_ORDER)
     }

@@ -34,9 +34,9 @@ pub struct Playout {
     decoder: Box<dyn Decoder>,
     concealer: Option<Concealer>,
     noise: NoiseGenerator,
-    /// Decoded samples that were not given out yet, and how many of them are gone.
+    /// Decoded samples that were not given out yet, and what the last of them are.
     samples: Vec<i16>,
-    at: usize,
+    heard: Heard,
     scratch: Vec<i16>,
     frame: usize,
     quiet: bool,
@@ -56,7 +56,7 @@ impl Playout {
             decoder,
             noise: NoiseGenerator::new(NoiseProfile::white(127), seed),
             samples: Vec::new(),
-            at: 0,
+            heard: Heard::Pause,
             scratch: vec![0; MAX_PACKET_SAMPLES],
             frame: (rate_hz / 50) as usize,
             quiet: false,
@@ -108,22 +108,16 @@ impl Playout {
 
     /// The frame of this tick: `frame` is filled, [`Playout::frame_samples`] long. Called each 20 ms.
     pub fn tick(&mut self, now: Time, frame: &mut [i16]) -> Heard {
-        let mut heard = Heard::Sound;
         // A packet of 10 ms fills half a frame; each round adds at least one sample.
-        while self.samples.len() - self.at < frame.len() {
-            heard = self.next(now);
+        while self.samples.len() < frame.len() {
+            self.heard = self.next(now);
         }
-        let from = self.samples.get(self.at..).unwrap_or_default();
-        frame.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-        self.at += frame.len();
-        if self.at == self.samples.len() {
-            self.samples.clear();
-            self.at = 0;
-        }
-        if heard == Heard::Sound {
+        let first = self.samples.drain(..frame.len());
+        frame.iter_mut().zip(first).for_each(|(to, from)| *to = from);
+        if self.heard == Heard::Sound {
             self.listen(frame);
         }
-        heard
+        self.heard
     }
 
     fn next(&mut self, now: Time) -> Heard {

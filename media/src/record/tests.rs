@@ -1,5 +1,7 @@
 use std::io::Cursor;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::codec::tests::{snr_db, speech};
 use crate::level::rms;
@@ -149,4 +151,45 @@ fn short_and_odd_recordings() {
     }
     let odd = RecordingConfig { rate_hz: 11_025, ..config(FileFormat::Wav, None) };
     assert_eq!(Recording::new(&odd).err(), Some(RecordError::Rate(11_025)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever moments frames have: the file is as long as the recording, and nothing overflows.
+    #[test]
+    fn any_moments_are_survived(
+        steps in proptest::collection::vec((any::<bool>(), 0u64..20_000, 0usize..400, 0u8..20), 1..40),
+    ) {
+        let mut recording = Recording::new(&config(FileFormat::Wav, None)).unwrap();
+        let (mut now, mut file) = (0u64, Vec::new());
+        for (trunk, jump, len, kind) in steps {
+            now += jump % 90;
+            let at = match kind {
+                0 => ms(jump),
+                1 => Time::MAX,
+                _ => ms(now),
+            };
+            let channel = if trunk { Channel::Trunk } else { Channel::Agent };
+            recording.handle_frame(channel, at, &vec![1; len]);
+            match kind {
+                2 => recording.pause(at),
+                3 => recording.resume(at),
+                _ => {}
+            }
+            while let Some(bytes) = recording.poll_output(ms(now)) {
+                file.extend_from_slice(&bytes);
+            }
+        }
+        file.extend_from_slice(&recording.finish(ms(now)).bytes);
+        prop_assert_eq!(file.len(), 44 + now as usize * 8 * 4);
+    }
+
+    #[test]
+    fn any_octets_are_refused_or_read(mut file in proptest::collection::vec(any::<u8>(), 0..200), begun in any::<bool>()) {
+        if begun {
+            file.splice(0..0, *b"KVR\x01");
+        }
+        let _ = open(&RecordingKey([1; 32]), &file);
+    }
 }
