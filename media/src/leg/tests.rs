@@ -307,10 +307,11 @@ fn detected(events: &[MediaEvent]) -> Vec<crate::detect::Event> {
     heard.collect()
 }
 
-/// Says sound to a leg, a packet each 20 ms, and lets the leg's time go by with it.
+/// Says sound to a leg, a packet each 20 ms numbered by the time, and lets the leg's time go by with it.
 fn say(leg: &mut Leg, from: Time, sound: &[i16], events: &mut Vec<MediaEvent>) -> Time {
     let mut now = from;
-    for (n, samples) in (0u16..).zip(sound.chunks(160)) {
+    for samples in sound.chunks(160) {
+        let n = (now.as_millis() / 20) as u16;
         let mut payload = vec![0; samples.len()];
         AudioCodec::Pcmu.coder().unwrap().encode(samples, &mut payload);
         let packet = packet(0, n, u32::from(n) * 160, 7, &payload);
