@@ -12,7 +12,7 @@ use kraliki_time::Time;
 use super::drive::Driver;
 use super::handle::Request;
 use super::random_array;
-use super::trunk::TrunkFigures;
+use super::trunk::{TrunkConfig, TrunkFigures};
 use crate::{
     CampaignId, CancelReason, Dial, EndedBy, Failure, Input, LineEvent, Message, Output, TryId, Verdict,
 };
@@ -27,7 +27,9 @@ struct Line {
     call: CallKey,
     leg: LegId,
     session: TrunkSession,
-    trunk: usize,
+    /// The trunk as it was when the call began.
+    trunk: Arc<TrunkConfig>,
+    figures: Arc<TrunkFigures>,
     /// The session description of each early dialog's last word, for a 200 that brings none of its own.
     early: Option<bytes::Bytes>,
     dialed: Time,
@@ -111,10 +113,8 @@ impl Driver {
     }
 
     fn dial(&mut self, dial: Dial) -> Result<(), String> {
-        let place = self.config.trunks.iter().position(|t| t.trunk.id == dial.trunk);
-        let (place, trunk) = place
-            .and_then(|p| Some((p, self.config.trunks.get(p)?)))
-            .ok_or_else(|| "the trunk is not in the configuration any more".to_owned())?;
+        let known = self.trunks.get(&dial.trunk).cloned().zip(self.watches.figures(dial.trunk).cloned());
+        let (trunk, figures) = known.ok_or("the trunk is not there any more")?;
         let leg = self.media.open_trunk_leg(&trunk.media).map_err(|e| e.to_string())?;
         let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &trunk.codecs);
         let call_id = self.call_ids.make(dial.id.attempt.0.unsigned_abs(), dial.id.number);
@@ -124,19 +124,14 @@ impl Driver {
             .invite(places, &dial, &call_id, session.offer(), unix_s)
             .and_then(|request| self.sip.invite(request).map_err(|error| error.to_string()));
         let call = sent.inspect_err(|_| told(self.media.close(leg.id)))?;
-        if let Some(figures) = self.watches.figures(dial.trunk) {
-            figures.dialed();
-        }
+        figures.dialed();
         self.lines.by_call.insert(call, dial.id);
         self.lines.by_leg.insert(leg.id, dial.id);
         let (dialed, rang) = (self.now(), false);
-        let line = Line { id: dial.id, call, leg: leg.id, session, trunk: place, early: None, dialed, rang };
+        let leg = leg.id;
+        let line = Line { id: dial.id, call, leg, session, trunk, figures, early: None, dialed, rang };
         self.lines.by_try.insert(dial.id, line);
         Ok(())
-    }
-
-    fn figures(&self, line: &Line) -> Option<&TrunkFigures> {
-        self.watches.figures(self.config.trunks.get(line.trunk)?.trunk.id)
     }
 
     /// CANCEL or BYE, as its state demands; what comes of it is told by SIP.
@@ -200,9 +195,9 @@ impl Driver {
                     kraliki_sip::Failure::Refused(why) => Failure::NotSent { reason: why.to_string() },
                     _ => Failure::Timeout { rang: progressed },
                 };
-                if let Some(figures) = self.lines.by_try.get(&id).and_then(|line| self.figures(line)) {
+                if let Some(line) = self.lines.by_try.get(&id) {
                     let status = if let Failure::Status { status, .. } = failure { status } else { 0 };
-                    figures.failed(status, q850_of(&reasons).unwrap_or(0));
+                    line.figures.failed(status, q850_of(&reasons).unwrap_or(0));
                 }
                 self.drop_line(id);
                 self.give_line(id, LineEvent::Failed(failure));
@@ -265,9 +260,7 @@ impl Driver {
     /// The line of a call that is over, which is counted.
     fn line_over(&mut self, call: CallKey, retransmitted: u32) -> Option<TryId> {
         let line = self.lines.by_try.get(self.lines.by_call.get(&call)?)?;
-        if let Some(figures) = self.figures(line) {
-            figures.over(retransmitted);
-        }
+        line.figures.over(retransmitted);
         Some(line.id)
     }
 
@@ -276,10 +269,7 @@ impl Driver {
         let now = self.now();
         let Some(line) = self.lines.of_call(call) else { return };
         if !std::mem::replace(&mut line.rang, true) {
-            let (id, after) = (line.id, now.since(line.dialed));
-            if let Some(figures) = self.lines.by_try.get(&id).and_then(|line| self.figures(line)) {
-                figures.rang(after);
-            }
+            line.figures.rang(now.since(line.dialed));
         }
     }
 
@@ -297,18 +287,13 @@ impl Driver {
 
     fn on_answered(&mut self, call: CallKey, body: Option<Body>, dialog: Vec<u8>) {
         self.line_rings(call);
-        if let Some(figures) =
-            self.lines.by_call.get(&call).and_then(|id| self.figures(self.lines.by_try.get(id)?))
-        {
-            figures.answered();
-        }
         let Some(line) = self.lines.of_call(call) else { return };
-        let (id, leg, place) = (line.id, line.leg, line.trunk);
+        line.figures.answered();
+        let (id, leg, simulated) = (line.id, line.leg, line.trunk.simulated);
         // A 200 without a body after a 183 with one: the 183's answer stands (RFC 6337 §3.1.1).
         let answer = body.map(|b| b.data).or_else(|| line.early.clone()).unwrap_or_default();
         match line.session.apply_answer(&answer) {
             Ok(agreed) => {
-                let simulated = self.config.trunks.get(place).is_some_and(|t| t.simulated);
                 let verdict = if simulated { simulated_verdict(&answer) } else { None };
                 told(self.media.set_remote(leg, agreed));
                 told(self.media.answered(leg));
