@@ -17,6 +17,7 @@ use super::handle::{Request, Shared};
 use super::journal::{Ended, Journal};
 use super::line::Lines;
 use super::phone::Phones;
+use super::prompts::Prompts;
 use super::trunk::{Known, TrunkChange, TrunkConfig, Watches};
 use crate::store::{Job, PhoneSecret, QueueFull, StoreEvent, Writer};
 use crate::{
@@ -77,6 +78,7 @@ pub(super) struct Driver {
     pub(super) desks: Desks,
     pub(super) phones: Phones,
     pub(super) callers: Callers,
+    pub(super) prompts: Prompts,
     /// Trunks that calls may go by.
     pub(super) trunks: BTreeMap<TrunkId, Arc<TrunkConfig>>,
     pub(super) watches: Watches,
@@ -123,6 +125,7 @@ impl Driver {
             desks: Desks::default(),
             phones: Phones::default(),
             callers: Callers::default(),
+            prompts: Prompts::default(),
             trunks: trunks.collect(),
             watches,
             resolver: parts.resolver,
@@ -166,6 +169,9 @@ impl Driver {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.look_trunks_up();
         self.settle();
+        for campaign in self.engine.snapshot(self.now()).campaigns {
+            self.read_prompts(campaign.id);
+        }
         self.publish();
         while !self.drained {
             let wake = self.wake.map(|at| tokio::time::Instant::from_std(self.shared.clock.instant(at)));
@@ -294,8 +300,11 @@ impl Driver {
                 Output::Event(event) => {
                     self.watches.note(&event);
                     self.watch_agent(&event);
-                    if let Event::TrunkDeleted { id } = event {
-                        self.forget_trunk(id);
+                    match &event {
+                        Event::TrunkDeleted { id } => self.forget_trunk(*id),
+                        Event::Campaign(view) => self.read_prompts(view.id),
+                        Event::CampaignDeleted { id } => self.forget_prompts(*id),
+                        _ => {}
                     }
                     drop(self.shared.events.send(Arc::new(event)));
                 }
@@ -387,6 +396,9 @@ impl Driver {
                 });
             }
             Request::Places { trunk, number, places } => self.on_places(trunk, number, places),
+            Request::PromptRead { campaign, what, path, audio } => {
+                self.on_prompt_read(campaign, what, &path, audio);
+            }
             Request::Verdict { id, verdict } => self.give_line(id, LineEvent::Verdict(verdict)),
             Request::Stop => return false,
         }

@@ -11,8 +11,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::store::{PhoneSecret, Store, StoreError, User};
 use crate::{
-    AgentId, AttemptId, Command, CommandError, Counters, Event, Gauges, Pii, Reply, Snapshot, StoredTrunk,
-    TrunkId, TryId, Verdict,
+    AgentId, AttemptId, CampaignId, Command, CommandError, Counters, Event, Gauges, Message, Pii, Reply,
+    Snapshot, StoredTrunk, TrunkId, TryId, Verdict,
 };
 
 /// The engine as others on this node see it: commands go in, snapshots and events come out. Cheap to clone.
@@ -125,6 +125,13 @@ pub(super) enum Request {
         /// Which look-up says so.
         number: u64,
         places: Vec<kraliki_sip::Destination>,
+    },
+    /// A campaign's sound file.
+    PromptRead {
+        campaign: CampaignId,
+        what: Message,
+        path: String,
+        audio: Arc<kraliki_media::Audio>,
     },
     /// What a simulated carrier's detection found.
     Verdict {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kraliki_media::sdp::TrunkSession;
-use kraliki_media::{Audio, Digit, LegId, MediaError, MediaEvent};
+use kraliki_media::{Digit, LegId, MediaError, MediaEvent};
 use kraliki_sip::{Body, CallKey, EndedBy as SipEndedBy, Event, ModifyAnswer, Reason, Scheme};
 use kraliki_time::Time;
 
@@ -13,9 +13,7 @@ use super::drive::Driver;
 use super::handle::Request;
 use super::random_array;
 use super::trunk::{TrunkConfig, TrunkFigures};
-use crate::{
-    CampaignId, CancelReason, Dial, EndedBy, Failure, Input, LineEvent, Message, Output, TryId, Verdict,
-};
+use crate::{CancelReason, Dial, EndedBy, Failure, Input, LineEvent, Output, TryId, Verdict};
 
 /// The line of a simulated carrier's answer that says who answered, and after how many ms that is known: a stand-in for
 /// detection on floors with machines. Heeded only on trunks that are simulated.
@@ -42,7 +40,6 @@ pub(super) struct Lines {
     by_try: HashMap<TryId, Line>,
     by_call: HashMap<CallKey, TryId>,
     by_leg: HashMap<LegId, TryId>,
-    messages: HashMap<(CampaignId, Message), (String, Arc<Audio>)>,
 }
 
 impl Lines {
@@ -103,11 +100,7 @@ impl Driver {
                 }
             }
             Output::Play { id, campaign, what } => self.play_message(id, campaign, what),
-            Output::StopPlay { id } => {
-                if let Some(leg) = self.lines.leg(id) {
-                    told(self.media.stop(leg));
-                }
-            }
+            Output::StopPlay { id } => self.stop_message(id),
             other => tracing::error!(?other, "the runtime does not know this output"),
         }
     }
@@ -150,20 +143,6 @@ impl Driver {
             self.lines.by_leg.remove(&line.leg);
             told(self.media.close(line.leg));
         }
-    }
-
-    fn play_message(&mut self, id: TryId, campaign: CampaignId, what: Message) {
-        let Some(leg) = self.lines.leg(id) else { return };
-        let path = self.engine.message(campaign, what).unwrap_or_default().to_owned();
-        let key = (campaign, what);
-        let known =
-            self.lines.messages.get(&key).filter(|(of, _)| *of == path).map(|(_, audio)| audio.clone());
-        let audio = known.unwrap_or_else(|| {
-            let audio = Arc::new(load_message(&path));
-            self.lines.messages.insert(key, (path, audio.clone()));
-            audio
-        });
-        told(self.media.play(leg, audio, false));
     }
 
     pub(super) fn on_sip(&mut self, event: Event) {
@@ -391,21 +370,6 @@ fn cancel_reason(reason: CancelReason) -> Reason {
         CancelReason::Pacing => Reason::q850(31, "No agent"),
         CancelReason::Drain => Reason::q850(31, "Shutting down"),
         CancelReason::Command => Reason::q850(31, "Taken back"),
-    }
-}
-
-/// The campaign's sound file, or a plain tone when there is none or it cannot be read.
-fn load_message(path: &str) -> Audio {
-    if path.is_empty() {
-        return Audio::beep();
-    }
-    let read = std::fs::read(path).map_err(|e| e.to_string());
-    match read.and_then(|file| Audio::from_wav(&file).map_err(|e| e.to_string())) {
-        Ok(audio) => audio,
-        Err(error) => {
-            tracing::error!(path, error, "a campaign's message cannot be played; a tone stands in for it");
-            Audio::beep()
-        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod keys;
 mod line;
 mod metrics;
 mod phone;
+mod prompts;
 mod trunk;
 
 use std::net::SocketAddr;

@@ -107,7 +107,7 @@ pub struct TrunkProfile {
     #[serde(default)]
     pub username: Option<String>,
     /// The password of its digest. Only written: it is in no answer, and left out of a change it stays as it is.
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "never_shown")] // not `skip_serializing`: the API describes it
     #[schema(value_type = Option<String>, write_only)]
     pub password: Option<Pii<String>>,
     /// The number shown when the campaign names none, E.164.
@@ -221,6 +221,9 @@ pub enum AttestationKey {
     C,
 }
 
+fn never_shown<T>(_: &T) -> bool {
+    true
+}
 fn default_cps() -> u32 {
     1
 }
