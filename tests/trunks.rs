@@ -141,3 +141,80 @@ fn a_call_goes_on_when_a_trunk_says_nothing_at_all() {
     drop(desk);
     assert_eq!(dialer.terminate(CALL), Some(0));
 }
+
+/// A carrier that takes every registration: gives the user and the Expires of each REGISTER.
+fn registrar(socket: UdpSocket) -> std::sync::mpsc::Receiver<(String, String)> {
+    let (sender, seen) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4_096];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if !text.starts_with("REGISTER ") {
+                continue;
+            }
+            let line =
+                |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+            let expires = line("Expires:").trim_start_matches("Expires:").trim().to_owned();
+            let copied: Vec<String> =
+                ["Via:", "From:", "To:", "Call-ID:", "CSeq:", "Contact:"].map(line).into();
+            let answer = format!(
+                "SIP/2.0 200 OK\r\n{}\r\nExpires: {expires}\r\nContent-Length: 0\r\n\r\n",
+                copied.join("\r\n")
+            );
+            let _ = socket.send_to(answer.as_bytes(), from);
+            let user = line("To:").split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+            if sender.send((user, expires)).is_err() {
+                return;
+            }
+        }
+    });
+    seen
+}
+
+#[test]
+fn registrations_follow_the_profile() {
+    let (first, second) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let address = |socket: &UdpSocket| socket.local_addr().unwrap().to_string();
+    let (at_first, at_second) = (address(&first), address(&second));
+    let (first, second) = (registrar(first), registrar(second));
+    let site = Site::new("", 20);
+    site.users(&[("root", "admin")]);
+    let dialer = site.serve();
+    let root = dialer.login("root");
+    let profile = json!({"name": "made", "address": at_first, "username": "u", "password": SECRET, "register": true,
+        "register_s": 600, "options_keepalive": false});
+    let id = root.post("/api/trunks", &profile).ok(201)["id"].clone();
+    let path = format!("/api/trunks/{id}");
+    let registered = |wanted: Value| {
+        wait_for("the registration's state", CALL, || {
+            (root.get(&path).ok(200)["registered"] == wanted).then_some(())
+        });
+    };
+    let (user, expires) = first.recv_timeout(CALL).unwrap();
+    assert_eq!((user, expires.as_str()), (format!("sip:u@{at_first}"), "600"));
+    registered(json!(true));
+
+    // Elsewhere: taken back there, made here.
+    let mut profile = root.get(&path).ok(200)["profile"].clone();
+    profile["address"] = json!(at_second);
+    root.put(&path, &profile).ok(200);
+    assert_eq!(first.recv_timeout(CALL).unwrap().1, "0");
+    assert_eq!(second.recv_timeout(CALL).unwrap(), (format!("sip:u@{at_second}"), "600".to_owned()));
+    registered(json!(true));
+
+    // Limits alone change nothing of it.
+    profile["max_cps"] = json!(9);
+    root.put(&path, &profile).ok(200);
+    registered(json!(true));
+    profile["register"] = json!(false);
+    root.put(&path, &profile).ok(200);
+    assert_eq!(second.recv_timeout(CALL).unwrap().1, "0");
+    registered(Value::Null);
+    profile["register"] = json!(true);
+    root.put(&path, &profile).ok(200);
+    assert_eq!(second.recv_timeout(CALL).unwrap().1, "600");
+    registered(json!(true));
+    assert_eq!(root.delete(&path).status, 204);
+    assert_eq!(second.recv_timeout(CALL).unwrap().1, "0");
+    assert_eq!(dialer.terminate(CALL), Some(0));
+}
