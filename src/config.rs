@@ -8,17 +8,14 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use ipnet::IpNet;
+use kraliki_engine::runtime::TrunkProfile;
+use kraliki_engine::runtime::keys::{ListenAt, Network, one_or_many};
 use kraliki_sip::Transport;
 use serde::Deserialize;
 use toml::Spanned;
 
-use self::read::{megabytes, one_or_many, percent, ports, seconds_5_3600, shards};
-pub(crate) use self::trunk::{
-    AttestationKey, CodecKey, IdentityKey, NumberFormatKey, ReliableKey, TransportKey, Trunk,
-};
+use self::read::{megabytes, percent, ports, seconds_5_3600, shards};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -31,7 +28,7 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     pub(crate) engine: Engine,
     pub(crate) log: Log,
-    pub(crate) trunk: Vec<Spanned<Trunk>>,
+    pub(crate) trunk: Vec<Spanned<TrunkProfile>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -128,46 +125,6 @@ pub(crate) enum LogFormat {
 pub(crate) struct Log {
     pub(crate) format: LogFormat,
     pub(crate) level: String,
-}
-
-/// A block of addresses, or one address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Network(pub(crate) IpNet);
-
-impl FromStr for Network {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Network, Self::Err> {
-        let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        net.map(Network).map_err(|_| "give an address or a block such as 10.0.0.0/8")
-    }
-}
-
-/// `udp:0.0.0.0:5060`, or an address alone for UDP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct ListenAt {
-    pub(crate) transport: Transport,
-    pub(crate) address: SocketAddr,
-}
-
-impl FromStr for ListenAt {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<ListenAt, Self::Err> {
-        let wrong = "write it as 0.0.0.0:5060, or with udp:, tcp:, tls:, ws: or wss: before it";
-        let named = text.split_once(':').and_then(|(name, rest)| Some((Transport::of(name)?, rest)));
-        let (transport, address) = named.unwrap_or((Transport::Udp, text));
-        Ok(ListenAt { transport, address: address.parse().map_err(|_| wrong)? })
-    }
-}
-
-impl TryFrom<String> for ListenAt {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<ListenAt, Self::Error> {
-        text.parse()
-    }
 }
 
 impl Default for Http {
@@ -378,22 +335,6 @@ fn check_files<const N: usize>(
     Ok(())
 }
 
-/// Splits `host`, `host:port` or `[v6]:port`.
-pub(crate) fn host_and_port(address: &str) -> Option<(String, Option<u16>)> {
-    if let Ok(socket) = address.parse::<SocketAddr>() {
-        return Some((socket.ip().to_string(), Some(socket.port())));
-    }
-    if let Ok(ip) = address.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        return Some((ip.to_string(), None));
-    }
-    let (host, port) = match address.split_once(':') {
-        Some((host, port)) => (host, Some(port.parse().ok().filter(|p| *p != 0)?)),
-        None => (address, None),
-    };
-    let fits = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
-    fits.then(|| (host.to_owned(), port))
-}
-
 fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count() + 1
 }
@@ -485,7 +426,7 @@ mod tests {
             ("[log]\nformat = \"xml\"", "k.toml:2: unknown variant `xml`"),
             ("[http]\ntls_cert = \"/none.pem\"", "k.toml:2: tls_cert needs tls_key"),
             ("[[trunk]]\nname = \"a\"", "missing field `address`"),
-            ("[[trunk]]\nname = \"a b\"\naddress = \"h\"", "k.toml:1: trunk name \"a b\""),
+            ("[[trunk]]\nname = \"a b\"\naddress = \"h\"", "k.toml:1: trunk \"a b\": name: use letters"),
             ("[[trunk]]\nname = \"a\"\naddress = \"h:x\"", "address \"h:x\" is not host"),
             ("[[trunk]]\nname = \"a\"\naddress = \"h\"\ncaller_id = \"12\"", "is not E.164"),
             (
@@ -507,7 +448,7 @@ mod tests {
             "[[trunk]]\nname = \"main-1\"\naddress = \"127.0.0.1\"\nusername = \"u\"\npassword = \"p\"";
         let env = |k: &str, v: &str| [(k.to_owned(), v.to_owned())];
         let config = Config::parse("k", text, env("KRALIKI_TRUNK_MAIN_1_PASSWORD", "123")).unwrap();
-        assert_eq!(config.trunk[0].get_ref().password.as_deref(), Some("123"));
+        assert_eq!(config.trunk[0].get_ref().password.as_ref().map(|p| p.0.as_str()), Some("123"));
         let config = Config::parse("k", text, env("KRALIKI_HTTP_LISTEN", "127.0.0.1:9000")).unwrap();
         assert_eq!(config.http.listen[0].port(), 9000);
         let config = Config::parse("k", text, env("KRALIKI_MEDIA_RTP_TIMEOUT_S", "30")).unwrap();

@@ -1,29 +1,20 @@
 //! `kraliki serve`: the dialer from a configuration file.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use kraliki_control_api::{ApiConfig, TlsFiles};
-use kraliki_engine::runtime::{
-    CallbackConfig, JournalConfig, NumberFormat, Numbers, RuntimeConfig, Signing, TrunkConfig,
-};
-use kraliki_engine::{Trunk, TrunkId};
-use kraliki_media::sdp::AudioCodec;
-use kraliki_media::{Audio, BrowserPorts, Interface, Learn, MediaConfig, TrunkOptions};
-use kraliki_sip::net::{self as sip_net, ClientFiles, HepConfig, Listen, NetConfig, TlsConfig};
-use kraliki_sip::resolve::Target;
-use kraliki_sip::stir::{Attestation, Signer};
-use kraliki_sip::{Credentials, IdentityHeader, Reliable, SessionTimer, SocketId, Transport};
+use kraliki_control_api::{ApiConfig, TlsFiles as HttpTlsFiles};
+use kraliki_engine::TrunkId;
+use kraliki_engine::runtime::{CallbackConfig, JournalConfig, RuntimeConfig, TrunkConfig, TrunkProfile};
+use kraliki_media::{Audio, BrowserPorts, Interface, MediaConfig};
+use kraliki_sip::net::{HepConfig, Listen, NetConfig, TlsFiles};
 use kraliki_time::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failed;
-use crate::config::{
-    AttestationKey, CodecKey, Config, Engine as EngineKeys, IdentityKey, LogFormat, NumberFormatKey,
-    ReliableKey, TransportKey, Trunk as TrunkKeys, host_and_port,
-};
+use crate::config::{Config, Engine as EngineKeys, LogFormat};
 use crate::node::{Node, local_addresses, log_to_stderr, route_to, seed};
 
 /// Calls may go on for this long after SIGTERM when the configuration does not say.
@@ -60,7 +51,9 @@ pub(crate) fn run(config: &Config) -> Result<(), Failed> {
                 _ = interrupt.recv() => break,
                 _ = hang_up.recv() => {
                     node.reload();
-                    reload_sip_tls(config, &node);
+                    if let Err(error) = node.handle.reload_sip_tls().await {
+                        tracing::error!(error, "the certificates of SIP cannot be used; the old ones stay");
+                    }
                 }
             }
         }
@@ -77,35 +70,20 @@ pub(crate) fn run(config: &Config) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Reads the certificates of SIP again.
-fn reload_sip_tls(config: &Config, node: &Node) {
-    match tls_config(config) {
-        Ok(Some(tls)) => node.handle.set_sip_tls(tls),
-        Ok(None) => {}
-        Err(error) => tracing::error!(%error, "the certificates of SIP cannot be used; the old ones stay"),
-    }
-}
-
 fn api_config(config: &Config) -> ApiConfig {
     let http = &config.http;
     let tls = http.tls_cert.as_ref().zip(http.tls_key.as_ref());
     ApiConfig {
         listen: http.listen.clone(),
         metrics_listen: http.metrics_listen,
-        tls: tls.map(|(cert, key)| TlsFiles { cert: cert.get_ref().clone(), key: key.get_ref().clone() }),
+        tls: tls.map(|(cert, key)| HttpTlsFiles { cert: cert.get_ref().clone(), key: key.get_ref().clone() }),
         trusted_proxies: http.trusted_proxies.iter().map(|network| network.0).collect(),
         allowed_origins: http.allowed_origins.clone(),
     }
 }
 
 fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig> {
-    let mut trunks: Vec<TrunkConfig> = config
-        .trunk
-        .iter()
-        .zip(1..)
-        .map(|(trunk, id)| trunk_config(config, trunk.get_ref(), TrunkId(id)))
-        .collect::<anyhow::Result<_>>()?;
-    let first_trunk = trunks.first().and_then(first_address);
+    let first_trunk = config.trunk.first().and_then(|trunk| trunk.get_ref().first_address());
     let listen = config
         .sip
         .listen
@@ -133,10 +111,6 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
             Ok(Interface { listen: *listen, advertise })
         })
         .collect::<anyhow::Result<_>>()?;
-    for (trunk, keys) in trunks.iter_mut().zip(&config.trunk) {
-        trunk.media.interface = interface_for(&interfaces, trunk, keys.get_ref())?;
-        trunk.media.rtp_timeout = Duration::from_secs(config.media.rtp_timeout_s.into());
-    }
     // Browsers are told what carriers are told, and every local address where we listen on all.
     let mut candidates: Vec<IpAddr> = interfaces.iter().map(|i| i.advertise).collect();
     let everywhere = config.media.listen.iter().any(IpAddr::is_unspecified);
@@ -157,26 +131,48 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         shards: config.media.shards,
         ..MediaConfig::local(clock, config.media.ports.clone(), seed()?)
     };
-    Ok(RuntimeConfig {
+    let mut runtime = RuntimeConfig {
         sip: NetConfig {
             listen,
-            tls: tls_config(config)?,
             hep: hep_config(config),
             shards: config.sip.shards,
             shared_port: config.sip.shared_port,
             ..NetConfig::default()
         },
+        tls: tls_files(config),
         name_servers: config.sip.name_servers.clone(),
         phones: config.sip.phones.clone(),
         phones_sha256: config.sip.phones_sha256,
         callback: callback_config(config)?,
         media,
-        trunks,
+        trunks: Vec::new(),
+        rtp_timeout: Duration::from_secs(config.media.rtp_timeout_s.into()),
+        hep_percent: config.sip.hep_percent,
         journal: journal_config(&config.engine),
         plain_agents: config.media.plain_agents,
         pacer: String::new(),
         seed: None,
-    })
+    };
+    runtime.trunks = trunks(config, &runtime)?;
+    if let Some(files) = &runtime.tls {
+        let mut files = files.clone();
+        files.clients.extend(runtime.trunks.iter().flat_map(|trunk| trunk.tls.iter().cloned()));
+        files.load().context("[sip] TLS")?;
+    }
+    Ok(runtime)
+}
+
+/// The trunks of the file; each has the number of its place.
+fn trunks(config: &Config, runtime: &RuntimeConfig) -> anyhow::Result<Vec<TrunkConfig>> {
+    let basis = runtime.basis();
+    let place = |name: &str| config.trunk.iter().position(|trunk| trunk.get_ref().name == name);
+    let id_of = |name: &str| Some(TrunkId(i64::try_from(place(name)? + 1).ok()?));
+    let build = |(trunk, id): (&toml::Spanned<TrunkProfile>, i64)| {
+        let profile = trunk.get_ref();
+        let built = profile.build(TrunkId(id), &basis, id_of);
+        built.with_context(|| format!("trunk {:?}", profile.name))
+    };
+    config.trunk.iter().zip(1..).map(build).collect()
 }
 
 /// What callers hear; without a prompt they hear that nobody is there.
@@ -224,175 +220,14 @@ fn seen_by(section: &str, listen: IpAddr, trunk: Option<SocketAddr>) -> anyhow::
     })
 }
 
-/// Where a trunk's audio comes in: the address it names, else the first of its family.
-fn interface_for(interfaces: &[Interface], trunk: &TrunkConfig, keys: &TrunkKeys) -> anyhow::Result<usize> {
-    let found = match keys.media_listen {
-        Some(ip) => interfaces.iter().position(|i| i.listen == ip),
-        None => {
-            let ipv4 = first_address(trunk).is_none_or(|address| address.is_ipv4());
-            interfaces.iter().position(|i| i.listen.is_ipv4() == ipv4)
-        }
-    };
-    found.ok_or_else(|| {
-        anyhow!(
-            "trunk {:?}: [media] listen has no address for it; add one of its family, or the one it names",
-            keys.name
-        )
-    })
-}
-
-/// Where a trunk is, when that needs no look-up, or one look-up of today tells.
-fn first_address(trunk: &TrunkConfig) -> Option<SocketAddr> {
-    let target = trunk.targets.first()?;
-    let port = target.port.unwrap_or(5060);
-    (target.host.as_str(), port).to_socket_addrs().ok()?.next()
-}
-
 fn first_listen(interfaces: &[Interface]) -> anyhow::Result<IpAddr> {
     Ok(interfaces.first().context("[media] listen is empty")?.listen)
 }
 
-/// A trunk's target: a host that is looked up, or an address.
-fn target(address: &str, transport: Option<TransportKey>) -> Option<Target> {
-    let (host, port) = host_and_port(address)?;
-    let transport = transport.map(|key| match key {
-        TransportKey::Udp => Transport::Udp,
-        TransportKey::Tcp => Transport::Tcp,
-        TransportKey::Tls => Transport::Tls,
-    });
-    Some(Target { port, transport, ..Target::host(&host) })
-}
-
-fn trunk_config(config: &Config, keys: &TrunkKeys, id: TrunkId) -> anyhow::Result<TrunkConfig> {
-    let name = &keys.name;
-    let found = |address: &str| {
-        target(address, keys.transport).ok_or_else(|| anyhow!("trunk {name:?}: bad address {address:?}"))
-    };
-    let targets = match keys.proxies.as_slice() {
-        [] => vec![found(&keys.address)?],
-        proxies => proxies.iter().map(|proxy| found(proxy)).collect::<anyhow::Result<_>>()?,
-    };
-    let (host, port) =
-        host_and_port(&keys.address).with_context(|| format!("trunk {name:?}: bad address"))?;
-    let in_uri = if host.contains(':') { format!("[{host}]") } else { host };
-    let numeric = targets.iter().all(Target::is_numeric);
-    let place = |name: &String| config.trunk.iter().position(|t| t.get_ref().name == *name);
-    let fail_over = keys.fail_over.iter().filter_map(place).filter_map(|at| i64::try_from(at + 1).ok());
-    let credentials = keys.username.clone().zip(keys.password.clone());
-    Ok(TrunkConfig {
-        trunk: Trunk {
-            id,
-            name: name.clone(),
-            caller_id: keys.caller_id.clone(),
-            max_cps: keys.max_cps,
-            max_channels: keys.max_channels,
-            options_keepalive: keys.options_keepalive,
-            watched: keys.options_keepalive || keys.register || !numeric,
-            breaker_failures: keys.breaker_failures,
-            breaker_pause_s: keys.breaker_pause_s,
-            fail_over: fail_over.map(TrunkId).collect(),
-            fail_over_on: keys.fail_over_on.clone(),
-        },
-        targets,
-        socket: match keys.listen {
-            Some(listen) => {
-                let at = config.sip.listen.iter().position(|l| *l == listen);
-                at.and_then(|at| u16::try_from(at).ok()).map(SocketId)
-            }
-            None => None,
-        },
-        host: match port {
-            None | Some(5060) => in_uri,
-            Some(port) => format!("{in_uri}:{port}"),
-        },
-        from_host: keys.from_host.clone(),
-        credentials: credentials.map(|(username, password)| Arc::new(Credentials { username, password })),
-        register_s: keys.register.then_some(keys.register_s),
-        numbers: Numbers::new(
-            number_format(keys.number_format),
-            number_format(keys.caller_id_format.unwrap_or(keys.number_format)),
-            &keys.number_prefix,
-            &keys.country,
-        )
-        .with_context(|| format!("trunk {name:?}: country"))?,
-        identity: match keys.identity {
-            IdentityKey::None => IdentityHeader::None,
-            IdentityKey::Asserted => IdentityHeader::Asserted,
-            IdentityKey::Preferred => IdentityHeader::Preferred,
-            IdentityKey::RemoteParty => IdentityHeader::RemoteParty,
-        },
-        private: keys.private,
-        reliable: match keys.reliable {
-            ReliableKey::No => Reliable::No,
-            ReliableKey::Supported => Reliable::Supported,
-            ReliableKey::Required => Reliable::Required,
-        },
-        session_timer: (keys.session_timer_s > 0)
-            .then_some(SessionTimer { expires_s: keys.session_timer_s, ..SessionTimer::default() }),
-        max_redirects: u8::try_from(keys.redirects).unwrap_or(0),
-        large_by_tcp: keys.large_by_tcp,
-        codecs: keys
-            .codecs
-            .iter()
-            .map(|codec| match codec {
-                CodecKey::Pcmu => AudioCodec::Pcmu,
-                CodecKey::Pcma => AudioCodec::Pcma,
-            })
-            .collect(),
-        accept_from: keys.accept_from.iter().map(|network| network.0).collect(),
-        signing: signing(keys)?,
-        hep_percent: keys.hep_percent.unwrap_or(config.sip.hep_percent),
-        media: TrunkOptions {
-            learn: if keys.rtp_from_anywhere { Learn::Anywhere } else { Learn::SameHost },
-            ..TrunkOptions::default()
-        },
-        simulated: false,
-    })
-}
-
-fn number_format(key: NumberFormatKey) -> NumberFormat {
-    match key {
-        NumberFormatKey::E164 => NumberFormat::E164,
-        NumberFormatKey::Digits => NumberFormat::Digits,
-        NumberFormatKey::International => NumberFormat::International,
-        NumberFormatKey::National => NumberFormat::National,
-    }
-}
-
-fn signing(keys: &TrunkKeys) -> anyhow::Result<Option<Signing>> {
-    let Some(path) = &keys.stir_key else { return Ok(None) };
-    let path = path.get_ref();
-    let context = || format!("trunk {:?}: stir_key {}", keys.name, path.display());
-    let pem = std::fs::read_to_string(path).with_context(context)?;
-    let signer = Signer::new(&pem, &keys.stir_certificate_url).with_context(context)?;
-    let attestation = |key: AttestationKey| match key {
-        AttestationKey::A => Attestation::A,
-        AttestationKey::B => Attestation::B,
-        AttestationKey::C => Attestation::C,
-    };
-    Ok(Some(Signing {
-        signer: Arc::new(signer),
-        attestation: attestation(keys.stir_attestation),
-        by_number: keys.stir_numbers.iter().map(|(n, key)| (n.clone(), attestation(*key))).collect(),
-    }))
-}
-
-/// The certificates of TLS and WSS.
-fn tls_config(config: &Config) -> anyhow::Result<Option<TlsConfig>> {
+/// The certificates of TLS and WSS. Those that trunks want join them when the dialer starts.
+fn tls_files(config: &Config) -> Option<TlsFiles> {
     let keys = &config.sip;
     let path = |path: &Option<toml::Spanned<std::path::PathBuf>>| path.as_ref().map(|p| p.get_ref().clone());
-    let Some((certificate, key)) = path(&keys.tls_cert).zip(path(&keys.tls_key)) else { return Ok(None) };
-    let mut clients = Vec::new();
-    for trunk in config.trunk.iter().map(toml::Spanned::get_ref) {
-        let (ca, own) = (path(&trunk.tls_ca), path(&trunk.tls_cert).zip(path(&trunk.tls_key)));
-        if ca.is_none() && own.is_none() {
-            continue;
-        }
-        for address in std::iter::once(&trunk.address).chain(&trunk.proxies) {
-            let Some((server, _)) = host_and_port(address) else { continue };
-            clients.push(ClientFiles { server, ca: ca.clone(), certificate: own.clone() });
-        }
-    }
-    let files = sip_net::TlsFiles { certificate, key, client_ca: path(&keys.tls_client_ca), clients };
-    Ok(Some(files.load().context("[sip] TLS")?))
+    let (certificate, key) = path(&keys.tls_cert).zip(path(&keys.tls_key))?;
+    Some(TlsFiles { certificate, key, client_ca: path(&keys.tls_client_ca), clients: Vec::new() })
 }

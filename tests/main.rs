@@ -12,3 +12,4 @@ mod peers;
 mod phones;
 mod support;
 mod tree;
+mod trunks;

@@ -13,6 +13,7 @@ mod restore;
 mod storing;
 #[cfg(test)]
 mod tests;
+mod trunks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -78,6 +79,7 @@ pub struct Engine {
     /// A pacing policy by name for every campaign; empty: by mode.
     pacer: Forced,
     next_campaign: i64,
+    next_trunk: i64,
     next_attempt: i64,
     restored: bool,
     /// Something happened that a pacing decision may depend on.
@@ -117,6 +119,7 @@ impl Engine {
             drain: None,
             pacer: Forced::default(),
             next_campaign: 1,
+            next_trunk: TrunkId::FIRST_STORED.0,
             next_attempt: 1,
             restored: false,
             pace_wanted: false,

@@ -26,6 +26,11 @@ pub enum Event {
     },
     /// A trunk changed.
     Trunk(TrunkView),
+    /// A trunk was deleted, and its last call has ended.
+    TrunkDeleted {
+        /// Which.
+        id: TrunkId,
+    },
     /// An agent's SIP phone changed.
     Phone(PhoneView),
 }

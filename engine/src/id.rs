@@ -55,6 +55,11 @@ id!(
     TrunkId
 );
 
+impl TrunkId {
+    /// Below it are the places of the configuration file, counted from 1; from it on trunks that were made by API.
+    pub const FIRST_STORED: TrunkId = TrunkId(1_000);
+}
+
 /// One INVITE of an attempt. Outcomes belong to the attempt, causes and calls per second to the try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TryId {

@@ -6,8 +6,8 @@ use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, Lead, LeadId, LeadStatus, Pii, Trunk,
-    TrunkId, Truth, TryId,
+    AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, Lead, LeadId, LeadStatus, Pii, StoredTrunk,
+    Trunk, TrunkId, Truth, TryId,
 };
 
 /// One thing that happened.
@@ -216,6 +216,19 @@ pub enum Command {
     StartCampaign(CampaignId),
     /// Running to paused.
     PauseCampaign(CampaignId),
+    /// A trunk is added, or one that was made by API gets another profile, which holds for new calls. Answers with
+    /// `Reply::Trunk`.
+    PutTrunk {
+        /// Which; none: a new one.
+        id: Option<TrunkId>,
+        /// What; its id is given by the engine.
+        trunk: Box<Trunk>,
+        /// What the store keeps of it.
+        stored: Box<StoredTrunk>,
+    },
+    /// A trunk that was made by API takes no new call, and is gone when its last one has ended. Not one that a campaign or
+    /// another trunk names.
+    DeleteTrunk(TrunkId),
     /// Leads of this campaign were added or changed in the store.
     LeadsChanged(CampaignId),
     /// The number must not be called any more; removed from all hoppers at once.
@@ -314,8 +327,10 @@ pub struct Restore {
     pub pacer: String,
     /// What a policy that is given the truth of the floor knows; for simulation.
     pub truth: Option<Truth>,
-    /// From the configuration.
+    /// From the configuration, and those that were made by API.
     pub trunks: Vec<Trunk>,
+    /// The next trunk's id, for one that is made by API.
+    pub next_trunk: i64,
     /// From the store.
     pub campaigns: Vec<RestoredCampaign>,
     /// The next campaign's id.

@@ -51,4 +51,4 @@ pub use outcome::Outcome;
 pub use output::{CancelReason, CommandError, Dial, LeadChange, Message, NewTry, Output, Reply, Write};
 pub use pacing::{AgentPhase, Alone, Decision, LineView, Observation, Outlook, Pacer, Traits, Truth, View};
 pub use pii::Pii;
-pub use trunk::Trunk;
+pub use trunk::{StoredTrunk, Trunk};

@@ -30,6 +30,9 @@ pub(crate) const CPS_WINDOW: Duration = Duration::from_millis(1_025);
 /// INVITEs this close together count as smooth: a timer for each would cost more than it gives.
 pub(crate) const CPS_GRAIN: Duration = Duration::from_millis(5);
 
+/// Trunks at once: each is watched, registered and counted by itself; nobody has more carriers than that.
+pub(crate) const TRUNKS_MOST: usize = 200;
+
 /// A trunk that goes on failing is tried again after this at the latest.
 pub(crate) const BREAKER_PAUSE_MOST: Duration = Duration::from_secs(300);
 /// A timer may come this much late without slowing a trunk down.

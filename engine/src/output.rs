@@ -6,7 +6,9 @@ use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::{AgentId, AttemptId, Campaign, CampaignId, LeadId, LeadStatus, Outcome, Pii, TrunkId, TryId};
+use crate::{
+    AgentId, AttemptId, Campaign, CampaignId, LeadId, LeadStatus, Outcome, Pii, StoredTrunk, TrunkId, TryId,
+};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -218,6 +220,10 @@ pub enum Write {
     Campaign(Box<Campaign>),
     /// A campaign was deleted: its leads and settings go, its attempts stay.
     CampaignDeleted(CampaignId),
+    /// A trunk was made by API, or changed.
+    Trunk(StoredTrunk),
+    /// A trunk was deleted: its profile and its password go.
+    TrunkDeleted(TrunkId),
     /// Nothing: it shows whether the disk takes writes again.
     Probe,
     /// An agent's state ended, for reports: how long it lasted.
@@ -280,15 +286,17 @@ pub enum Reply {
     Done,
     /// A campaign, as it now is.
     Campaign(Box<Campaign>),
+    /// A trunk that was made or changed. Calls go by it from now on.
+    Trunk(TrunkId),
 }
 
 /// A command that was not done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 pub enum CommandError {
-    /// There is no such campaign, call, agent or lead.
+    /// There is no such campaign, call, agent, lead or trunk.
     #[error("{what} {id} does not exist")]
     NotFound {
-        /// `campaign`, `call`, `agent` or `lead`.
+        /// `campaign`, `call`, `agent`, `lead` or `trunk`.
         what: String,
         /// As given.
         id: i64,

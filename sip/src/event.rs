@@ -137,6 +137,9 @@ pub struct InviteRequest {
     pub max_redirects: u8,
     /// A request of more than 1,300 bytes goes by TCP when there is a TCP socket (RFC 3261 §18.1.1).
     pub large_by_tcp: bool,
+    /// With nothing at all heard of an INVITE by then the call is given up, as timer B would later: [`Failure::Timeout`]. An
+    /// answer that comes after it is cancelled, or acknowledged and ended, and nobody is told. None: timer B alone.
+    pub first_response_within: Option<Duration>,
 }
 
 /// The header that says who calls, beside From (RFC 3325 §9).
@@ -200,6 +203,7 @@ impl InviteRequest {
             session_timer: None,
             max_redirects: 0,
             large_by_tcp: false,
+            first_response_within: None,
         }
     }
 }
@@ -210,7 +214,7 @@ impl InviteRequest {
 pub enum Failure {
     /// The peer answered with this status.
     Status(u16),
-    /// The peer never answered (timer B).
+    /// The peer never answered (timer B, or [`InviteRequest::first_response_within`]).
     Timeout,
     /// The transport failed: no connection, or it broke before an answer (RFC 3261 §18.4).
     Unreachable,

@@ -86,6 +86,18 @@ impl Client {
         self.try_post(path, body).unwrap()
     }
 
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Reply {
+        let request =
+            self.http.put(format!("{}{path}", self.base)).header("content-type", "application/json");
+        let request = request.header("authorization", format!("Bearer {}", self.token));
+        read(request.send(body.to_string()).unwrap()).unwrap()
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Reply {
+        let request = self.http.delete(format!("{}{path}", self.base));
+        read(request.header("authorization", format!("Bearer {}", self.token)).call().unwrap()).unwrap()
+    }
+
     /// A request that may find nobody there any more.
     pub(crate) fn try_get(&self, path: &str) -> Result<Reply, ureq::Error> {
         let request = self.http.get(format!("{}{path}", self.base));

@@ -12,6 +12,6 @@ pub use role::{Role, UnknownRole};
 
 pub(crate) use guard::Guard;
 pub(crate) use password::Verifier;
-pub(crate) use role::{Agent, Analyst, Manager, Require, Supervisor, User};
+pub(crate) use role::{Admin, Agent, Analyst, Manager, Require, Supervisor, User};
 pub(crate) use routes::routes;
 pub(crate) use token::Keys;

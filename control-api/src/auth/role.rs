@@ -18,7 +18,7 @@ use crate::state::Api;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Everything.
+    /// Everything, trunks and their passwords included.
     Admin,
     /// Campaigns, lists, suppressions, numbers in SIP traces.
     Manager,
@@ -127,7 +127,7 @@ macro_rules! needed {
         }
     )*};
 }
-needed!(Manager, Supervisor, Analyst, Agent);
+needed!(Admin, Manager, Supervisor, Analyst, Agent);
 
 /// Somebody who is signed in and whose role includes `R`: `Require<Manager>`.
 pub(crate) struct Require<R>(User, PhantomData<R>);

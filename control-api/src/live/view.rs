@@ -131,6 +131,7 @@ impl Gathered {
             Event::Campaign(view) => About::Campaign(view.id),
             Event::CampaignDeleted { id } => About::Campaign(*id),
             Event::Trunk(view) => About::Trunk(view.id),
+            Event::TrunkDeleted { id } => About::Trunk(*id),
             Event::Phone(view) => About::Phone(view.agent),
         };
         self.count += 1;

@@ -8,3 +8,4 @@ mod resources;
 mod roles;
 mod server;
 mod spec;
+mod trunks;

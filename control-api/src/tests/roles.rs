@@ -7,7 +7,7 @@ use super::fixture::{Fixture, USERS, offer, user};
 use crate::auth::Role;
 
 /// Each route with the role that it needs; none: everybody who is signed in.
-const NEEDED: [(&str, &str, Option<Role>); 26] = [
+const NEEDED: [(&str, &str, Option<Role>); 29] = [
     ("GET", "/api/campaigns", None),
     ("POST", "/api/campaigns", Some(Role::Manager)),
     ("PUT", "/api/campaigns/1", Some(Role::Manager)),
@@ -18,6 +18,9 @@ const NEEDED: [(&str, &str, Option<Role>); 26] = [
     ("POST", "/api/campaigns/1/leads", Some(Role::Manager)),
     ("GET", "/api/trunks", Some(Role::Analyst)),
     ("GET", "/api/trunks/1", Some(Role::Analyst)),
+    ("POST", "/api/trunks", Some(Role::Admin)),
+    ("PUT", "/api/trunks/1000", Some(Role::Admin)),
+    ("DELETE", "/api/trunks/1000", Some(Role::Admin)),
     ("GET", "/api/agent/state", Some(Role::Agent)),
     ("GET", "/api/agent/phone", Some(Role::Agent)),
     ("DELETE", "/api/agent/phone", Some(Role::Agent)),

@@ -288,6 +288,7 @@ impl Engine {
                 (trunk.dirty, known, self.pace_wanted) = (true, true, true);
             }
         }
+        self.retire_all();
         self.counters.stray += u64::from(!known);
     }
 
@@ -297,6 +298,7 @@ impl Engine {
             trunk.dirty |= !trunk.orphans.is_empty();
             trunk.orphans.clear();
         }
+        self.retire_all();
         self.pace_wanted = true;
     }
 }

@@ -167,6 +167,7 @@ impl Engine {
             line.channels = line.channels.saturating_sub(1);
             line.dirty = true;
         }
+        self.retire(trunk);
     }
 
     /// The stage of a call lasted as long as it may.

@@ -2,7 +2,7 @@
 
 use kraliki_time::Time;
 
-use super::{Books, Check, End, Found};
+use super::{Books, Check, End, Found, TrunkChanges};
 use crate::limits::{AGENTS_MOST, CAMPAIGNS_MOST, COMMANDS_MOST, COMMITTING_MOST, FACTS_MOST, HOPPER_MOST};
 use crate::{Gauges, Input, Output};
 
@@ -13,6 +13,7 @@ const BURST_MOST: u64 = 200_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Bounds {
+    changes: TrunkChanges,
     channels: u64,
     /// Trunks, campaigns and what is there once.
     fixed: u64,
@@ -24,6 +25,7 @@ pub(super) struct Bounds {
 
 impl Check for Bounds {
     fn input(&mut self, now: Time, input: &Input, found: &mut Found) {
+        self.changes.input(input);
         match input {
             Input::Restore(restore) => {
                 self.channels = restore.trunks.iter().map(|t| u64::from(t.max_channels)).sum();
@@ -43,6 +45,11 @@ impl Check for Bounds {
     }
 
     fn output(&mut self, now: Time, output: &Output, found: &mut Found) {
+        if let Some(trunk) = self.changes.output(output) {
+            // One more, and what is on a trunk with fewer channels than before goes on.
+            self.channels += u64::from(trunk.max_channels);
+            self.fixed += 1;
+        }
         match output {
             Output::Timeout(_) => self.burst = 0,
             Output::Reply { .. } => self.commands = self.commands.saturating_sub(1),

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use kraliki_time::Time;
 
-use super::{Books, Check, Found};
+use super::{Books, Check, Found, TrunkChanges};
 use crate::{CancelReason, Failure, Input, LineEvent, Outcome, Output, Trunk, TrunkId, TryId};
 
 #[derive(Debug, Default)]
 pub(super) struct Resting {
     trunks: BTreeMap<TrunkId, Line>,
     calls: BTreeMap<TryId, Call>,
+    changes: TrunkChanges,
 }
 
 #[derive(Debug)]
@@ -23,6 +24,12 @@ struct Line {
     opened: Option<Time>,
     /// The calls that went out since.
     probes: Vec<TryId>,
+}
+
+impl Line {
+    fn new(trunk: &Trunk) -> Line {
+        Line { trunk: trunk.clone(), failures: 0, opened: None, probes: Vec::new() }
+    }
 }
 
 #[derive(Debug)]
@@ -74,11 +81,11 @@ impl Resting {
 
 impl Check for Resting {
     fn input(&mut self, now: Time, input: &Input, _found: &mut Found) {
+        self.changes.input(input);
         match input {
             Input::Restore(restore) if self.trunks.is_empty() => {
                 for trunk in &restore.trunks {
-                    let line = Line { trunk: trunk.clone(), failures: 0, opened: None, probes: Vec::new() };
-                    self.trunks.insert(trunk.id, line);
+                    self.trunks.insert(trunk.id, Line::new(trunk));
                 }
             }
             Input::Line { id, event } => {
@@ -115,6 +122,10 @@ impl Check for Resting {
     }
 
     fn output(&mut self, now: Time, output: &Output, found: &mut Found) {
+        // Somebody looked after it: it begins anew.
+        if let Some(trunk) = self.changes.output(output) {
+            self.trunks.insert(trunk.id, Line::new(&trunk));
+        }
         match output {
             Output::Cancel { id, reason } => {
                 if let Some(call) = self.calls.get_mut(id) {

@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kraliki_time::Time;
 
-use crate::{AttemptId, Gauges, Input, Outcome, Output, Snapshot};
+use crate::{AttemptId, Command, Gauges, Input, Outcome, Output, Reply, Snapshot, Trunk};
 
 /// What is kept of violations; the first ones tell.
 const KEPT: usize = 50;
@@ -46,6 +46,28 @@ trait Check {
     fn restarted(&mut self, _now: Time, _books: &Books, _found: &mut Found) {}
     /// The run is over.
     fn finish(&mut self, _now: Time, _end: &End<'_>, _found: &mut Found) {}
+}
+
+/// Trunks that are added or changed by command: they hold from the reply on.
+#[derive(Debug, Default)]
+struct TrunkChanges(BTreeMap<u64, Trunk>);
+
+impl TrunkChanges {
+    fn input(&mut self, input: &Input) {
+        if let Input::Command { reply, command: Command::PutTrunk { trunk, .. } } = input {
+            self.0.insert(*reply, (**trunk).clone());
+        }
+    }
+
+    /// The trunk that holds from this output on.
+    fn output(&mut self, output: &Output) -> Option<Trunk> {
+        let Output::Reply { reply, result } = output else { return None };
+        let trunk = self.0.remove(reply)?;
+        match result {
+            Ok(Reply::Trunk(id)) => Some(Trunk { id: *id, ..trunk }),
+            _ => None,
+        }
+    }
 }
 
 /// Violations, in words.

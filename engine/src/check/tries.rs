@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use kraliki_time::Time;
 
-use super::{Books, Check, Found};
+use super::{Books, Check, Found, TrunkChanges};
 use crate::{AttemptId, Failure, Input, LineEvent, NewTry, Outcome, Output, Trunk, TrunkId, TryId, Write};
 
 /// Statuses that speak of the called person (RFC 3261, 8197, 8688).
@@ -17,6 +17,7 @@ const OF_THE_CALLED: [u16; 8] = [1, 17, 18, 19, 20, 21, 22, 28];
 #[derive(Debug, Default)]
 pub(super) struct Tries {
     trunks: BTreeMap<TrunkId, Trunk>,
+    changes: TrunkChanges,
     attempts: BTreeMap<AttemptId, Attempt>,
     /// Tries that wait for their commit.
     waiting: BTreeMap<u64, TryId>,
@@ -151,6 +152,7 @@ impl Tries {
 
 impl Check for Tries {
     fn input(&mut self, _now: Time, input: &Input, _found: &mut Found) {
+        self.changes.input(input);
         match input {
             Input::Restore(restore) => {
                 self.trunks.extend(restore.trunks.iter().map(|trunk| (trunk.id, trunk.clone())));
@@ -168,6 +170,9 @@ impl Check for Tries {
     }
 
     fn output(&mut self, now: Time, output: &Output, found: &mut Found) {
+        if let Some(trunk) = self.changes.output(output) {
+            self.trunks.insert(trunk.id, trunk);
+        }
         match output {
             Output::Store { token, write: Write::Try(new) } => {
                 self.waiting.extend(token.map(|token| (token, new.id)));
@@ -200,7 +205,7 @@ impl Check for Tries {
     }
 
     fn restarted(&mut self, _now: Time, _books: &Books, _found: &mut Found) {
-        (self.attempts, self.waiting) = Default::default();
+        (self.attempts, self.waiting, self.changes) = Default::default();
     }
 }
 

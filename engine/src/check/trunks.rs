@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use kraliki_time::Time;
 
-use super::{Books, Check, Found};
-use crate::{AttemptId, Input, LineEvent, Output, TrunkId, TryId, Write};
+use super::{Books, Check, Found, TrunkChanges};
+use crate::{AttemptId, Command, Input, LineEvent, Output, TrunkId, TryId, Write};
 
 /// An end that is not confirmed counts as one after this, for the engine as for us.
 const UNCONFIRMED: Duration = Duration::from_secs(40);
@@ -17,6 +17,9 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Trunks {
     trunks: BTreeMap<TrunkId, Line>,
+    changes: TrunkChanges,
+    /// Deleted: not dialed over any more.
+    deleted: BTreeMap<u64, TrunkId>,
     ended: BTreeSet<AttemptId>,
     /// The world's clock.
     clock: (Time, i64),
@@ -69,7 +72,11 @@ impl Check for Trunks {
     }
 
     fn input(&mut self, now: Time, input: &Input, _found: &mut Found) {
+        self.changes.input(input);
         match input {
+            Input::Command { reply, command: Command::DeleteTrunk(id) } => {
+                self.deleted.insert(*reply, *id);
+            }
             Input::Restore(restore) => {
                 let (first, unix_ms) = (self.trunks.is_empty(), self.unix_ms(now));
                 for trunk in &restore.trunks {
@@ -100,7 +107,20 @@ impl Check for Trunks {
     }
 
     fn output(&mut self, now: Time, output: &Output, found: &mut Found) {
+        if let Some(trunk) = self.changes.output(output) {
+            let known = self.trunks.contains_key(&trunk.id);
+            let line = self.trunks.entry(trunk.id).or_default();
+            line.up = if known { line.up } else { !trunk.watched };
+            (line.max_cps, line.max_channels) = (trunk.max_cps, trunk.max_channels);
+        }
         match output {
+            Output::Reply { reply, result } => {
+                if let Some(id) = self.deleted.remove(reply).filter(|_| result.is_ok())
+                    && let Some(line) = self.trunks.get_mut(&id)
+                {
+                    (line.up, line.max_channels) = (false, 0);
+                }
+            }
             Output::Dial(dial) => {
                 if let Some(line) = self.trunks.get_mut(&dial.trunk) {
                     line.dialed(now, dial.id, found);
@@ -119,6 +139,7 @@ impl Check for Trunks {
     }
 
     fn restarted(&mut self, now: Time, _books: &Books, _found: &mut Found) {
+        (self.changes, self.deleted) = Default::default();
         let ended = std::mem::take(&mut self.ended);
         let unix_ms = self.unix_ms(now);
         for line in self.trunks.values_mut() {

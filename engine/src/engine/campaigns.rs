@@ -124,8 +124,9 @@ impl Engine {
             return Err(CommandError::Invalid { field: "name".into(), message });
         }
         if !settings.trunk.is_empty() && self.trunk_named(&settings.trunk).is_none() {
-            let names: Vec<&str> = self.trunks.values().map(|t| t.trunk.name.as_str()).collect();
-            let message = format!("must be empty or a trunk of the configuration: {}", names.join(", "));
+            let there = self.trunks.values().filter(|line| !line.leaving);
+            let names: Vec<&str> = there.map(|line| line.trunk.name.as_str()).collect();
+            let message = format!("must be empty or a trunk: {}", names.join(", "));
             return Err(CommandError::Invalid { field: "trunk".into(), message });
         }
         Ok(())

@@ -26,6 +26,10 @@ impl Engine {
             Command::DeleteCampaign(id) => return self.delete_campaign(now, reply, id),
             Command::StartCampaign(id) => return self.start_campaign(now, reply, id),
             Command::PauseCampaign(id) => return self.pause_campaign(now, reply, id),
+            Command::PutTrunk { id, trunk, stored } => {
+                return self.put_trunk(now, reply, id, *trunk, *stored);
+            }
+            Command::DeleteTrunk(id) => return self.delete_trunk(now, reply, id),
             Command::Suppress { phone, reason } => {
                 return self.suppress_command(now, reply, &phone.0, reason);
             }

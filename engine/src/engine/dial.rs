@@ -279,7 +279,9 @@ impl Engine {
 
     /// Whether the decision still holds when its turn comes.
     fn still_right(&mut self, now: Time, call: &Call) -> bool {
-        let trunk_takes = |t: &TrunkLive| t.up && t.breaker.room(now) > 0;
+        let trunk_takes = |t: &TrunkLive| {
+            t.up && !t.leaving && t.in_use() <= t.trunk.max_channels && t.breaker.room(now) > 0
+        };
         now.since(call.decided) <= DECISION_HOLDS
             && self.trunks.get(&call.trunk).is_some_and(trunk_takes)
             && self.still_wanted(now, call)

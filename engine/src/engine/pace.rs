@@ -279,7 +279,7 @@ impl Engine {
 
     /// The trunk of that name; the first one for an empty name.
     pub(crate) fn trunk_named(&self, name: &str) -> Option<&TrunkLive> {
-        self.trunks.values().find(|line| name.is_empty() || line.trunk.name == name)
+        self.trunks.values().find(|line| !line.leaving && (name.is_empty() || line.trunk.name == name))
     }
 
     /// Nobody is there for a campaign's lines: they are taken back, unless they ring and have not rung long enough.

@@ -18,6 +18,7 @@ impl Engine {
         self.pacer = Forced { name: restore.pacer, truth: restore.truth };
         self.next_campaign = self.next_campaign.max(restore.next_campaign);
         self.next_attempt = self.next_attempt.max(restore.next_attempt);
+        self.next_trunk = self.next_trunk.max(restore.next_trunk);
         for trunk in restore.trunks {
             self.trunks.insert(trunk.id, TrunkLive::new(trunk));
         }

@@ -11,7 +11,7 @@ use crate::limits::{COMMANDS_MOST, COMMIT_STALL, FACTS_MOST, PROBE_FIRST, PROBE_
 use crate::timer::Timer;
 use crate::{
     AttemptId, Campaign, CampaignId, CampaignSettings, CampaignStatus, CommandError, Engine, Output, Reply,
-    Write,
+    Trunk, TrunkId, Write,
 };
 
 /// Facts that are written again at once when the store is back.
@@ -57,6 +57,10 @@ pub(crate) enum Then {
     Status(u64, CampaignId, CampaignStatus),
     /// The campaign is gone.
     Delete(u64, CampaignId),
+    /// The trunk takes calls, or takes them so.
+    PutTrunk(u64, Box<Trunk>),
+    /// The trunk is deleted.
+    DeleteTrunk(u64, TrunkId),
     /// The disposition stands; else the one before it does.
     Dispose(u64, AttemptId, Option<Given>),
 }
@@ -104,6 +108,23 @@ impl Storing {
     pub(crate) fn renaming(&self) -> impl Iterator<Item = (CampaignId, &str)> {
         self.pending.values().filter_map(|pending| match &pending.then {
             Then::Update(_, id, settings) => Some((*id, settings.name.as_str())),
+            _ => None,
+        })
+    }
+
+    /// Settings that campaigns are being given.
+    pub(crate) fn coming_settings(&self) -> impl Iterator<Item = &CampaignSettings> {
+        self.pending.values().filter_map(|pending| match &pending.then {
+            Then::Create(_, campaign) => Some(&campaign.settings),
+            Then::Update(_, _, settings) => Some(&**settings),
+            _ => None,
+        })
+    }
+
+    /// Trunks that are being made or changed, as they will be.
+    pub(crate) fn coming_trunks(&self) -> impl Iterator<Item = &Trunk> {
+        self.pending.values().filter_map(|pending| match &pending.then {
+            Then::PutTrunk(_, trunk) => Some(&**trunk),
             _ => None,
         })
     }
@@ -221,6 +242,8 @@ impl Engine {
             Then::Update(reply, id, settings) => self.campaign_updated(now, reply, id, *settings),
             Then::Status(reply, id, status) => self.campaign_switched(now, reply, id, status),
             Then::Delete(reply, id) => self.campaign_deleted(reply, id),
+            Then::PutTrunk(reply, trunk) => self.trunk_put(now, reply, *trunk),
+            Then::DeleteTrunk(reply, id) => self.trunk_deleted(reply, id),
             Then::Dispose(reply, attempt, _) => {
                 self.disposed(now, attempt);
                 self.reply(reply, Ok(Reply::Done));
@@ -236,6 +259,14 @@ impl Engine {
                 if let Some(live) = self.campaigns.get_mut(&id) {
                     live.saving = false;
                 }
+                reply
+            }
+            Then::PutTrunk(reply, trunk) => {
+                self.trunk_kept(trunk.id);
+                reply
+            }
+            Then::DeleteTrunk(reply, id) => {
+                self.trunk_kept(id);
                 reply
             }
             Then::Dispose(reply, attempt, before) => {

@@ -85,7 +85,7 @@ impl Driver {
     ) -> Result<(), (u16, Vec<(String, String)>)> {
         // Nobody answers calls to us: the caller hears that nobody is there (RFC 3261 §21.4.18).
         let Some(config) = self.config.callback.clone() else { return Err((480, Vec::new())) };
-        let Some(trunk) = self.trunk_of(from.ip()) else { return Err((403, Vec::new())) };
+        let Some(trunk) = self.trunk_of(from.ip()).cloned() else { return Err((403, Vec::new())) };
         if self.callers.by_call.len() >= CALLERS {
             return Err((503, vec![("Retry-After".into(), "30".into())]));
         }

@@ -1,11 +1,11 @@
 //! The loop: one thread, all inputs, in the order in which they come.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kraliki_media::{MediaEvent, MediaHandle};
-use kraliki_sip::net::{EventReceiver, SipHandle};
+use kraliki_sip::net::{DnsResolver, EventReceiver, SipHandle};
 use kraliki_sip::{CallIdKey, CallKey};
 use kraliki_time::Time;
 use tokio::sync::{mpsc, oneshot};
@@ -17,10 +17,12 @@ use super::handle::{Request, Shared};
 use super::journal::{Ended, Journal};
 use super::line::Lines;
 use super::phone::Phones;
-use super::trunk::{TrunkFigures, Watches};
+use super::prompts::Prompts;
+use super::trunk::{Known, TrunkChange, TrunkConfig, Watches};
 use crate::store::{Job, PhoneSecret, QueueFull, StoreEvent, Writer};
 use crate::{
-    Command, CommandError, EndedBy, Engine, Input, LeadAnswer, LineEvent, Output, Reply, Snapshot, TryId,
+    Command, CommandError, EndedBy, Engine, Event, Input, LeadAnswer, LineEvent, Output, Reply, Snapshot,
+    TrunkId, TryId,
 };
 
 /// How often snapshots are published, the wall clock is compared and trunks are watched.
@@ -61,7 +63,8 @@ pub(super) struct Parts {
     pub(super) call_ids: CallIdKey,
     pub(super) config: RuntimeConfig,
     pub(super) orphans: Vec<(CallKey, TryId)>,
-    pub(super) figures: Vec<Arc<TrunkFigures>>,
+    pub(super) trunks: Vec<Known>,
+    pub(super) resolver: Arc<DnsResolver>,
     pub(super) restore: Input,
     pub(super) phones: Vec<PhoneSecret>,
 }
@@ -78,7 +81,13 @@ pub(super) struct Driver {
     pub(super) desks: Desks,
     pub(super) phones: Phones,
     pub(super) callers: Callers,
+    pub(super) prompts: Prompts,
+    /// Trunks that calls may go by.
+    pub(super) trunks: BTreeMap<TrunkId, Arc<TrunkConfig>>,
     pub(super) watches: Watches,
+    pub(super) resolver: Arc<DnsResolver>,
+    /// Changes of trunks that the engine has not answered, by the command's number.
+    pub(super) trunk_changes: HashMap<u64, TrunkChange>,
     pub(super) orphans: HashMap<CallKey, TryId>,
     writer: Writer,
     journal: Option<Journal>,
@@ -104,7 +113,10 @@ enum Got {
 
 impl Driver {
     pub(super) fn new(parts: Parts) -> Driver {
-        let watches = Watches::new(&parts.config.trunks, &parts.figures);
+        let known = parts.trunks.iter();
+        let watches = Watches::new(known.map(|known| (&known.trunk, known.config.as_ref(), &known.figures)));
+        let trunks =
+            parts.trunks.into_iter().filter_map(|known| Some((known.trunk.id, Arc::new(known.config?))));
         let mut driver = Driver {
             engine: parts.engine,
             shared: parts.shared,
@@ -116,7 +128,11 @@ impl Driver {
             desks: Desks::default(),
             phones: Phones::default(),
             callers: Callers::default(),
+            prompts: Prompts::default(),
+            trunks: trunks.collect(),
             watches,
+            resolver: parts.resolver,
+            trunk_changes: HashMap::new(),
             orphans: parts.orphans.into_iter().collect(),
             writer: parts.writer,
             journal: parts.journal,
@@ -154,7 +170,11 @@ impl Driver {
     pub(super) async fn run(mut self, mut events: Events) -> Option<Ended> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.look_trunks_up();
         self.settle();
+        for campaign in self.engine.snapshot(self.now()).campaigns {
+            self.read_prompts(campaign.id);
+        }
         self.publish();
         let mut round = self.now();
         while !self.drained {
@@ -282,6 +302,9 @@ impl Driver {
                     self.job(Job::Lead { reply, campaign, lead });
                 }
                 Output::Reply { reply, result } => {
+                    if let Some(change) = self.trunk_changes.remove(&reply) {
+                        self.trunk_changed(change, &result);
+                    }
                     if let Some(sender) = self.replies.remove(&reply) {
                         let _ = sender.send(result);
                     }
@@ -290,6 +313,12 @@ impl Driver {
                 Output::Event(event) => {
                     self.watches.note(&event);
                     self.watch_agent(&event);
+                    match &event {
+                        Event::TrunkDeleted { id } => self.forget_trunk(*id),
+                        Event::Campaign(view) => self.read_prompts(view.id),
+                        Event::CampaignDeleted { id } => self.forget_prompts(*id),
+                        _ => {}
+                    }
                     drop(self.shared.events.send(Arc::new(event)));
                 }
                 Output::Drained => self.drained = true,
@@ -325,19 +354,27 @@ impl Driver {
         }
     }
 
-    pub(super) fn command(&mut self, command: Command, reply: oneshot::Sender<Result<Reply, CommandError>>) {
+    /// Gives the number of the command; none when it was turned away.
+    pub(super) fn command(
+        &mut self,
+        command: Command,
+        reply: oneshot::Sender<Result<Reply, CommandError>>,
+    ) -> Option<u64> {
         if self.replies.len() >= REPLIES {
             let _ = reply.send(Err(CommandError::Overloaded(Duration::from_millis(500))));
-            return;
+            return None;
         }
         self.next_reply += 1;
         self.replies.insert(self.next_reply, reply);
         self.give(Input::Command { reply: self.next_reply, command });
+        Some(self.next_reply)
     }
 
     fn on_request(&mut self, request: Request) -> bool {
         match request {
-            Request::Command { command, reply } => self.command(command, reply),
+            Request::Command { command, reply } => drop(self.command(command, reply)),
+            Request::PutTrunk { id, config, stored, reply } => self.put_trunk(id, config, stored, reply),
+            Request::DeleteTrunk { id, reply } => self.delete_trunk(id, reply),
             Request::OpenSession { agent, offer, reply } => {
                 let opened = self.open_session(agent, &offer);
                 let _ = reply.send(opened);
@@ -371,7 +408,10 @@ impl Driver {
                     let _ = reply.send(Some(text).filter(|text| !text.is_empty()));
                 });
             }
-            Request::Places { trunk, places } => self.on_places(trunk, places),
+            Request::Places { trunk, number, places } => self.on_places(trunk, number, places),
+            Request::PromptRead { campaign, what, path, audio } => {
+                self.on_prompt_read(campaign, what, &path, audio);
+            }
             Request::Verdict { id, verdict } => self.give_line(id, LineEvent::Verdict(verdict)),
             Request::Stop => return false,
         }

@@ -11,8 +11,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::store::{PhoneSecret, Store, StoreError, User};
 use crate::{
-    AgentId, AttemptId, Command, CommandError, Counters, Event, Gauges, Pii, Reply, Snapshot, TrunkId, TryId,
-    Verdict,
+    AgentId, AttemptId, CampaignId, Command, CommandError, Counters, Event, Gauges, Message, Pii, Reply,
+    Snapshot, StoredTrunk, TrunkId, TryId, Verdict,
 };
 
 /// The engine as others on this node see it: commands go in, snapshots and events come out. Cheap to clone.
@@ -32,6 +32,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) metrics: super::metrics::Metrics,
     pub(super) phones: PhonesAt,
+    pub(super) changing: super::trunk::Changing,
 }
 
 /// Where agents' SIP phones register.
@@ -74,6 +75,17 @@ pub(super) enum Request {
         command: Command,
         reply: oneshot::Sender<Result<Reply, CommandError>>,
     },
+    /// A trunk that was made by API, or another profile for one.
+    PutTrunk {
+        id: Option<TrunkId>,
+        config: Box<super::TrunkConfig>,
+        stored: Box<StoredTrunk>,
+        reply: oneshot::Sender<Result<Reply, CommandError>>,
+    },
+    DeleteTrunk {
+        id: TrunkId,
+        reply: oneshot::Sender<Result<Reply, CommandError>>,
+    },
     OpenSession {
         agent: AgentId,
         offer: String,
@@ -110,7 +122,16 @@ pub(super) enum Request {
     /// Where a trunk was found.
     Places {
         trunk: TrunkId,
+        /// Which look-up says so.
+        number: u64,
         places: Vec<kraliki_sip::Destination>,
+    },
+    /// A campaign's sound file.
+    PromptRead {
+        campaign: CampaignId,
+        what: Message,
+        path: String,
+        audio: Arc<kraliki_media::Audio>,
     },
     /// What a simulated carrier's detection found.
     Verdict {
@@ -149,10 +170,18 @@ pub enum SessionError {
 impl EngineHandle {
     /// Does what `command` says; returns when it is done and, where it must be, on disk.
     pub async fn command(&self, command: Command) -> Result<Reply, CommandError> {
+        self.ask(|reply| Request::Command { command, reply }).await
+    }
+
+    /// Asks for something that the engine answers.
+    pub(super) async fn ask(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<Reply, CommandError>>) -> Request,
+    ) -> Result<Reply, CommandError> {
         const RETRY: Duration = Duration::from_millis(500);
         let overloaded = || CommandError::Overloaded(RETRY);
         let (reply, answer) = oneshot::channel();
-        self.shared.requests.try_send(Request::Command { command, reply }).map_err(|_| overloaded())?;
+        self.shared.requests.try_send(request(reply)).map_err(|_| overloaded())?;
         answer.await.map_err(|_| overloaded())?
     }
 
@@ -264,11 +293,6 @@ impl EngineHandle {
     /// A trunk's profile, where it was found and how it does.
     pub fn trunk(&self, id: TrunkId) -> Option<super::TrunkDetail> {
         self.shared.metrics.trunk(id)
-    }
-
-    /// Other certificates for SIP over TLS, from the next connection on.
-    pub fn set_sip_tls(&self, tls: kraliki_sip::net::TlsConfig) {
-        self.shared.metrics.sip().set_tls(tls);
     }
 
     /// Ends everything at once; calls in progress are not ended at the carrier. `Command::Drain` is the gentle way.

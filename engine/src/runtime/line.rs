@@ -5,17 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kraliki_media::sdp::TrunkSession;
-use kraliki_media::{Audio, Digit, LegId, MediaError, MediaEvent};
+use kraliki_media::{Digit, LegId, MediaError, MediaEvent};
 use kraliki_sip::{Body, CallKey, EndedBy as SipEndedBy, Event, ModifyAnswer, Reason, Scheme};
 use kraliki_time::Time;
 
 use super::drive::Driver;
 use super::handle::Request;
 use super::random_array;
-use super::trunk::TrunkFigures;
-use crate::{
-    CampaignId, CancelReason, Dial, EndedBy, Failure, Input, LineEvent, Message, Output, TryId, Verdict,
-};
+use super::trunk::{TrunkConfig, TrunkFigures};
+use crate::{CancelReason, Dial, EndedBy, Failure, Input, LineEvent, Output, TryId, Verdict};
 
 /// The line of a simulated carrier's answer that says who answered, and after how many ms that is known: a stand-in for
 /// detection on floors with machines. Heeded only on trunks that are simulated.
@@ -27,7 +25,9 @@ struct Line {
     call: CallKey,
     leg: LegId,
     session: TrunkSession,
-    trunk: usize,
+    /// The trunk as it was when the call began.
+    trunk: Arc<TrunkConfig>,
+    figures: Arc<TrunkFigures>,
     /// The session description of each early dialog's last word, for a 200 that brings none of its own.
     early: Option<bytes::Bytes>,
     dialed: Time,
@@ -40,7 +40,6 @@ pub(super) struct Lines {
     by_try: HashMap<TryId, Line>,
     by_call: HashMap<CallKey, TryId>,
     by_leg: HashMap<LegId, TryId>,
-    messages: HashMap<(CampaignId, Message), (String, Arc<Audio>)>,
 }
 
 impl Lines {
@@ -101,20 +100,14 @@ impl Driver {
                 }
             }
             Output::Play { id, campaign, what } => self.play_message(id, campaign, what),
-            Output::StopPlay { id } => {
-                if let Some(leg) = self.lines.leg(id) {
-                    told(self.media.stop(leg));
-                }
-            }
+            Output::StopPlay { id } => self.stop_message(id),
             other => tracing::error!(?other, "the runtime does not know this output"),
         }
     }
 
     fn dial(&mut self, dial: Dial) -> Result<(), String> {
-        let place = self.config.trunks.iter().position(|t| t.trunk.id == dial.trunk);
-        let (place, trunk) = place
-            .and_then(|p| Some((p, self.config.trunks.get(p)?)))
-            .ok_or_else(|| "the trunk is not in the configuration any more".to_owned())?;
+        let known = self.trunks.get(&dial.trunk).cloned().zip(self.watches.figures(dial.trunk).cloned());
+        let (trunk, figures) = known.ok_or("the trunk is not there any more")?;
         let leg = self.media.open_trunk_leg(&trunk.media).map_err(|e| e.to_string())?;
         let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &trunk.codecs);
         let call_id = self.call_ids.make(dial.id.attempt.0.unsigned_abs(), dial.id.number);
@@ -124,19 +117,14 @@ impl Driver {
             .invite(places, &dial, &call_id, session.offer(), unix_s)
             .and_then(|request| self.sip.invite(request).map_err(|error| error.to_string()));
         let call = sent.inspect_err(|_| told(self.media.close(leg.id)))?;
-        if let Some(figures) = self.watches.figures(dial.trunk) {
-            figures.dialed();
-        }
+        figures.dialed();
         self.lines.by_call.insert(call, dial.id);
         self.lines.by_leg.insert(leg.id, dial.id);
         let (dialed, rang) = (self.now(), false);
-        let line = Line { id: dial.id, call, leg: leg.id, session, trunk: place, early: None, dialed, rang };
+        let leg = leg.id;
+        let line = Line { id: dial.id, call, leg, session, trunk, figures, early: None, dialed, rang };
         self.lines.by_try.insert(dial.id, line);
         Ok(())
-    }
-
-    fn figures(&self, line: &Line) -> Option<&TrunkFigures> {
-        self.watches.figures(self.config.trunks.get(line.trunk)?.trunk.id)
     }
 
     /// CANCEL or BYE, as its state demands; what comes of it is told by SIP.
@@ -155,20 +143,6 @@ impl Driver {
             self.lines.by_leg.remove(&line.leg);
             told(self.media.close(line.leg));
         }
-    }
-
-    fn play_message(&mut self, id: TryId, campaign: CampaignId, what: Message) {
-        let Some(leg) = self.lines.leg(id) else { return };
-        let path = self.engine.message(campaign, what).unwrap_or_default().to_owned();
-        let key = (campaign, what);
-        let known =
-            self.lines.messages.get(&key).filter(|(of, _)| *of == path).map(|(_, audio)| audio.clone());
-        let audio = known.unwrap_or_else(|| {
-            let audio = Arc::new(load_message(&path));
-            self.lines.messages.insert(key, (path, audio.clone()));
-            audio
-        });
-        told(self.media.play(leg, audio, false));
     }
 
     pub(super) fn on_sip(&mut self, event: Event) {
@@ -200,9 +174,9 @@ impl Driver {
                     kraliki_sip::Failure::Refused(why) => Failure::NotSent { reason: why.to_string() },
                     _ => Failure::Timeout { rang: progressed },
                 };
-                if let Some(figures) = self.lines.by_try.get(&id).and_then(|line| self.figures(line)) {
+                if let Some(line) = self.lines.by_try.get(&id) {
                     let status = if let Failure::Status { status, .. } = failure { status } else { 0 };
-                    figures.failed(status, q850_of(&reasons).unwrap_or(0));
+                    line.figures.failed(status, q850_of(&reasons).unwrap_or(0));
                 }
                 self.drop_line(id);
                 self.give_line(id, LineEvent::Failed(failure));
@@ -265,9 +239,7 @@ impl Driver {
     /// The line of a call that is over, which is counted.
     fn line_over(&mut self, call: CallKey, retransmitted: u32) -> Option<TryId> {
         let line = self.lines.by_try.get(self.lines.by_call.get(&call)?)?;
-        if let Some(figures) = self.figures(line) {
-            figures.over(retransmitted);
-        }
+        line.figures.over(retransmitted);
         Some(line.id)
     }
 
@@ -276,10 +248,7 @@ impl Driver {
         let now = self.now();
         let Some(line) = self.lines.of_call(call) else { return };
         if !std::mem::replace(&mut line.rang, true) {
-            let (id, after) = (line.id, now.since(line.dialed));
-            if let Some(figures) = self.lines.by_try.get(&id).and_then(|line| self.figures(line)) {
-                figures.rang(after);
-            }
+            line.figures.rang(now.since(line.dialed));
         }
     }
 
@@ -297,18 +266,13 @@ impl Driver {
 
     fn on_answered(&mut self, call: CallKey, body: Option<Body>, dialog: Vec<u8>) {
         self.line_rings(call);
-        if let Some(figures) =
-            self.lines.by_call.get(&call).and_then(|id| self.figures(self.lines.by_try.get(id)?))
-        {
-            figures.answered();
-        }
         let Some(line) = self.lines.of_call(call) else { return };
-        let (id, leg, place) = (line.id, line.leg, line.trunk);
+        line.figures.answered();
+        let (id, leg, simulated) = (line.id, line.leg, line.trunk.simulated);
         // A 200 without a body after a 183 with one: the 183's answer stands (RFC 6337 §3.1.1).
         let answer = body.map(|b| b.data).or_else(|| line.early.clone()).unwrap_or_default();
         match line.session.apply_answer(&answer) {
             Ok(agreed) => {
-                let simulated = self.config.trunks.get(place).is_some_and(|t| t.simulated);
                 let verdict = if simulated { simulated_verdict(&answer) } else { None };
                 told(self.media.set_remote(leg, agreed));
                 told(self.media.answered(leg));
@@ -406,21 +370,6 @@ fn cancel_reason(reason: CancelReason) -> Reason {
         CancelReason::Pacing => Reason::q850(31, "No agent"),
         CancelReason::Drain => Reason::q850(31, "Shutting down"),
         CancelReason::Command => Reason::q850(31, "Taken back"),
-    }
-}
-
-/// The campaign's sound file, or a plain tone when there is none or it cannot be read.
-fn load_message(path: &str) -> Audio {
-    if path.is_empty() {
-        return Audio::beep();
-    }
-    let read = std::fs::read(path).map_err(|e| e.to_string());
-    match read.and_then(|file| Audio::from_wav(&file).map_err(|e| e.to_string())) {
-        Ok(audio) => audio,
-        Err(error) => {
-            tracing::error!(path, error, "a campaign's message cannot be played; a tone stands in for it");
-            Audio::beep()
-        }
     }
 }
 

@@ -7,18 +7,21 @@ mod desk;
 mod drive;
 mod handle;
 mod journal;
+pub mod keys;
 mod line;
 mod metrics;
 mod phone;
+mod prompts;
 mod trunk;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use kraliki_media::{Media, MediaConfig};
-use kraliki_sip::net::{DnsResolver, DnsSetupError, NetConfig, SipHandle};
+use kraliki_sip::net::{DnsResolver, DnsSetupError, NetConfig, SipHandle, TlsFiles};
 use kraliki_sip::resolve::{Family, ResolveConfig};
 use kraliki_sip::{AcceptFrom, CallIdKey, DialogSnapshot, EndpointConfig, Reason, RegistrarConfig};
 use kraliki_time::Clock;
@@ -29,7 +32,8 @@ pub use handle::{EngineHandle, OpenedSession, PhoneServer, SessionError};
 pub use journal::{JournalConfig, SegmentFile, segments};
 pub use line::VERDICT_ATTRIBUTE;
 pub use trunk::{
-    NumberFormat, Numbers, Signing, TrunkConfig, TrunkDetail, TrunkFailure, TrunkPlace, TrunkProfile,
+    AttestationKey, CodecKey, IdentityKey, NumberFormat, Numbers, ProfileError, ReliableKey, Signing,
+    TransportKey, TrunkBasis, TrunkConfig, TrunkDetail, TrunkFailure, TrunkPlace, TrunkProfile,
     UnknownCountry,
 };
 
@@ -52,8 +56,14 @@ pub struct RuntimeConfig {
     pub sip: NetConfig,
     /// The media sockets.
     pub media: MediaConfig,
-    /// Carriers, in order.
+    /// The certificates of SIP; those that trunks want join them.
+    pub tls: Option<TlsFiles>,
+    /// Carriers of the configuration, in order.
     pub trunks: Vec<TrunkConfig>,
+    /// For trunks that are made by API: a call without audio ends after this.
+    pub rtp_timeout: Duration,
+    /// For trunks that are made by API: the share of calls that the collector gets, when they do not say, in per cent.
+    pub hep_percent: u32,
     /// Where inputs are recorded, if anywhere.
     pub journal: Option<JournalConfig>,
     /// Agents may use plain RTP instead of WebRTC: for load tests on a closed network.
@@ -79,7 +89,10 @@ impl RuntimeConfig {
         RuntimeConfig {
             sip,
             media,
+            tls: None,
             trunks: Vec::new(),
+            rtp_timeout: kraliki_media::TrunkOptions::default().rtp_timeout,
+            hep_percent: 100,
             journal: None,
             plain_agents: false,
             pacer: String::new(),
@@ -107,6 +120,14 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The certificates of SIP or of a trunk.
+    #[error(transparent)]
+    Tls(#[from] kraliki_sip::net::TlsError),
+    /// A trunk that was made by API and one of the configuration have the same name.
+    #[error(
+        "trunk {0} stands in the configuration file, and one of that name was made by API: give the one in the file another name"
+    )]
+    TwoTrunks(String),
     /// The journal.
     #[error("cannot write the journal {path}: {source}")]
     Journal {
@@ -160,6 +181,15 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         registrar: config.phones.as_deref().map(RegistrarConfig::new),
         ..EndpointConfig::default()
     };
+    let mut config = config;
+    let known = trunk::known(&config, &store, &recovered.trunks)?;
+    if let Some(files) = &config.tls {
+        let mut files = files.clone();
+        files
+            .clients
+            .extend(known.iter().flat_map(|known| &known.config).flat_map(|t| t.tls.iter().cloned()));
+        config.sip.tls = Some(files.load()?);
+    }
     let (sip, sip_events) = kraliki_sip::net::start(config.sip.clone(), endpoint, clock, random_array())?;
     let (tell_media, media_events) = mpsc::channel(MEDIA_EVENTS);
     let tell = move |event| match tell_media.try_send(event) {
@@ -179,19 +209,19 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
             tracing::error!("an answer of the store was lost");
         }
     });
-    let figures: Vec<_> = config.trunks.iter().map(|t| Arc::new(trunk::TrunkFigures::new(t))).collect();
     let shared = Arc::new(handle::Shared {
         requests,
         snapshot: ArcSwap::from_pointee(Snapshot::default()),
         events: broadcast::channel(EVENTS).0,
         clock,
         phones: handle::PhonesAt::new(&config, sip.local_addresses()),
+        changing: trunk::Changing::new(&config),
         metrics: metrics::Metrics::new(
             sip.clone(),
             media.clone(),
             store.stats().clone(),
             journal.as_ref().map(|journal| journal.stats().clone()),
-            figures.clone(),
+            known.iter().map(|known| known.figures.clone()).collect(),
         ),
         store,
     });
@@ -200,12 +230,9 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
 
     let orphans = end_orphans(&sip, &recovered);
     let seed = config.seed.unwrap_or_else(|| u64::from_le_bytes(random_array()));
-    let trunks = config.trunks.iter().map(|t| t.trunk.clone()).collect();
+    let trunks = known.iter().map(|known| known.trunk.clone()).collect();
     let restore = recovered.restore(seed, config.pacer.clone(), trunks);
     let resolver = Arc::new(resolver(&config, clock)?);
-    let look_up =
-        |t: &TrunkConfig| trunk::look_up(t.clone(), resolver.clone(), clock, shared.requests.clone());
-    let look_ups: Vec<_> = config.trunks.iter().map(look_up).collect();
     let driver = drive::Driver::new(drive::Parts {
         shared,
         sip,
@@ -216,7 +243,8 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         call_ids,
         config,
         orphans,
-        figures,
+        trunks: known,
+        resolver,
         restore: Input::Restore(Box::new(restore)),
         phones,
     });
@@ -230,9 +258,6 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         .spawn(move || {
             runtime.block_on(async move {
                 let writer = tokio::spawn(writer_task.run());
-                for look_up in look_ups {
-                    tokio::spawn(look_up);
-                }
                 let journal = driver.run(events).await;
                 // The driver and its writer handle are gone: the task writes what waits, then ends.
                 let _ = writer.await;

@@ -34,6 +34,8 @@ pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<
                 .await?;
             Ok(Applied::Purge)
         }
+        Write::Trunk(trunk) => super::trunks::put(conn, trunk).await,
+        Write::TrunkDeleted(id) => super::trunks::delete(conn, *id).await,
         Write::Probe => {
             // A row that is written as it is would not reach the disk; this always does.
             sqlx::query("PRAGMA user_version = 0").execute(conn).await?;

@@ -68,6 +68,12 @@ pub enum StoreError {
         /// Which column.
         what: &'static str,
     },
+    /// What is sealed in the database does not open with the key file: it is another one, or damaged.
+    #[error("{}: this is not the key that the database's secrets were sealed with; restore it from the backup, or give the passwords anew", .path.display())]
+    Sealed {
+        /// The key file.
+        path: PathBuf,
+    },
     /// The disk or the database failed.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),

@@ -17,8 +17,10 @@ mod recover;
 mod refill;
 mod round;
 mod row;
+mod seal;
 mod stats;
 mod transaction;
+mod trunks;
 mod users;
 mod writer;
 
@@ -57,6 +59,7 @@ struct Inner {
     readers: SqlitePool,
     stats: Arc<StoreStats>,
     clock: Clock,
+    seal: seal::Seal,
     /// When the writer got its last job, in ms of the clock; imports make room for it.
     last_job_ms: AtomicU64,
     /// Released last.
@@ -76,6 +79,7 @@ impl Store {
             readers: open::readers(path),
             stats: Arc::default(),
             clock: Clock::start(),
+            seal: seal::Seal::beside(path),
             last_job_ms: AtomicU64::new(0),
             _lock: lock,
         };

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use crate::RestoredCampaign;
 use crate::{
-    AgentId, AttemptId, CampaignId, LeadId, LeadStatus, ListId, Outcome, Pii, Restore, Trunk, TrunkId, TryId,
-    Undisposed,
+    AgentId, AttemptId, CampaignId, LeadId, LeadStatus, ListId, Outcome, Pii, Restore, StoredTrunk, Trunk,
+    TrunkId, TryId, Undisposed,
 };
 
 /// A lead as it stands in the store.
@@ -270,6 +270,10 @@ pub struct Recovered {
     pub next_campaign: i64,
     /// The next attempt's id.
     pub next_attempt: i64,
+    /// Trunks that were made by API.
+    pub trunks: Vec<StoredTrunk>,
+    /// The next trunk's id.
+    pub next_trunk: i64,
     /// Tries that were alive at the crash.
     pub orphans: Vec<Orphan>,
     /// Connected calls of the last day that wait for a disposition.
@@ -279,12 +283,13 @@ pub struct Recovered {
 }
 
 impl Recovered {
-    /// What the engine is told at start.
+    /// What the engine is told at start. `trunks`: those of the configuration and `self.trunks`, as the driver reads them.
     pub fn restore(self, seed: u64, pacer: String, trunks: Vec<Trunk>) -> Restore {
         Restore {
             seed,
             pacer,
             trunks,
+            next_trunk: self.next_trunk,
             campaigns: self.campaigns,
             next_campaign: self.next_campaign,
             next_attempt: self.next_attempt,

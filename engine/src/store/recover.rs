@@ -29,9 +29,10 @@ pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Re
     let next_campaign = sqlx::query_scalar::<_, i64>("SELECT coalesce(max(id), 0) + 1 FROM campaigns")
         .fetch_one(&mut *conn)
         .await?;
-    let next_attempt =
-        sqlx::query_scalar::<_, i64>("SELECT coalesce(max(id), 0) + 1 FROM attempts").fetch_one(conn).await?;
-    Ok(Recovered { campaigns, next_campaign, next_attempt, orphans, undisposed, closed })
+    let next_attempt = sqlx::query_scalar::<_, i64>("SELECT coalesce(max(id), 0) + 1 FROM attempts");
+    let next_attempt = next_attempt.fetch_one(&mut *conn).await?;
+    let (trunks, next_trunk) = super::trunks::recover(conn).await?;
+    Ok(Recovered { campaigns, next_campaign, next_attempt, trunks, next_trunk, orphans, undisposed, closed })
 }
 
 /// Tries without an end, of attempts without an outcome: at most as many as there were lines. And those that the start

@@ -27,6 +27,10 @@ pub(crate) struct TrunkLive {
     pub(crate) breaker: Breaker,
     /// Whether its numbers changed since they were shown.
     pub(crate) dirty: bool,
+    /// A change of it waits for its commit.
+    pub(crate) saving: bool,
+    /// It is deleted, and stays until its last call has ended.
+    pub(crate) leaving: bool,
 }
 
 impl TrunkLive {
@@ -41,6 +45,8 @@ impl TrunkLive {
             committing: 0,
             queue: VecDeque::new(),
             dirty: true,
+            saving: false,
+            leaving: false,
         }
     }
 
@@ -51,7 +57,7 @@ impl TrunkLive {
 
     /// How many tries may be begun now: channels, and what the calls per second let go out soon.
     pub(crate) fn room(&self, now: Time) -> u32 {
-        if !self.up {
+        if !self.up || self.leaving {
             return 0;
         }
         let waiting = self.committing.saturating_add(u32::try_from(self.queue.len()).unwrap_or(u32::MAX));

@@ -8,14 +8,14 @@ pub(crate) use limits::{Cps, TrunkLive};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, Outcome, TrunkId};
+use crate::{CommandError, Failure, Outcome, Pii, TrunkId};
 
 /// What the engine must know of a trunk to keep to its limits. Addresses and credentials stay with the SIP driver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trunk {
-    /// Its place in the configuration, from 1.
+    /// Its place in the configuration, from 1; from [`TrunkId::FIRST_STORED`] on when it was made by API.
     pub id: TrunkId,
-    /// Its name in the configuration.
+    /// Its name.
     pub name: String,
     /// The number shown when the campaign names none, E.164.
     pub caller_id: String,
@@ -38,6 +38,19 @@ pub struct Trunk {
     pub fail_over_on: Vec<u16>,
 }
 
+/// What the store keeps of a trunk that was made by API. Its parts are the driver's to write and to read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredTrunk {
+    /// Which; the engine gives it.
+    pub id: TrunkId,
+    /// Its name, which never changes.
+    pub name: String,
+    /// The profile without its password, as JSON.
+    pub profile: String,
+    /// The password, sealed; none: it has none.
+    pub sealed: Option<Pii<Vec<u8>>>,
+}
+
 impl Trunk {
     /// What the configuration takes for `fail_over_on` when it says nothing: the carrier is at fault, not the number.
     pub const FAIL_OVER_ON: [u16; 5] = [408, 500, 502, 503, 504];
@@ -56,6 +69,13 @@ impl Trunk {
             fail_over: Vec::new(),
             fail_over_on: Trunk::FAIL_OVER_ON.to_vec(),
         }
+    }
+
+    /// The refusal to change a trunk of the configuration file.
+    pub(crate) fn is_configured(name: &str) -> CommandError {
+        CommandError::Conflict(format!(
+            "trunk {name} stands in the configuration file; change it there and restart"
+        ))
     }
 
     /// Statuses that say that the called person was reached or does not want the call, whatever `fail_over_on` holds.

@@ -112,6 +112,81 @@ fn row_01_a_cancel_waits_for_a_provisional_answer() {
     p.assert_clean();
 }
 
+/// A call whose INVITE nobody hears for four seconds, three of them without a network at all.
+fn unheard(seed: u64) -> Pair {
+    let mut p = Pair::new(seed);
+    p.weather.loss = 100;
+    p.invite_with(|r| r.first_response_within = Some(4 * SECOND));
+    p.run(3 * SECOND);
+    p
+}
+
+#[test]
+fn a_call_that_is_not_heard_in_time_is_given_up_and_a_late_ring_is_cancelled() {
+    let mut p = unheard(61);
+    // The INVITE of 3.5 s gets there, its 100 does not come back in time.
+    p.weather.loss = 0;
+    p.run(Duration::from_millis(505));
+    p.weather.loss = 100;
+    p.run(SECOND);
+    let told = |p: &Pair| p.events[A].len();
+    let [Event::Failed { failure: Failure::Timeout, progressed: false, .. }] = p.events[A].as_slice() else {
+        panic!("{:?}", p.events[A]);
+    };
+    let invites = p.sent(A, "INVITE", "INVITE");
+    p.weather.loss = 0;
+    let theirs = p.incoming(B);
+    p.ends[B].ring(p.now, theirs, 180, None).unwrap();
+    p.run(2 * SECOND);
+    assert_eq!((p.sent(A, "CANCEL", "CANCEL"), p.sent(B, "SIP/2.0 487", "INVITE")), (1, 1));
+    assert!(matches!(p.last(B), Event::Cancelled { .. }), "{:?}", p.last(B));
+    assert_eq!((told(&p), p.sent(A, "INVITE", "INVITE")), (1, invites), "told once, and not sent again");
+    p.run(80 * SECOND);
+    assert_eq!(told(&p), 1);
+    p.assert_clean();
+}
+
+#[test]
+fn an_answer_to_a_call_that_was_given_up_is_acknowledged_and_ended() {
+    let mut p = unheard(62);
+    p.weather.loss = 0;
+    p.run(Duration::from_millis(505));
+    p.weather.loss = 100;
+    p.run(SECOND);
+    assert!(matches!(p.last(A), Event::Failed { failure: Failure::Timeout, .. }));
+    let theirs = p.incoming(B);
+    p.ends[B].answer(p.now, theirs, Some(Body::sdp("answer"))).unwrap();
+    p.weather.loss = 0;
+    p.run(4 * SECOND);
+    assert_eq!((p.sent(A, "ACK", "ACK"), p.sent(A, "BYE", "BYE")), (1, 1));
+    assert!(matches!(p.last(B), Event::Ended { by: EndedBy::Remote, .. }));
+    assert!(matches!(p.last(A), Event::Failed { .. }), "nobody is told of it: {:?}", p.events[A]);
+    p.run(80 * SECOND);
+    p.assert_clean();
+}
+
+#[test]
+fn a_call_that_nobody_ever_hears_is_given_up_once() {
+    let mut p = unheard(63);
+    p.run(80 * SECOND);
+    assert!(matches!(p.events[A].as_slice(), [Event::Failed { failure: Failure::Timeout, .. }]));
+    // At 0, 0.5, 1.5 and 3.5 s; not again after 4 s.
+    assert_eq!(p.sent(A, "INVITE", "INVITE"), 4);
+    p.assert_clean();
+}
+
+#[test]
+fn a_call_that_is_heard_waits_as_long_as_it_takes() {
+    let mut p = Pair::new(64);
+    p.invite_with(|r| r.first_response_within = Some(4 * SECOND));
+    p.run(10 * SECOND);
+    assert!(matches!(p.events[A].as_slice(), [Event::Trying { .. }]));
+    let theirs = p.incoming(B);
+    p.ends[B].answer(p.now, theirs, Some(Body::sdp("answer"))).unwrap();
+    p.run(SECOND);
+    assert!(matches!(p.last(A), Event::Answered { .. }));
+}
+
 /// Interop row 2: a 200 that crosses our CANCEL is acknowledged and the call ended.
 #[test]
 fn a_cancel_leaves_an_answered_call_alone() {

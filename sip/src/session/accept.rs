@@ -75,6 +75,7 @@ impl Call {
             tag: core.new_tag(key),
             trace: Default::default(),
             retransmitted: 0,
+            given_up: false,
             merge: merge_key(core, &request),
             account: None,
             ours: Vec::new(),

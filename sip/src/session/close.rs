@@ -115,6 +115,9 @@ impl Call {
     }
 
     pub(super) fn tell_cancelled(&self, core: &mut Core, status: Option<u16>, reasons: Vec<Reason>) {
+        if self.given_up {
+            return;
+        }
         core.event(Event::Cancelled { call: self.key, status, reasons, retransmitted: self.retransmitted });
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kraliki_time::Time;
@@ -47,6 +48,9 @@ pub(crate) struct Connecting {
     body: Option<Body>,
     /// Where to try next when nobody is there.
     alternatives: VecDeque<Destination>,
+    /// When the present INVITE was sent, and how long its owner waits to hear anything of it.
+    sent: Time,
+    first_response_within: Option<Duration>,
 }
 
 enum Cancel {
@@ -63,6 +67,14 @@ impl Connecting {
 
     pub(super) fn pinned(&self) -> bool {
         self.pinned
+    }
+
+    /// Another INVITE has taken the place of the one before.
+    fn sent_anew(&mut self, core: &mut Core, now: Time, call: CallKey) {
+        self.sent = now;
+        if let Some(within) = self.first_response_within {
+            core.txns.timers.arm_at(now + within, call.0, Timer::Silence);
+        }
     }
 }
 
@@ -169,6 +181,7 @@ impl Call {
             trace: Default::default(),
             retransmitted: 0,
             merge: 0,
+            given_up: false,
             account: request.credentials.map(|credentials| (credentials, hop.to.ip())),
             ours: Vec::new(),
             wanted: None,
@@ -190,6 +203,8 @@ impl Call {
                 redirected_from: Vec::new(),
                 body: request.body.clone(),
                 alternatives: request.alternatives.into(),
+                sent: now,
+                first_response_within: request.first_response_within,
             }),
         };
         let Phase::Connecting(connecting) = &mut call.phase else { return Err(ApiMisuse::WrongState) };
@@ -227,6 +242,9 @@ impl Call {
             w.header(Name::UserAgent, core.config.user_agent.as_bytes());
             core.finish(w, hop.socket, request.body.as_ref())
         })?;
+        if let Some(within) = request.first_response_within {
+            core.txns.timers.arm_at(now + within, key.0, Timer::Silence);
+        }
         Ok(call)
     }
 
@@ -251,7 +269,7 @@ impl Call {
         }
         let first = !std::mem::replace(&mut connecting.provisional, true);
         if response.status() == 100 {
-            if first {
+            if first && !self.given_up {
                 core.event(Event::Trying { call: self.key });
             }
         } else {
@@ -270,7 +288,9 @@ impl Call {
                 });
                 connecting.early.push(Early::new(early.clone(), dialog));
             }
-            if self.acknowledge_provisional(core, now, &early, response) == Provisional::Tell {
+            if self.acknowledge_provisional(core, now, &early, response) == Provisional::Tell
+                && !self.given_up
+            {
                 core.event(Event::Progress {
                     call: self.key,
                     status: response.status(),
@@ -381,6 +401,7 @@ impl Call {
                 connecting.seq = seq;
                 connecting.auth_tries += 1;
                 connecting.provisional = false;
+                connecting.sent_anew(core, now, self.key);
                 connecting.early.clear();
             }
             return Fate::Lives;
@@ -407,6 +428,33 @@ impl Call {
         }
         self.tell_failed(core, failure, None);
         Fate::Over
+    }
+
+    /// The owner waited long enough to hear anything (RFC 3261 §17.1.1.2 leaves that to it). The INVITE is not sent again;
+    /// should it have got there, what comes of it is cancelled, or ended once it is answered: nobody is called twice.
+    pub(super) fn on_nothing_heard(&mut self, core: &mut Core, now: Time) -> Fate {
+        let Phase::Connecting(connecting) = &mut self.phase else { return Fate::Lives };
+        let Some(within) = connecting.first_response_within else { return Fate::Lives };
+        if connecting.progressed || !matches!(connecting.cancel, Cancel::No) {
+            return Fate::Lives;
+        }
+        // Another INVITE has followed the first (another place, a digest); it has a time of its own.
+        let due = connecting.sent + within;
+        if connecting.provisional || now < due {
+            if now < due {
+                core.txns.timers.arm_at(due, self.key.0, Timer::Silence);
+            }
+            return Fate::Lives;
+        }
+        connecting.cancel = Cancel::Wanted(None);
+        let invite = connecting.invite;
+        if let Some(txn) = core.txns.get_mut(invite) {
+            txn.provisional(); // as if heard: timer A is over
+        }
+        core.txns.timers.arm(now, invite.0, Timer::Cancelled);
+        self.tell_failed(core, Failure::Timeout, None);
+        self.given_up = true;
+        Fate::Lives
     }
 
     fn tell_failed(&self, core: &mut Core, failure: Failure, response: Option<&Response>) {
@@ -439,6 +487,7 @@ impl Call {
             });
             let Ok(txn) = txn else { return false };
             (connecting.invite, connecting.hop, connecting.provisional) = (txn, hop, false);
+            connecting.sent_anew(core, now, self.key);
             connecting.early.clear();
             if let Some((_, peer)) = &mut self.account {
                 // The credentials are the trunk's, wherever it is found.
@@ -499,6 +548,7 @@ impl Call {
         });
         let Ok(txn) = txn else { return false };
         (connecting.invite, connecting.seq, connecting.provisional) = (txn, seq, false);
+        connecting.sent_anew(core, now, self.key);
         connecting.early.clear();
         true
     }

@@ -41,6 +41,8 @@ pub(crate) struct Call {
     pub(crate) merge: u64,
     /// Messages of this call that were sent again.
     pub(crate) retransmitted: u32,
+    /// Its owner was told that it failed; what still comes of its INVITE is cleared without a word.
+    given_up: bool,
     /// The trunk's credentials and the address that they are for.
     account: Option<(Arc<Credentials>, IpAddr)>,
     /// Requests of ours within the dialog that have no final answer.
@@ -285,6 +287,7 @@ impl Call {
             Timer::Reliable => self.on_reliable_timer(core, now),
             Timer::Session => self.on_session_timer(core, now),
             Timer::Again => self.on_again(core, now),
+            Timer::Silence => self.on_nothing_heard(core, now),
             _ => Fate::Lives,
         }
     }

@@ -50,12 +50,14 @@ pub(crate) enum Timer {
     Session,
     /// A call: a change of ours that met one of the peer's is tried again (RFC 3261 §14.1).
     Again,
+    /// A call: nothing was heard of its INVITE for as long as its owner waits.
+    Silence,
 }
 
 impl Timer {
     /// Whether it belongs to a call rather than to a transaction.
     pub(crate) fn is_of_call(self) -> bool {
-        matches!(self, Timer::Reliable | Timer::Session | Timer::Again)
+        matches!(self, Timer::Reliable | Timer::Session | Timer::Again | Timer::Silence)
     }
 }
 
@@ -70,9 +72,12 @@ impl Timer {
             Timer::D | Timer::Cancelled | Timer::Stray => T1_X64,
             Timer::I | Timer::K => T4,
             // These have no interval: they are armed for a moment.
-            Timer::Reliable | Timer::Session | Timer::Again | Timer::Register | Timer::Binding => {
-                Duration::ZERO
-            }
+            Timer::Reliable
+            | Timer::Session
+            | Timer::Again
+            | Timer::Silence
+            | Timer::Register
+            | Timer::Binding => Duration::ZERO,
         }
     }
 

@@ -8,6 +8,7 @@ mod fail_over;
 mod hand;
 mod journaled;
 mod store_faults;
+mod trunks;
 
 use std::time::Duration;
 

@@ -47,7 +47,7 @@ pub(super) struct Metrics {
     media: MediaHandle,
     store: Arc<StoreStats>,
     journal: Option<Arc<JournalStats>>,
-    trunks: Vec<Arc<TrunkFigures>>,
+    trunks: ArcSwap<Vec<Arc<TrunkFigures>>>,
     ended: Ended,
 }
 
@@ -71,12 +71,23 @@ impl Metrics {
         journal: Option<Arc<JournalStats>>,
         trunks: Vec<Arc<TrunkFigures>>,
     ) -> Metrics {
+        let trunks = ArcSwap::from_pointee(trunks);
         Metrics { published: ArcSwap::default(), sip, media, store, journal, trunks, ended: Ended::default() }
     }
 
     /// A trunk as people look at it.
     pub(super) fn trunk(&self, id: crate::TrunkId) -> Option<super::TrunkDetail> {
-        self.trunks.iter().find(|figures| figures.id() == id).map(|figures| figures.detail())
+        self.trunks.load().iter().find(|figures| figures.id() == id).map(|figures| figures.detail())
+    }
+
+    /// The figures of every trunk.
+    pub(super) fn trunks(&self) -> Arc<Vec<Arc<TrunkFigures>>> {
+        self.trunks.load_full()
+    }
+
+    /// Other trunks are counted from now on. Called by the runtime's loop alone.
+    pub(super) fn set_trunks(&self, trunks: Vec<Arc<TrunkFigures>>) {
+        self.trunks.store(Arc::new(trunks));
     }
 
     /// The handle that the figures of SIP come from.
@@ -114,7 +125,7 @@ impl Metrics {
         let published = self.published.load();
         let mut families = engine(&published.counters, &published.gauges);
         families.extend(live(snapshot));
-        families.extend(super::trunk::families(&self.trunks));
+        families.extend(super::trunk::families(&self.trunks.load()));
         families.extend(sip(&self.sip));
         families.extend(media(&self.media));
         families.extend(rtp(&self.ended));

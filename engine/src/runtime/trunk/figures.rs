@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use prometheus::proto::MetricFamily;
 
-use super::{TrunkConfig, TrunkDetail, TrunkFailure, TrunkPlace, TrunkProfile};
+use super::{TrunkDetail, TrunkFailure, TrunkPlace, TrunkProfile};
 use crate::TrunkId;
 use crate::runtime::metrics::family::{Series, counter, gauge, histograms};
 
@@ -18,11 +18,11 @@ const PDD_BUCKETS_S: [f64; 9] = [0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0]
 const CAUSES: usize = 64;
 
 /// The counts of one trunk. Written by the runtime's loop, read by whoever asks for metrics.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::runtime) struct TrunkFigures {
     id: i64,
     pub(in crate::runtime) name: String,
-    profile: TrunkProfile,
+    described: Mutex<Described>,
     places: Mutex<Vec<TrunkPlace>>,
     attempts: AtomicU64,
     answers: AtomicU64,
@@ -34,18 +34,49 @@ pub(in crate::runtime) struct TrunkFigures {
     causes: Mutex<BTreeMap<(u16, u16), u64>>,
     /// 1 registered, 0 not; meaningless for a trunk that does not register.
     registered: AtomicU64,
-    registers: bool,
+}
+
+/// What may change of a trunk.
+#[derive(Clone, Debug)]
+struct Described {
+    profile: TrunkProfile,
+    problem: Option<String>,
 }
 
 impl TrunkFigures {
-    pub(in crate::runtime) fn new(trunk: &TrunkConfig) -> TrunkFigures {
+    pub(in crate::runtime) fn new(
+        id: TrunkId,
+        profile: TrunkProfile,
+        problem: Option<String>,
+    ) -> TrunkFigures {
         TrunkFigures {
-            id: trunk.trunk.id.0,
-            name: trunk.trunk.name.clone(),
-            profile: TrunkProfile::of(trunk),
-            registers: trunk.register_s.is_some(),
-            ..TrunkFigures::default()
+            id: id.0,
+            name: profile.name.clone(),
+            described: Mutex::new(Described { profile, problem }),
+            places: Mutex::default(),
+            attempts: AtomicU64::default(),
+            answers: AtomicU64::default(),
+            retransmissions: AtomicU64::default(),
+            pdd_buckets: Default::default(),
+            pdd_count: AtomicU64::default(),
+            pdd_us: AtomicU64::default(),
+            causes: Mutex::default(),
+            registered: AtomicU64::default(),
         }
+    }
+
+    /// Another profile holds from now on.
+    pub(in crate::runtime) fn describe(&self, profile: TrunkProfile) {
+        *self.described.lock().unwrap_or_else(PoisonError::into_inner) = Described { profile, problem: None };
+    }
+
+    fn described(&self) -> Described {
+        self.described.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// As it was given, without the password.
+    pub(in crate::runtime) fn profile(&self) -> TrunkProfile {
+        self.described().profile
     }
 
     /// Where the trunk is now.
@@ -66,16 +97,19 @@ impl TrunkFigures {
             })
             .collect();
         failures.sort_by_key(|failure| std::cmp::Reverse(failure.count));
+        let Described { profile, problem } = self.described();
         TrunkDetail {
             id: self.id(),
             name: self.name.clone(),
             places: self.places.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            registered: self.registers.then(|| self.registered.load(Relaxed) == 1),
+            registered: profile.register.then(|| self.registered.load(Relaxed) == 1),
             attempts: self.attempts.load(Relaxed),
             answers: self.answers.load(Relaxed),
             retransmissions: self.retransmissions.load(Relaxed),
             failures,
-            profile: self.profile.clone(),
+            configured: self.id() < TrunkId::FIRST_STORED,
+            problem,
+            profile,
         }
     }
 
@@ -153,7 +187,7 @@ pub(in crate::runtime) fn families(trunks: &[std::sync::Arc<TrunkFigures>]) -> V
             ([("trunk", trunk.name.as_str())], ratio)
         })
         .collect();
-    let registering = trunks.iter().filter(|trunk| trunk.registers);
+    let registering = trunks.iter().filter(|trunk| trunk.profile().register);
     let registered: Vec<_> = registering
         .map(|trunk| ([("trunk", trunk.name.as_str())], trunk.registered.load(Relaxed) as f64))
         .collect();

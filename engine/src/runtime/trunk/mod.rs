@@ -1,25 +1,33 @@
 //! Carriers' trunks, as the driver knows them: where they are, how they are spoken to, how they do.
 
+mod change;
 mod detail;
 mod figures;
 mod invite;
 mod numbers;
+mod profile;
 mod watch;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use kraliki_media::TrunkOptions;
 use kraliki_media::sdp::AudioCodec;
+use kraliki_sip::net::ClientFiles;
 use kraliki_sip::resolve::Target;
 use kraliki_sip::stir::{Attestation, Signer};
 use kraliki_sip::{Credentials, Destination, IdentityHeader, Reliable, SessionTimer, SocketId};
 
-pub use detail::{TrunkDetail, TrunkFailure, TrunkPlace, TrunkProfile};
+pub(super) use change::{Changing, Known, TrunkChange, known};
+pub use detail::{TrunkDetail, TrunkFailure, TrunkPlace};
 pub(super) use figures::{TrunkFigures, families};
 pub use numbers::{NumberFormat, Numbers, UnknownCountry};
-pub(super) use watch::{Watches, look_up};
+pub use profile::{
+    AttestationKey, CodecKey, IdentityKey, ProfileError, ReliableKey, TransportKey, TrunkBasis, TrunkProfile,
+};
+pub(super) use watch::Watches;
 
 use crate::Trunk;
 
@@ -54,18 +62,24 @@ pub struct TrunkConfig {
     pub max_redirects: u8,
     /// Requests too large for UDP go by TCP.
     pub large_by_tcp: bool,
+    /// With nothing at all heard of an INVITE by then the call is given up.
+    pub first_response_within: Option<Duration>,
     /// What is offered, in order.
     pub codecs: Vec<AudioCodec>,
     /// Sources beside its own addresses that its calls to us come from.
     pub accept_from: Vec<IpNet>,
     /// Signs who calls (RFC 8224).
     pub signing: Option<Signing>,
+    /// What its servers want of TLS beyond a name and one of the system's roots.
+    pub tls: Vec<ClientFiles>,
     /// Of so many of its calls, in per cent, the messages are copied to the collector.
     pub hep_percent: u32,
     /// Where its audio comes in, from whom it is heard, and how long it may be silent.
     pub media: TrunkOptions,
     /// The far end is our simulated carrier, which says in its answer who answered. Never for a real one.
     pub simulated: bool,
+    /// As it was given, without the password.
+    pub profile: TrunkProfile,
 }
 
 /// How the calls of a trunk are signed.
@@ -83,6 +97,7 @@ impl TrunkConfig {
     /// A plain trunk at an address, by UDP.
     pub fn new(trunk: Trunk, address: std::net::SocketAddr) -> TrunkConfig {
         TrunkConfig {
+            profile: TrunkProfile::new(&trunk.name, &address.to_string()),
             trunk,
             targets: vec![target_of(address)],
             socket: None,
@@ -97,9 +112,11 @@ impl TrunkConfig {
             session_timer: None,
             max_redirects: 0,
             large_by_tcp: false,
+            first_response_within: None,
             codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
             accept_from: Vec::new(),
             signing: None,
+            tls: Vec::new(),
             hep_percent: 100,
             media: TrunkOptions::default(),
             simulated: false,

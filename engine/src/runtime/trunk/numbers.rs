@@ -2,9 +2,12 @@
 
 use phonenumber::country::Id;
 use phonenumber::{Mode, metadata::DATABASE};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// How a trunk writes a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum NumberFormat {
     /// `+15550100`
     #[default]

@@ -9,11 +9,12 @@ use kraliki_sip::net::DnsResolver;
 use kraliki_sip::{AcceptFrom, CallKey, Destination, Registration, RegistrationState};
 use kraliki_time::{Clock, Time};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 use super::{Place, TrunkConfig, TrunkFigures, TrunkPlace};
 use crate::runtime::drive::Driver;
 use crate::runtime::handle::Request;
-use crate::{BreakerState, Event, Input, TrunkId};
+use crate::{BreakerState, Event, Input, Trunk, TrunkId};
 
 /// A place that is up is asked this often.
 const ASK_UP: Duration = Duration::from_secs(30);
@@ -46,9 +47,35 @@ struct Watch {
     /// What the engine was told.
     up: bool,
     figures: Arc<TrunkFigures>,
+    /// Looks its places up.
+    look_up: Option<AbortHandle>,
+    /// Which look-up it is: what an earlier one still says is not heard.
+    looked_up: u64,
 }
 
 impl Watch {
+    fn new(trunk: &Trunk, config: Option<&TrunkConfig>, figures: Arc<TrunkFigures>) -> Watch {
+        Watch {
+            places: Vec::new(),
+            next: Vec::new(),
+            keepalive: trunk.options_keepalive,
+            registered: config.and_then(|config| config.register_s).map(|_| false),
+            up: !trunk.watched,
+            figures,
+            look_up: None,
+            looked_up: 0,
+        }
+    }
+
+    /// Nothing is known of where it is.
+    fn forget_places(&mut self) {
+        (self.places, self.next) = (Vec::new(), Vec::new());
+        if let Some(look_up) = self.look_up.take() {
+            look_up.abort();
+        }
+        self.looked_up += 1;
+    }
+
     fn is_up(&self) -> bool {
         let there = self.places.iter().any(|place| place.up || !self.keepalive);
         there && self.registered != Some(false)
@@ -56,17 +83,11 @@ impl Watch {
 }
 
 impl Watches {
-    pub(in crate::runtime) fn new(trunks: &[TrunkConfig], figures: &[Arc<TrunkFigures>]) -> Watches {
-        let watch = |trunk: &TrunkConfig, figures: &Arc<TrunkFigures>| Watch {
-            places: Vec::new(),
-            next: Vec::new(),
-            keepalive: trunk.trunk.options_keepalive,
-            registered: trunk.register_s.map(|_| false),
-            up: !trunk.trunk.watched,
-            figures: figures.clone(),
-        };
+    pub(in crate::runtime) fn new<'a>(
+        trunks: impl Iterator<Item = (&'a Trunk, Option<&'a TrunkConfig>, &'a Arc<TrunkFigures>)>,
+    ) -> Watches {
         Watches {
-            by_trunk: trunks.iter().zip(figures).map(|(t, f)| (t.trunk.id, watch(t, f))).collect(),
+            by_trunk: trunks.map(|(t, config, f)| (t.id, Watch::new(t, config, f.clone()))).collect(),
             asked: BTreeMap::new(),
             registrations: BTreeMap::new(),
             breakers: BTreeMap::new(),
@@ -77,8 +98,8 @@ impl Watches {
         self.by_trunk.get(&trunk).map_or(&[], |watch| &watch.places)
     }
 
-    pub(in crate::runtime) fn figures(&self, trunk: TrunkId) -> Option<&TrunkFigures> {
-        self.by_trunk.get(&trunk).map(|watch| &*watch.figures)
+    pub(in crate::runtime) fn figures(&self, trunk: TrunkId) -> Option<&Arc<TrunkFigures>> {
+        self.by_trunk.get(&trunk).map(|watch| &watch.figures)
     }
 
     /// Alarms the log when a trunk begins to rest, and says when it works again.
@@ -96,8 +117,9 @@ impl Watches {
 }
 
 /// Looks the places of a trunk up, again and again, until the runtime ends.
-pub(in crate::runtime) async fn look_up(
-    trunk: TrunkConfig,
+async fn look_up(
+    trunk: Arc<TrunkConfig>,
+    number: u64,
     resolver: Arc<DnsResolver>,
     clock: Clock,
     requests: mpsc::Sender<Request>,
@@ -127,7 +149,7 @@ pub(in crate::runtime) async fn look_up(
             new && seen.len() <= PLACES
         });
         // An outage of the name servers leaves what was known.
-        if !places.is_empty() && requests.send(Request::Places { trunk: id, places }).await.is_err() {
+        if !places.is_empty() && requests.send(Request::Places { trunk: id, number, places }).await.is_err() {
             return;
         }
         if trunk.targets.iter().all(|target| target.is_numeric()) {
@@ -141,9 +163,98 @@ pub(in crate::runtime) async fn look_up(
 }
 
 impl Driver {
+    /// Begins to look every trunk up.
+    pub(in crate::runtime) fn look_trunks_up(&mut self) {
+        for trunk in self.trunks.values().cloned().collect::<Vec<_>>() {
+            self.look_trunk_up(trunk);
+        }
+    }
+
+    fn look_trunk_up(&mut self, trunk: Arc<TrunkConfig>) {
+        let Some(watch) = self.watches.by_trunk.get_mut(&trunk.trunk.id) else { return };
+        let (resolver, requests) = (self.resolver.clone(), self.shared.requests.clone());
+        let task = look_up(trunk, watch.looked_up, resolver, self.shared.clock, requests);
+        watch.look_up = Some(tokio::spawn(task).abort_handle());
+    }
+
+    /// A trunk is new, or has another profile: what is dialed from now on goes by it.
+    pub(in crate::runtime) fn install_trunk(&mut self, config: TrunkConfig) {
+        let (id, new) = (config.trunk.id, Arc::new(config));
+        let old = self.trunks.insert(id, new.clone());
+        match self.watches.figures(id) {
+            Some(figures) => figures.describe(new.profile.clone()),
+            None => {
+                let figures = Arc::new(TrunkFigures::new(id, new.profile.clone(), None));
+                let mut all = self.shared.metrics.trunks().to_vec();
+                all.push(figures.clone());
+                self.shared.metrics.set_trunks(all);
+                self.watches.by_trunk.insert(id, Watch::new(&new.trunk, Some(&*new), figures));
+            }
+        }
+        let same_way = old.as_ref().is_some_and(|old| old.targets == new.targets && old.socket == new.socket);
+        let same_registration = same_way
+            && old.as_ref().is_some_and(|old| {
+                (old.register_s, &old.credentials, &old.host) == (new.register_s, &new.credentials, &new.host)
+            });
+        if let Some(watch) = self.watches.by_trunk.get_mut(&id) {
+            if !same_way {
+                watch.forget_places();
+            } else if new.trunk.options_keepalive && !watch.keepalive {
+                // Asked at once.
+                watch.next.iter_mut().for_each(|next| *next = Some(Time::ZERO));
+            }
+            watch.keepalive = new.trunk.options_keepalive;
+            if !same_registration {
+                watch.registered = new.register_s.map(|_| false);
+                watch.figures.registered(false);
+            }
+        }
+        if !same_registration {
+            self.unregister_trunk(id);
+        }
+        if !same_way {
+            self.look_trunk_up(new);
+        } else if !same_registration {
+            self.register_at(id);
+        }
+        self.accept_trunks();
+        self.tell_trunk(id);
+    }
+
+    /// A trunk is deleted: nothing is asked of it and nobody calls by it any more. Calls in progress have what they need.
+    pub(in crate::runtime) fn leave_trunk(&mut self, id: TrunkId) {
+        self.trunks.remove(&id);
+        if let Some(watch) = self.watches.by_trunk.get_mut(&id) {
+            watch.forget_places();
+        }
+        self.unregister_trunk(id);
+        self.accept_trunks();
+    }
+
+    /// Its last call has ended.
+    pub(in crate::runtime) fn forget_trunk(&mut self, id: TrunkId) {
+        self.watches.by_trunk.remove(&id);
+        self.watches.breakers.remove(&id);
+        let mut all = self.shared.metrics.trunks().to_vec();
+        all.retain(|figures| figures.id() != id);
+        self.shared.metrics.set_trunks(all);
+    }
+
+    fn unregister_trunk(&mut self, id: TrunkId) {
+        let known = self.watches.registrations.iter().filter(|(_, trunk)| **trunk == id).map(|(key, _)| *key);
+        for key in known.collect::<Vec<_>>() {
+            self.watches.registrations.remove(&key);
+            if let Err(error) = self.sip.unregister(key) {
+                tracing::warn!(%error, "a registration that is not wanted any more stays until it expires");
+            }
+        }
+    }
+
     /// Where a trunk is now.
-    pub(in crate::runtime) fn on_places(&mut self, id: TrunkId, destinations: Vec<Destination>) {
-        let Some(watch) = self.watches.by_trunk.get_mut(&id) else { return };
+    pub(in crate::runtime) fn on_places(&mut self, id: TrunkId, number: u64, destinations: Vec<Destination>) {
+        let Some(watch) = self.watches.by_trunk.get_mut(&id).filter(|watch| watch.looked_up == number) else {
+            return;
+        };
         let same = |place: &Place, destination: &Destination| place.destination == *destination;
         if watch.places.len() == destinations.len()
             && watch.places.iter().zip(&destinations).all(|(place, destination)| same(place, destination))
@@ -172,12 +283,12 @@ impl Driver {
     fn accept_trunks(&self) {
         let found =
             self.watches.by_trunk.values().flat_map(|watch| &watch.places).map(|place| place.ip().into());
-        let given = self.config.trunks.iter().flat_map(|trunk| trunk.accept_from.iter().copied());
+        let given = self.trunks.values().flat_map(|trunk| trunk.accept_from.iter().copied());
         let nets: Vec<IpNet> = found.chain(given).collect();
         if let Err(error) = self.sip.set_accept_from(AcceptFrom::Only(nets)) {
             tracing::error!(%error, "the addresses that trunks may call from were not taken");
         }
-        let shares = self.config.trunks.iter().flat_map(|trunk| {
+        let shares = self.trunks.values().flat_map(|trunk| {
             let places = self.watches.places(trunk.trunk.id).iter();
             let percent = u8::try_from(trunk.hep_percent).unwrap_or(100);
             places.map(move |place| (IpNet::from(place.ip()), percent))
@@ -188,16 +299,16 @@ impl Driver {
     }
 
     /// The trunk whose calls come from an address.
-    pub(in crate::runtime) fn trunk_of(&self, ip: std::net::IpAddr) -> Option<&TrunkConfig> {
+    pub(in crate::runtime) fn trunk_of(&self, ip: std::net::IpAddr) -> Option<&Arc<TrunkConfig>> {
         let ip = ip.to_canonical();
-        self.config.trunks.iter().find(|trunk| {
+        self.trunks.values().find(|trunk| {
             self.watches.places(trunk.trunk.id).iter().any(|place| place.ip() == ip)
                 || trunk.accept_from.iter().any(|net| net.contains(&ip))
         })
     }
 
     fn register_at(&mut self, id: TrunkId) {
-        let Some(trunk) = self.config.trunks.iter().find(|t| t.trunk.id == id) else { return };
+        let Some(trunk) = self.trunks.get(&id) else { return };
         let (Some(expires_s), Some(place)) = (trunk.register_s, self.watches.places(id).first()) else {
             return;
         };

@@ -11,7 +11,7 @@ use kraliki_time::Time;
 use crate::check::{Books, Entry};
 use crate::{
     AgentId, AttemptId, Campaign, CampaignId, Input, Lead, LeadAnswer, LeadChange, LeadId, LeadStatus,
-    NewTry, Outcome, TrunkId, TryId, Write,
+    NewTry, Outcome, StoredTrunk, Trunk, TrunkId, TryId, Write,
 };
 
 /// Jobs in one transaction, as in the real store.
@@ -54,6 +54,12 @@ pub(super) struct TryRow {
     pub(super) ended_unix_ms: Option<i64>,
 }
 
+/// What is kept of a trunk that was made by API.
+pub(super) fn stored(trunk: &Trunk) -> StoredTrunk {
+    let profile = serde_json::to_string(trunk).unwrap_or_default();
+    StoredTrunk { id: trunk.id, name: trunk.name.clone(), profile, sealed: None }
+}
+
 /// The tables, and the queue before them.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
@@ -62,6 +68,9 @@ pub(super) struct Disk {
     pub(super) attempts: BTreeMap<AttemptId, AttemptRow>,
     pub(super) tries: BTreeMap<TryId, TryRow>,
     pub(super) campaigns: BTreeMap<CampaignId, Campaign>,
+    /// Made by API; the profile is the engine's [`crate::Trunk`] as JSON.
+    pub(super) trunks: BTreeMap<TrunkId, StoredTrunk>,
+    pub(super) next_trunk: i64,
     /// Leads that may be dialed at some time, in the order of refills.
     ready: BTreeSet<(CampaignId, Reverse<i32>, i64, LeadId)>,
     phones: BTreeMap<String, Vec<LeadId>>,
@@ -75,6 +84,12 @@ pub(super) struct Disk {
 }
 
 impl Disk {
+    /// A trunk as if it had been made by API.
+    pub(super) fn put_trunk(&mut self, trunk: &Trunk) {
+        self.next_trunk = self.next_trunk.max(trunk.id.0 + 1);
+        self.trunks.insert(trunk.id, stored(trunk));
+    }
+
     pub(super) fn put_lead(&mut self, lead: Lead) {
         self.phones.entry(lead.phone.0.clone()).or_default().push(lead.id);
         self.ready.insert((lead.campaign, Reverse(lead.priority), 0, lead.id));
@@ -111,8 +126,10 @@ impl Disk {
         for job in std::mem::take(&mut self.flying) {
             match job {
                 Job::Write(token, write) => {
-                    let may_fail =
-                        matches!(*write, Write::Try(_) | Write::Campaign(_) | Write::Disposed { .. });
+                    let may_fail = matches!(
+                        *write,
+                        Write::Try(_) | Write::Campaign(_) | Write::Trunk(_) | Write::Disposed { .. }
+                    );
                     let applied = self.apply(*write);
                     answers.extend(token.map(|token| match applied || !may_fail {
                         true => Input::Committed { token },
@@ -241,6 +258,11 @@ impl Disk {
             Write::Suppress { phone, .. } => self.suppress(phone.0),
             Write::Campaign(campaign) => drop(self.campaigns.insert(campaign.id, *campaign)),
             Write::CampaignDeleted(id) => drop(self.campaigns.remove(&id)),
+            Write::Trunk(trunk) => {
+                self.next_trunk = self.next_trunk.max(trunk.id.0 + 1);
+                self.trunks.insert(trunk.id, trunk);
+            }
+            Write::TrunkDeleted(id) => drop(self.trunks.remove(&id)),
             Write::AgentTime { .. } | Write::Probe => {}
         }
         true

@@ -22,6 +22,8 @@ impl Disk {
             campaigns: campaigns.collect(),
             next_campaign: self.campaigns.keys().next_back().map_or(1, |id| id.0 + 1),
             next_attempt: self.attempts.keys().next_back().map_or(1, |id| id.0 + 1),
+            trunks: self.trunks.values().cloned().collect(),
+            next_trunk: self.next_trunk,
             orphans,
             undisposed: self.undisposed(),
             closed,

@@ -54,7 +54,7 @@ impl Fault {
 pub(super) fn draw(
     families: &BTreeSet<Family>,
     lasts: Duration,
-    trunks: i64,
+    trunks: &[TrunkId],
     rng: &mut ChaCha8Rng,
 ) -> Vec<(Time, Fault)> {
     let mut faults = Vec::new();
@@ -65,7 +65,9 @@ pub(super) fn draw(
         for _ in 0..count {
             let at = Time::from_millis(rng.random_range(1_000..end_ms));
             let ms = |rng: &mut ChaCha8Rng, from, to| Duration::from_millis(rng.random_range(from..=to));
-            let trunk = TrunkId(rng.random_range(1..=trunks));
+            let place = rng.random_range(0..i64::try_from(trunks.len()).unwrap_or(1).max(1));
+            let place = usize::try_from(place).unwrap_or(0);
+            let trunk = trunks.get(place).copied().unwrap_or(TrunkId(1));
             let fault = match family {
                 Family::Kill => Fault::Kill { down: ms(rng, 100, 4_000) },
                 Family::PowerLoss => Fault::PowerLoss { down: ms(rng, 1_000, 20_000) },

@@ -35,6 +35,7 @@ const ZONES: [&str; 6] = [
 pub(super) struct Setting {
     pub(super) start_unix_ms: i64,
     pub(super) agents: i64,
+    /// The first stands in the configuration, the second was made by API.
     pub(super) trunks: Vec<Trunk>,
     pub(super) campaigns: Vec<Campaign>,
     pub(super) leads: Vec<Lead>,
@@ -55,12 +56,12 @@ pub(super) fn draw(config: &FaultConfig, rng: &mut ChaCha8Rng) -> Setting {
     let has = |family| config.families.contains(&family);
     let overload = has(Family::Overload);
     let agents = config.agents.map_or_else(|| rng.random_range(3..=12), i64::from);
-    let trunk = |id: i64, max_cps, max_channels| Trunk {
+    let trunk = |n: usize, max_cps, max_channels| Trunk {
         max_cps,
         max_channels,
         breaker_failures: 5,
         breaker_pause_s: 5,
-        ..Trunk::new(TrunkId(id), &format!("trunk-{id}"), "+12025550100")
+        ..Trunk::new(if n == 1 { TrunkId(1) } else { MADE }, &format!("trunk-{n}"), "+12025550100")
     };
     let mut trunks = if overload {
         vec![trunk(1, 3, 8), trunk(2, 2, 6)]
@@ -73,8 +74,8 @@ pub(super) fn draw(config: &FaultConfig, rng: &mut ChaCha8Rng) -> Setting {
     // In every other run carriers are poor, and each trunk takes what the other cannot.
     let poor = rng.random_range(0..2) == 0;
     if poor {
-        for (trunk, other) in trunks.iter_mut().zip([2, 1]) {
-            trunk.fail_over = vec![TrunkId(other)];
+        for (trunk, other) in trunks.iter_mut().zip([MADE, TrunkId(1)]) {
+            trunk.fail_over = vec![other];
         }
     }
     let (start_unix_ms, hours) = hours(has(Family::Clock), rng);
@@ -115,6 +116,9 @@ fn hours(clock: bool, rng: &mut ChaCha8Rng) -> (i64, Vec<CallingWindow>) {
     let (at, from, to) = pick(rng, first, &others);
     (at, vec![window("00:00", from), window(to, "24:00")])
 }
+
+/// The trunk that was made by API.
+pub(super) const MADE: TrunkId = TrunkId::FIRST_STORED;
 
 /// The campaign in which agents dial by hand.
 pub(super) const MANUAL: CampaignId = CampaignId(5);

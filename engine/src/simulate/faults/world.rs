@@ -17,7 +17,8 @@ use super::{Family, FaultConfig, FaultReport};
 use crate::check::{Checker, End};
 use crate::journal::{Began, Recorder};
 use crate::{
-    AttemptId, CallState, CampaignId, CampaignStatus, Command, Engine, Event, Input, LineEvent, Output, TryId,
+    AttemptId, CallState, CampaignId, CampaignStatus, Command, Engine, Event, Input, LineEvent, Output,
+    Trunk, TrunkId, TryId,
 };
 
 /// The engine's numbers are held against its limits this often.
@@ -49,7 +50,7 @@ pub(super) enum Happening {
     Synced(u64),
     Fault(Fault),
     /// A trunk's keep-alive succeeds again.
-    TrunkUp(crate::TrunkId),
+    TrunkUp(TrunkId),
     /// The dialer starts.
     Start,
     /// The wall clock is told; the other repeats itself.
@@ -101,8 +102,11 @@ impl<'a> World<'a> {
         }
         disk.campaigns = setting.campaigns.iter().map(|c| (c.id, c.clone())).collect();
         let mut agenda = Agenda::default();
-        let trunks = i64::try_from(setting.trunks.len()).unwrap_or(1);
-        for (at, fault) in schedule::draw(&config.families, config.lasts, trunks, &mut rng) {
+        for trunk in setting.trunks.iter().filter(|trunk| trunk.id == setting::MADE) {
+            disk.put_trunk(trunk);
+        }
+        let trunks: Vec<TrunkId> = setting.trunks.iter().map(|trunk| trunk.id).collect();
+        for (at, fault) in schedule::draw(&config.families, config.lasts, &trunks, &mut rng) {
             agenda.add(at, Happening::Fault(fault));
         }
         agenda.add(Time::from_millis(1), Happening::Start);
@@ -440,7 +444,13 @@ impl<'a> World<'a> {
         for orphan in recovered.orphans.iter().filter(|orphan| orphan.dialog.is_some()) {
             self.carrier.end(self.now, orphan.id, &mut self.agenda);
         }
-        let restore = recovered.restore(self.config.seed, String::new(), self.setting.trunks.clone());
+        let configured = self.setting.trunks.iter().filter(|trunk| trunk.id != setting::MADE).cloned();
+        let made = recovered.trunks.iter().filter_map(|stored| {
+            let trunk: Trunk = serde_json::from_str(&stored.profile).ok()?;
+            Some(Trunk { id: stored.id, ..trunk })
+        });
+        let trunks = configured.chain(made).collect();
+        let restore = recovered.clone().restore(self.config.seed, String::new(), trunks);
         let engine = Engine::new();
         if self.config.record {
             self.journal = Some(Recorder::begin(1, Began::Fresh, self.now, &engine));

@@ -5,6 +5,7 @@ mod faults;
 mod imports;
 mod people;
 mod reads;
+mod trunks;
 mod writes;
 
 use std::path::PathBuf;

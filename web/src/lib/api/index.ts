@@ -15,6 +15,8 @@ import type {
 	Outcome,
 	Page,
 	PhoneSetup,
+	TrunkDetail,
+	TrunkProfile,
 	TrunkView,
 } from './types';
 
@@ -52,6 +54,10 @@ export const leads = {
 
 export const trunks = {
 	list: () => json<TrunkView[]>('GET', '/api/trunks'),
+	get: (id: number) => json<TrunkDetail>('GET', `/api/trunks/${id}`),
+	create: (profile: TrunkProfile) => json<TrunkDetail>('POST', '/api/trunks', profile),
+	update: (id: number, profile: TrunkProfile) => json<TrunkDetail>('PUT', `/api/trunks/${id}`, profile),
+	remove: (id: number) => request('DELETE', `/api/trunks/${id}`),
 };
 
 export const agent = {

@@ -65,6 +65,10 @@ describe('fields', () => {
 		['Problem', 'Problem'],
 		['RetryRule', 'RetryRule'],
 		['Snapshot', 'Snapshot'],
+		['TrunkDetail', 'TrunkDetail'],
+		['TrunkFailure', 'TrunkFailure'],
+		['TrunkPlace', 'TrunkPlace'],
+		['TrunkProfile', 'TrunkProfile'],
 		['TrunkView', 'TrunkView'],
 		['User', 'UserView'],
 	])('%s', (ours, theirs) => {
@@ -83,6 +87,9 @@ describe('values', () => {
 		['Outcome', types.OUTCOMES],
 		['PhoneProblem', types.PHONE_PROBLEMS],
 		['PhoneState', types.PHONE_STATES],
+		['IdentityKey', types.IDENTITIES],
+		['NumberFormat', types.NUMBER_FORMATS],
+		['TransportKey', types.TRANSPORTS],
 	])('%s', (name, ours) => {
 		expect([...ours].sort()).toEqual(valuesOf(schemas[name]));
 	});

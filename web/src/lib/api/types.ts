@@ -253,6 +253,89 @@ export interface TrunkView {
 	failures: number;
 }
 
+export const TRANSPORTS = ['udp', 'tcp', 'tls'] as const;
+export const IDENTITIES = ['none', 'asserted', 'preferred', 'remote_party'] as const;
+export const NUMBER_FORMATS = ['e164', 'digits', 'international', 'national'] as const;
+export type NumberFormat = (typeof NUMBER_FORMATS)[number];
+
+/** A trunk as it is set up; docs/trunks.md explains each key. */
+export interface TrunkProfile {
+	name: string;
+	address: string;
+	proxies: string[];
+	transport: (typeof TRANSPORTS)[number] | null;
+	listen: string | null;
+	from_host: string;
+	register: boolean;
+	register_s: number;
+	identity: (typeof IDENTITIES)[number];
+	private: boolean;
+	reliable: 'no' | 'supported' | 'required';
+	session_timer_s: number;
+	redirects: number;
+	large_by_tcp: boolean;
+	codecs: ('pcmu' | 'pcma')[];
+	accept_from: string[];
+	tls_ca: string | null;
+	tls_cert: string | null;
+	tls_key: string | null;
+	stir_key: string | null;
+	stir_certificate_url: string;
+	stir_attestation: 'A' | 'B' | 'C';
+	stir_numbers: Record<string, 'A' | 'B' | 'C'>;
+	hep_percent: number | null;
+	username: string | null;
+	/** Only sent: left out it stays as it is. */
+	password?: string;
+	caller_id: string;
+	max_cps: number;
+	max_channels: number;
+	options_keepalive: boolean;
+	breaker_failures: number;
+	breaker_pause_s: number;
+	rtp_from_anywhere: boolean;
+	media_listen: string | null;
+	number_format: NumberFormat;
+	caller_id_format: NumberFormat | null;
+	number_prefix: string;
+	country: string;
+	fail_over: string[];
+	fail_over_on: number[];
+	first_response_timeout_s: number | null;
+}
+
+/** Where a trunk was found. */
+export interface TrunkPlace {
+	address: string;
+	transport: string;
+	up: boolean;
+}
+
+/** Calls that failed for one cause. */
+export interface TrunkFailure {
+	status: number | null;
+	q850: number | null;
+	count: number;
+}
+
+/** A trunk's profile and how it does. */
+export interface TrunkDetail {
+	id: number;
+	name: string;
+	places: TrunkPlace[];
+	/** null: it wants no registration. */
+	registered: boolean | null;
+	attempts: number;
+	answers: number;
+	retransmissions: number;
+	failures: TrunkFailure[];
+	/** It stands in the configuration file, and cannot be changed here. */
+	configured: boolean;
+	/** Why it takes no calls until it is changed. */
+	problem: string | null;
+	profile: TrunkProfile;
+}
+
 /** An agent's SIP phone. */
 export interface PhoneView {
 	agent: number;
@@ -298,6 +381,7 @@ export type LiveEvent =
 	| ({ type: 'campaign' } & CampaignView)
 	| { type: 'campaign_deleted'; id: number }
 	| ({ type: 'trunk' } & TrunkView)
+	| { type: 'trunk_deleted'; id: number }
 	| ({ type: 'phone' } & PhoneView);
 
 export type LiveMessage = ({ type: 'snapshot' } & Snapshot) | { type: 'ping'; n: number } | LiveEvent;

@@ -71,6 +71,9 @@ export function reduce(state: LiveState, message: LiveMessage, me: number | null
 			state.trunks.set(trunk.id, trunk);
 			break;
 		}
+		case 'trunk_deleted':
+			state.trunks.delete(message.id);
+			break;
 		case 'phone': {
 			const { type: _, ...phone } = message;
 			if (phone.state === 'none') state.phones.delete(phone.agent);

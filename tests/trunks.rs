@@ -1,0 +1,220 @@
+//! Trunks by API while the dialer runs, SIPp as their carrier: made, dialed over, changed, kept over a restart, deleted.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::peers::{listens, start_sipp};
+use crate::support::{Client, Desk, PASSWORD, Process, Site, campaign, free_udp_port, wait_for};
+
+/// A call that is given up over a silent trunk, and a busy machine.
+const CALL: Duration = Duration::from_secs(45);
+
+const SECRET: &str = "hush-hush-4711";
+
+fn busy(site: &Site, name: &str, port: u16, calls: usize) -> Process {
+    let (port_text, calls) = (port.to_string(), calls.to_string());
+    let process = start_sipp(site, name, "busy", &[], &["-i", "127.0.0.1", "-p", &port_text, "-m", &calls]);
+    listens(port);
+    process
+}
+
+/// Adds leads to a campaign and gives their calls once they have ended.
+fn dial(manager: &Client, id: i64, phones: &[&str]) -> Vec<Value> {
+    let before = manager.get(&format!("/api/calls?campaign={id}")).ok(200)["items"].as_array().unwrap().len();
+    for phone in phones {
+        let lead = json!({"phone": phone, "time_zone": "America/New_York"});
+        manager.post(&format!("/api/campaigns/{id}/leads"), &lead).ok(201);
+    }
+    manager.post(&format!("/api/campaigns/{id}/start"), &json!({})).ok(200);
+    let ended = wait_for("the calls' outcomes", CALL, || {
+        let calls = manager.get(&format!("/api/calls?campaign={id}")).ok(200)["items"].clone();
+        let calls = calls.as_array().unwrap();
+        let all = calls.len() == before + phones.len() && calls.iter().all(|c| !c["outcome"].is_null());
+        all.then(|| calls.clone())
+    });
+    // The newest first.
+    let new = ended.iter().take(phones.len());
+    new.map(|call| manager.get(&format!("/api/calls/{}", call["id"])).ok(200)).collect()
+}
+
+#[test]
+fn a_trunk_is_made_changed_and_deleted_while_calls_run() {
+    let (file_port, port) = (free_udp_port(), free_udp_port());
+    let text = format!(
+        "[[trunk]]\nname = \"file\"\naddress = \"127.0.0.1:{file_port}\"\ncaller_id = \"+12015550199\"\n\
+         options_keepalive = false\n"
+    );
+    let site = Site::new(&text, 40);
+    site.users(&[("root", "admin"), ("mia", "manager"), ("ada", "agent")]);
+    let dialer = site.serve();
+    let (root, manager) = (dialer.login("root"), dialer.login("mia"));
+    let of_the_file = root.get("/api/trunks/1").ok(200);
+    assert_eq!(of_the_file["configured"], true);
+    for refused in [root.put("/api/trunks/1", &of_the_file["profile"]), root.delete("/api/trunks/1")] {
+        let problem = refused.problem(409);
+        assert!(problem["detail"].as_str().unwrap().contains("configuration file"), "{problem}");
+    }
+
+    let carrier = busy(&site, "made", port, 5);
+    let profile = json!({"name": "made", "address": format!("127.0.0.1:{port}"), "caller_id": "+12015550198",
+        "username": "kraliki", "password": SECRET, "max_cps": 20, "options_keepalive": false});
+    let made = root.post("/api/trunks", &profile).ok(201);
+    let path = format!("/api/trunks/{}", made["id"]);
+    let desk = Desk::open(Client::login(&dialer.base, "ada", PASSWORD)).unwrap();
+    let settings = campaign("Spring", json!({"trunk": "made"}));
+    let id = manager.post("/api/campaigns", &settings).ok(201)["id"].as_i64().unwrap();
+    for call in dial(&manager, id, &["+12125550101", "+12125550102"]) {
+        assert_eq!((&call["outcome"], &call["tries"][0]["trunk"]), (&json!("busy"), &made["id"]), "{call}");
+        assert_eq!(call["caller_id"], "+12015550198");
+    }
+
+    // What was read goes back with another limit; the password stays, and is nowhere to be read.
+    let mut profile = root.get(&path).ok(200)["profile"].clone();
+    profile["max_cps"] = json!(1);
+    profile["caller_id"] = json!("+12015550197");
+    assert_eq!(root.put(&path, &profile).ok(200)["profile"]["max_cps"], 1);
+    for call in dial(&manager, id, &["+12125550103", "+12125550104"]) {
+        assert_eq!(
+            (&call["outcome"], &call["caller_id"]),
+            (&json!("busy"), &json!("+12015550197")),
+            "{call}"
+        );
+    }
+    drop(desk);
+    assert_eq!(dialer.terminate(CALL), Some(0));
+    let store = std::fs::read(site.dir.path().join("kraliki.db")).unwrap();
+    assert!(!store.windows(SECRET.len()).any(|bytes| bytes == SECRET.as_bytes()));
+
+    let dialer = site.serve();
+    let (root, manager) = (dialer.login("root"), dialer.login("mia"));
+    let known = root.get(&path).ok(200);
+    assert_eq!((&known["profile"], &known["problem"]), (&profile, &Value::Null));
+    let desk = Desk::open(Client::login(&dialer.base, "ada", PASSWORD)).unwrap();
+    let call = dial(&manager, id, &["+12125550105"]).remove(0);
+    assert_eq!((&call["outcome"], &call["tries"][0]["trunk"]), (&json!("busy"), &made["id"]), "{call}");
+    let (code, said) = carrier.finish(CALL);
+    assert_eq!(code, Some(0), "SIPp is not content: {said:#?}");
+
+    let problem = root.delete(&path).problem(409);
+    assert!(problem["detail"].as_str().unwrap().contains("campaign Spring"), "{problem}");
+    manager.put(&format!("/api/campaigns/{id}"), &campaign("Spring", json!({"trunk": "file"}))).ok(200);
+    assert_eq!(root.delete(&path).status, 204);
+    wait_for("the trunk to be gone", CALL, || (root.get(&path).status == 404).then_some(()));
+    wait_for("the list to say so", CALL, || {
+        let names: Vec<Value> = root.get("/api/trunks").ok(200).as_array().unwrap().clone();
+        (names.len() == 1 && names[0]["name"] == "file").then_some(())
+    });
+    drop(desk);
+    assert_eq!(dialer.terminate(CALL), Some(0));
+    assert_eq!(site.sql("SELECT profile, sealed IS NULL, deleted FROM trunks"), [["", "1", "1"]]);
+}
+
+#[test]
+fn a_call_goes_on_when_a_trunk_says_nothing_at_all() {
+    let port = free_udp_port();
+    // Hears everything and never answers.
+    let deaf = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let site = Site::new("", 40);
+    site.users(&[("root", "admin"), ("ada", "agent")]);
+    let dialer = site.serve();
+    let root = dialer.login("root");
+    let carrier = busy(&site, "other", port, 1);
+    let trunk = |name: &str, port: u16, fail_over: &[&str]| {
+        let profile = json!({"name": name, "address": format!("127.0.0.1:{port}"), "caller_id": "+12015550198",
+            "options_keepalive": false, "fail_over": fail_over});
+        root.post("/api/trunks", &profile).ok(201)["id"].clone()
+    };
+    let other = trunk("other", port, &[]);
+    let silent = trunk("silent", deaf.local_addr().unwrap().port(), &["other"]);
+    let desk = Desk::open(Client::login(&dialer.base, "ada", PASSWORD)).unwrap();
+    let settings = campaign("Spring", json!({"trunk": "silent"}));
+    let id = root.post("/api/campaigns", &settings).ok(201)["id"].as_i64().unwrap();
+    let call = dial(&root, id, &["+12125550101"]).remove(0);
+    assert_eq!(call["outcome"], "busy", "{call}");
+    let tries: Vec<_> =
+        call["tries"].as_array().unwrap().iter().map(|t| (&t["trunk"], &t["status"])).collect();
+    assert_eq!(tries, [(&silent, &Value::Null), (&other, &json!(486))]);
+    let (code, said) = carrier.finish(CALL);
+    assert_eq!(code, Some(0), "SIPp is not content: {said:#?}");
+    drop(desk);
+    assert_eq!(dialer.terminate(CALL), Some(0));
+}
+
+/// A carrier that takes every registration: gives the user and the Expires of each REGISTER.
+fn registrar(socket: UdpSocket) -> std::sync::mpsc::Receiver<(String, String)> {
+    let (sender, seen) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4_096];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if !text.starts_with("REGISTER ") {
+                continue;
+            }
+            let line =
+                |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+            let expires = line("Expires:").trim_start_matches("Expires:").trim().to_owned();
+            let copied: Vec<String> =
+                ["Via:", "From:", "To:", "Call-ID:", "CSeq:", "Contact:"].map(line).into();
+            let answer = format!(
+                "SIP/2.0 200 OK\r\n{}\r\nExpires: {expires}\r\nContent-Length: 0\r\n\r\n",
+                copied.join("\r\n")
+            );
+            let _ = socket.send_to(answer.as_bytes(), from);
+            let user = line("To:").split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+            if sender.send((user, expires)).is_err() {
+                return;
+            }
+        }
+    });
+    seen
+}
+
+#[test]
+fn registrations_follow_the_profile() {
+    let (first, second) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let address = |socket: &UdpSocket| socket.local_addr().unwrap().to_string();
+    let (at_first, at_second) = (address(&first), address(&second));
+    let (first, second) = (registrar(first), registrar(second));
+    let site = Site::new("", 20);
+    site.users(&[("root", "admin")]);
+    let dialer = site.serve();
+    let root = dialer.login("root");
+    let profile = json!({"name": "made", "address": at_first, "username": "u", "password": SECRET, "register": true,
+        "register_s": 600, "options_keepalive": false});
+    let id = root.post("/api/trunks", &profile).ok(201)["id"].clone();
+    let path = format!("/api/trunks/{id}");
+    let registered = |wanted: Value| {
+        wait_for("the registration's state", CALL, || {
+            (root.get(&path).ok(200)["registered"] == wanted).then_some(())
+        });
+    };
+    let (user, expires) = first.recv_timeout(CALL).unwrap();
+    assert_eq!((user, expires.as_str()), (format!("sip:u@{at_first}"), "600"));
+    registered(json!(true));
+
+    // Elsewhere: taken back there, made here.
+    let mut profile = root.get(&path).ok(200)["profile"].clone();
+    profile["address"] = json!(at_second);
+    root.put(&path, &profile).ok(200);
+    assert_eq!(first.recv_timeout(CALL).unwrap().1, "0");
+    assert_eq!(second.recv_timeout(CALL).unwrap(), (format!("sip:u@{at_second}"), "600".to_owned()));
+    registered(json!(true));
+
+    // Limits alone change nothing of it.
+    profile["max_cps"] = json!(9);
+    root.put(&path, &profile).ok(200);
+    registered(json!(true));
+    profile["register"] = json!(false);
+    root.put(&path, &profile).ok(200);
+    assert_eq!(second.recv_timeout(CALL).unwrap().1, "0");
+    registered(Value::Null);
+    profile["register"] = json!(true);
+    root.put(&path, &profile).ok(200);
+    assert_eq!(second.recv_timeout(CALL).unwrap().1, "600");
+    registered(json!(true));
+    assert_eq!(root.delete(&path).status, 204);
+    assert_eq!(second.recv_timeout(CALL).unwrap().1, "0");
+    assert_eq!(dialer.terminate(CALL), Some(0));
+}

@@ -1,0 +1,35 @@
+import { expect, it } from 'vitest';
+import { defaultProfile, listOf, trunkBody, trunkFaults } from './trunk';
+
+const profile = { ...defaultProfile(), name: 'main-1', address: 'sip.example.com' };
+
+it('names what is wrong with a trunk', () => {
+	expect(trunkFaults(profile, false)).toEqual({});
+	expect(Object.keys(trunkFaults(defaultProfile(), false))).toEqual(['name', 'address']);
+	const wrong = { ...profile, max_cps: 0, max_channels: 1.5, caller_id: '202', register: true };
+	expect(Object.keys(trunkFaults(wrong, false))).toEqual([
+		'max_cps',
+		'max_channels',
+		'caller_id',
+		'username',
+	]);
+	expect(trunkFaults({ ...profile, number_format: 'national' }, false)).toHaveProperty('country');
+	expect(trunkFaults({ ...profile, first_response_timeout_s: 33 }, false)).toHaveProperty(
+		'first_response_timeout_s',
+	);
+});
+
+it('wants a password once', () => {
+	const user = { ...profile, username: 'u' };
+	expect(trunkFaults(user, false)).toHaveProperty('password');
+	expect(trunkFaults(user, true)).toEqual({});
+	expect(trunkBody(user)).not.toHaveProperty('password');
+	expect(trunkBody({ ...user, password: 'p' })).toHaveProperty('password', 'p');
+	expect(trunkBody({ ...user, username: ' ', password: 'p' })).toMatchObject({ username: null });
+	expect(trunkBody({ ...user, username: ' ', password: 'p' })).not.toHaveProperty('password');
+});
+
+it('reads lists as people type them', () => {
+	expect(listOf(' 10.0.0.0/8, 192.0.2.1\n')).toEqual(['10.0.0.0/8', '192.0.2.1']);
+	expect(listOf(' ')).toEqual([]);
+});
