@@ -93,6 +93,7 @@ pub(crate) struct Media {
     #[serde(deserialize_with = "seconds_5_3600")]
     pub(crate) rtp_timeout_s: u32,
     pub(crate) plain_agents: bool,
+    pub(crate) detection_rules: Option<Spanned<PathBuf>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -173,6 +174,7 @@ impl Default for Media {
             shards: 1,
             rtp_timeout_s: 20,
             plain_agents: false,
+            detection_rules: None,
         }
     }
 }
@@ -289,6 +291,7 @@ impl Config {
         check_pair(&self.http.tls_cert, &self.http.tls_key)?;
         check_pair(&self.sip.tls_cert, &self.sip.tls_key)?;
         check_files([&self.sip.tls_client_ca], "a PEM file")?;
+        check_files([&self.media.detection_rules], "a rule set (docs/detection.md)")?;
         check_files([&self.callback.prompt, &self.callback.confirm], "a WAV file")?;
         if self.sip.listen.iter().any(|at| at.transport.is_secure()) && self.sip.tls_cert.is_none() {
             return none("[sip] listen has tls: or wss:; give [sip] tls_cert and tls_key");

@@ -300,7 +300,7 @@ mod tests {
         };
         let stored = |write| Output::Store { token: None, write };
         vec![
-            Output::Dial(Dial { id, trunk: TrunkId(1), phone: phone.clone(), caller_id }),
+            Output::Dial(Dial { id, trunk: TrunkId(1), phone: phone.clone(), caller_id, detect: false }),
             Output::Event(Event::Call(call)),
             stored(Stored::Try(new_try)),
             stored(Stored::Suppress { phone, reason: "asked".into(), at_unix_ms: 0 }),

@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow};
 use kraliki_control_api::{ApiConfig, TlsFiles as HttpTlsFiles};
 use kraliki_engine::TrunkId;
 use kraliki_engine::runtime::{CallbackConfig, JournalConfig, RuntimeConfig, TrunkConfig, TrunkProfile};
+use kraliki_media::detect::Rules;
 use kraliki_media::{Audio, BrowserPorts, Interface, MediaConfig};
 use kraliki_sip::net::{HepConfig, Listen, NetConfig, TlsFiles};
 use kraliki_time::Clock;
@@ -144,6 +145,7 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         phones: config.sip.phones.clone(),
         phones_sha256: config.sip.phones_sha256,
         callback: callback_config(config)?,
+        detection: Arc::new(detection_rules(config)?),
         media,
         trunks: Vec::new(),
         rtp_timeout: Duration::from_secs(config.media.rtp_timeout_s.into()),
@@ -173,6 +175,14 @@ fn trunks(config: &Config, runtime: &RuntimeConfig) -> anyhow::Result<Vec<TrunkC
         built.with_context(|| format!("trunk {:?}", profile.name))
     };
     config.trunk.iter().zip(1..).map(build).collect()
+}
+
+/// By which it is told who answered.
+fn detection_rules(config: &Config) -> anyhow::Result<Rules> {
+    let Some(path) = &config.media.detection_rules else { return Ok(Rules::standard()) };
+    let context = || format!("[media] detection_rules {}", path.get_ref().display());
+    let text = std::fs::read_to_string(path.get_ref()).with_context(context)?;
+    Rules::parse(&text).with_context(context)
 }
 
 /// What callers hear; without a prompt they hear that nobody is there.

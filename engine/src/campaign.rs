@@ -64,6 +64,18 @@ pub struct CallingWindow {
     pub to: String,
 }
 
+/// Whether the dialer listens who answers, and what it does then. A person is connected as soon as it is known, or when it
+/// is not known in time; calls that agents dial by hand are not listened to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MachineDetection {
+    /// Whoever answers gets an agent.
+    #[default]
+    Off,
+    /// Machines, screening services and faxes are hung up on.
+    HangUp,
+}
+
 /// When a lead with some outcome is dialed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -124,6 +136,8 @@ pub struct CampaignSettings {
     pub trunk: String,
     /// The number shown to the called person, E.164; empty: the trunk's.
     pub caller_id: String,
+    /// What becomes of calls that a machine answers.
+    pub machine_detection: MachineDetection,
     /// How long a line rings before it is taken back, in seconds (15 to 120).
     pub ring_timeout_s: u32,
     /// How long a person who answered may wait for an agent, in milliseconds (0 to 10000).
@@ -186,6 +200,7 @@ impl Default for CampaignSettings {
             abandonment_cap: 0.03,
             trunk: String::new(),
             caller_id: String::new(),
+            machine_detection: MachineDetection::Off,
             ring_timeout_s: 25,
             grace_ms: 2000,
             wrap_up_s: 60,

@@ -6,8 +6,8 @@ use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, Lead, LeadId, LeadStatus, Pii, StoredTrunk,
-    Trunk, TrunkId, Truth, TryId,
+    AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, Lead, LeadId, LeadStatus, Outcome, Pii,
+    StoredTrunk, Trunk, TrunkId, Truth, TryId,
 };
 
 /// One thing that happened.
@@ -142,6 +142,22 @@ pub enum Verdict {
     Person,
     /// An answering machine.
     Machine,
+    /// A service that asks who calls and waits for the answer.
+    Screening,
+    /// A fax or modem.
+    Fax,
+}
+
+impl Verdict {
+    /// The outcome of a call that such a one answered; none for a person, who gets an agent.
+    pub(crate) fn outcome(self) -> Option<Outcome> {
+        match self {
+            Verdict::Person => None,
+            Verdict::Machine => Some(Outcome::Machine),
+            Verdict::Screening => Some(Outcome::Screened),
+            Verdict::Fax => Some(Outcome::Fax),
+        }
+    }
 }
 
 /// Who ended an answered call.

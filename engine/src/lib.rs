@@ -32,7 +32,8 @@ mod trunk;
 
 pub use agent::AgentState;
 pub use campaign::{
-    CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp, Mode, RetryRule,
+    CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp, MachineDetection, Mode,
+    RetryRule,
 };
 pub use counters::{Counters, Gauges, Spread};
 pub use engine::{Engine, NotACheckpoint};

@@ -21,6 +21,10 @@ pub enum Outcome {
     NoMedia,
     /// A machine answered.
     Machine,
+    /// A call-screening service answered, and asked who calls.
+    Screened,
+    /// A fax or modem answered.
+    Fax,
     /// Answered and gone in less than a second.
     FalseAnswer,
     /// 486 or 600.
@@ -49,7 +53,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of the documentation.
-    pub const ALL: [Outcome; 19] = [
+    pub const ALL: [Outcome; 21] = [
         Outcome::Connected,
         Outcome::Abandoned,
         Outcome::CallerHangup,
@@ -57,6 +61,8 @@ impl Outcome {
         Outcome::OptedOut,
         Outcome::NoMedia,
         Outcome::Machine,
+        Outcome::Screened,
+        Outcome::Fax,
         Outcome::FalseAnswer,
         Outcome::Busy,
         Outcome::NoAnswer,
@@ -81,6 +87,8 @@ impl Outcome {
             Outcome::OptedOut => "opted_out",
             Outcome::NoMedia => "no_media",
             Outcome::Machine => "machine",
+            Outcome::Screened => "screened",
+            Outcome::Fax => "fax",
             Outcome::FalseAnswer => "false_answer",
             Outcome::Busy => "busy",
             Outcome::NoAnswer => "no_answer",

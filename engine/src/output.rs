@@ -125,6 +125,8 @@ pub struct Dial {
     pub phone: Pii<String>,
     /// The number to show, E.164.
     pub caller_id: String,
+    /// Whether to listen who answers.
+    pub detect: bool,
 }
 
 /// Why a line was taken back.

@@ -8,7 +8,7 @@ use crate::limits::{CLEAR_MOST, KEY_WAIT, RING_LEAST};
 use crate::pacing::Observation;
 use crate::timer::Timer;
 use crate::trunk::Sign;
-use crate::{CancelReason, EndedBy, Engine, Failure, LineEvent, Outcome, Output, TryId, Verdict};
+use crate::{CancelReason, EndedBy, Engine, Failure, LineEvent, Outcome, Output, TryId};
 
 /// How a try ended, for its record.
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,22 +97,22 @@ impl Engine {
                 Some(call)
             }
             LineEvent::Answered { dialog, detecting } => self.answered(now, call, dialog, detecting),
-            LineEvent::Verdict(verdict) => match (&call.stage, verdict) {
-                (Stage::Detecting { answered }, Verdict::Person) => {
+            LineEvent::Verdict(verdict) => match (&call.stage, verdict.outcome()) {
+                (Stage::Detecting { answered }, None) => {
                     let answered = *answered;
                     Some(self.person(now, call, answered))
                 }
-                (Stage::Detecting { answered }, Verdict::Machine) => {
+                (Stage::Detecting { answered }, Some(outcome)) => {
                     let answered = *answered;
                     let after = answered.since(call.dialed);
                     let (known_after, lead) = (now.since(answered), call.traits);
                     let seen = Observation::Answered { after, person: false, known_after, lead };
                     self.observe_line(now, &call, seen);
-                    Some(self.hang_up(now, call, Outcome::Machine))
+                    Some(self.hang_up(now, call, outcome))
                 }
                 // Later than the time it had, and still of use: no agent is given a machine.
-                (Stage::Waiting { .. } | Stage::Prompt { .. }, Verdict::Machine) => {
-                    Some(self.hang_up(now, call, Outcome::Machine))
+                (Stage::Waiting { .. } | Stage::Prompt { .. }, Some(outcome)) => {
+                    Some(self.hang_up(now, call, outcome))
                 }
                 _ => Some(call),
             },

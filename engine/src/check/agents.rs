@@ -59,7 +59,7 @@ impl Check for OneCall {
                 let Some(call) = self.calls.get_mut(id) else { return };
                 match event {
                     LineEvent::Answered { .. } => call.answered = true,
-                    LineEvent::Verdict(Verdict::Machine) => {
+                    LineEvent::Verdict(verdict) if *verdict != Verdict::Person => {
                         call.machine |= call.answered && call.agent.is_none();
                     }
                     LineEvent::Failed(_) | LineEvent::Ended { .. } => self.over(id.attempt),

@@ -139,6 +139,7 @@ impl<C: Check + Default> Hand<C> {
             trunk: TrunkId(trunk),
             phone: lead(lead_id).phone,
             caller_id: "+12025550100".into(),
+            detect: false,
         }));
     }
 

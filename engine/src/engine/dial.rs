@@ -13,8 +13,8 @@ use crate::pacing::Observation;
 use crate::timer::Timer;
 use crate::trunk::TrunkLive;
 use crate::{
-    AttemptId, CampaignId, CommandError, Dial, Engine, Lead, LeadStatus, Mode, NewTry, Outcome, Output,
-    Reply, TrunkId, TryId, Write,
+    AttemptId, CampaignId, CommandError, Dial, Engine, Lead, LeadStatus, MachineDetection, Mode, NewTry,
+    Outcome, Output, Reply, TrunkId, TryId, Write,
 };
 
 /// Why a lead is not dialed now, and what becomes of it.
@@ -232,6 +232,9 @@ impl Engine {
                 return;
             };
             let of_trunk = line.cps.next(now);
+            // Who dialed by hand hears for themselves who answers.
+            let detect = call.bound().is_none()
+                && live.campaign.settings.machine_detection == MachineDetection::HangUp;
             let of_campaign = live.cps.as_mut().map_or(now, |cps| cps.next(now));
             let next = of_trunk.max(of_campaign);
             if next > now {
@@ -260,6 +263,7 @@ impl Engine {
                 trunk: id,
                 phone: call.lead.phone.clone(),
                 caller_id: call.caller_id.clone(),
+                detect,
             }));
             self.shift(now, &mut call, Stage::Dialing);
             self.set_ring_timeout(&call);

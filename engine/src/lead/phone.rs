@@ -80,6 +80,13 @@ fn simple(international: bool, digits: &[u8], home: Home) -> Option<Result<Strin
     Some(if plans.iter().any(premium) { Err(PREMIUM) } else { Ok(format!("+{code}{national}")) })
 }
 
+/// The country of a number in E.164, as an ISO 3166 code; of several with one code, the first that fits.
+pub(crate) fn country_of(e164: &str) -> Option<String> {
+    let number = phonenumber::parse(None, e164).ok()?;
+    let id = number.country().id()?;
+    Some(id.as_ref().to_owned())
+}
+
 /// Any country, by the metadata of its numbering plan.
 fn parse(raw: &str, home: Home) -> Result<String, Refusal> {
     const UNREADABLE: Refusal = "is not a phone number; write it as +CountryCode and digits";

@@ -14,14 +14,16 @@ const fn default_rule(outcome: Outcome) -> Option<RetryRule> {
         Outcome::Connected | Outcome::Rejected | Outcome::Blocked => (24 * HOUR, NO_LIMIT),
         // The strictest lock-out that a profile knows (UK), until profiles say which holds.
         Outcome::Abandoned => (72 * HOUR, NO_LIMIT),
-        Outcome::CallerHangup | Outcome::Machine => (4 * HOUR, NO_LIMIT),
+        Outcome::CallerHangup | Outcome::Machine | Outcome::Screened => (4 * HOUR, NO_LIMIT),
         Outcome::NoMedia | Outcome::FalseAnswer | Outcome::TrunkFault => (HOUR, NO_LIMIT),
         Outcome::Busy => (15 * MINUTE, 3),
         Outcome::NoAnswer | Outcome::UnknownCrash => (3 * HOUR, NO_LIMIT),
         Outcome::Congestion => (5 * MINUTE, NO_LIMIT),
         Outcome::Cancelled => (30 * MINUTE, NO_LIMIT),
         Outcome::NotSent => (0, NO_LIMIT),
-        Outcome::Invalid | Outcome::Unwanted | Outcome::PromptPlayed | Outcome::OptedOut => return None,
+        Outcome::Invalid | Outcome::Unwanted | Outcome::PromptPlayed | Outcome::OptedOut | Outcome::Fax => {
+            return None;
+        }
     };
     Some(RetryRule { delay_s, most })
 }

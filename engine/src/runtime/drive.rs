@@ -431,6 +431,7 @@ impl Driver {
         | MediaEvent::FirstPacket { trunk: leg, .. }
         | MediaEvent::Dtmf { leg, .. }
         | MediaEvent::PlayDone { leg }
+        | MediaEvent::Detected { leg, .. }
         | MediaEvent::RtpTimeout { leg, .. }) = event
         else {
             return;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kraliki_media::detect::{COUNTRIES, Class, Detector, Event as Heard, country};
 use kraliki_media::sdp::TrunkSession;
 use kraliki_media::{Digit, LegId, MediaError, MediaEvent};
 use kraliki_sip::{Body, CallKey, EndedBy as SipEndedBy, Event, ModifyAnswer, Reason, Scheme};
@@ -13,6 +14,7 @@ use super::drive::Driver;
 use super::handle::Request;
 use super::random_array;
 use super::trunk::{TrunkConfig, TrunkFigures};
+use crate::lead::phone::country_of;
 use crate::{CancelReason, Dial, EndedBy, Failure, Input, LineEvent, Output, TryId, Verdict};
 
 /// The line of a simulated carrier's answer that says who answered, and after how many ms that is known: a stand-in for
@@ -32,6 +34,8 @@ struct Line {
     early: Option<bytes::Bytes>,
     dialed: Time,
     rang: bool,
+    /// Somebody listens who answers.
+    detecting: bool,
 }
 
 /// All lines, by try, by SIP call and by leg.
@@ -122,7 +126,15 @@ impl Driver {
         self.lines.by_leg.insert(leg.id, dial.id);
         let (dialed, rang) = (self.now(), false);
         let leg = leg.id;
-        let line = Line { id: dial.id, call, leg, session, trunk, figures, early: None, dialed, rang };
+        // A simulated carrier says itself who answers.
+        let detecting = dial.detect && !trunk.simulated;
+        if detecting
+            && let Some(place) = country_of(&dial.phone).as_deref().and_then(country).or(COUNTRIES.first())
+        {
+            told(self.media.listen(leg, Detector::new(&self.config.detection, place)));
+        }
+        let line =
+            Line { id: dial.id, call, leg, session, trunk, figures, early: None, dialed, rang, detecting };
         self.lines.by_try.insert(dial.id, line);
         Ok(())
     }
@@ -268,7 +280,7 @@ impl Driver {
         self.line_rings(call);
         let Some(line) = self.lines.of_call(call) else { return };
         line.figures.answered();
-        let (id, leg, simulated) = (line.id, line.leg, line.trunk.simulated);
+        let (id, leg, simulated, detecting) = (line.id, line.leg, line.trunk.simulated, line.detecting);
         // A 200 without a body after a 183 with one: the 183's answer stands (RFC 6337 §3.1.1).
         let answer = body.map(|b| b.data).or_else(|| line.early.clone()).unwrap_or_default();
         match line.session.apply_answer(&answer) {
@@ -276,7 +288,8 @@ impl Driver {
                 let verdict = if simulated { simulated_verdict(&answer) } else { None };
                 told(self.media.set_remote(leg, agreed));
                 told(self.media.answered(leg));
-                self.give_line(id, LineEvent::Answered { dialog, detecting: verdict.is_some() });
+                let detecting = detecting || verdict.is_some();
+                self.give_line(id, LineEvent::Answered { dialog, detecting });
                 if let Some((verdict, after)) = verdict {
                     let requests = self.shared.requests.clone();
                     tokio::spawn(async move {
@@ -335,6 +348,16 @@ impl Driver {
             MediaEvent::FirstPacket { at, .. } => LineEvent::FirstPacket { at },
             MediaEvent::Dtmf { digit, .. } => LineEvent::Digit(digit.as_char()),
             MediaEvent::PlayDone { .. } => LineEvent::PlayDone,
+            MediaEvent::Detected { what, .. } => match *what {
+                Heard::Answered(decision) | Heard::Refined(decision) => {
+                    tracing::info!(%id, %decision, "who answered");
+                    LineEvent::Verdict(verdict_of(decision.class))
+                }
+                heard => {
+                    tracing::debug!(%id, ?heard, "heard on a line");
+                    return;
+                }
+            },
             MediaEvent::RtpTimeout { .. } => {
                 tracing::info!(%id, "no audio came for too long; the call is ended");
                 self.end_call(id, Reason::q850(102, "RTP timeout"));
@@ -370,6 +393,17 @@ fn cancel_reason(reason: CancelReason) -> Reason {
         CancelReason::Pacing => Reason::q850(31, "No agent"),
         CancelReason::Drain => Reason::q850(31, "Shutting down"),
         CancelReason::Command => Reason::q850(31, "Taken back"),
+    }
+}
+
+/// What was heard, as the engine takes it. An announcement of the network is a machine like others; who says nothing may be
+/// a person, and gets an agent.
+fn verdict_of(class: Class) -> Verdict {
+    match class {
+        Class::Machine | Class::Network => Verdict::Machine,
+        Class::Screening => Verdict::Screening,
+        Class::Fax => Verdict::Fax,
+        _ => Verdict::Person,
     }
 }
 

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use kraliki_media::detect::Rules;
 use kraliki_media::{Media, MediaConfig};
 use kraliki_sip::net::{DnsResolver, DnsSetupError, NetConfig, SipHandle, TlsFiles};
 use kraliki_sip::resolve::{Family, ResolveConfig};
@@ -79,6 +80,8 @@ pub struct RuntimeConfig {
     /// Offers phones SHA-256 beside MD5, and first. Many give up on a challenge that they do not know instead of taking
     /// the next one, as RFC 8760 §2.4 has it.
     pub phones_sha256: bool,
+    /// By which the dialer tells who answered.
+    pub detection: Arc<Rules>,
     /// What people hear who call a shown number back; none: that nobody is there.
     pub callback: Option<CallbackConfig>,
 }
@@ -100,6 +103,7 @@ impl RuntimeConfig {
             name_servers: Vec::new(),
             phones: None,
             phones_sha256: false,
+            detection: Arc::new(Rules::standard()),
             callback: None,
         }
     }

@@ -41,6 +41,8 @@ export const OUTCOMES = [
 	'opted_out',
 	'no_media',
 	'machine',
+	'screened',
+	'fax',
 	'false_answer',
 	'busy',
 	'no_answer',
@@ -127,6 +129,7 @@ export interface CampaignSettings {
 	max_lines_per_agent: number;
 	max_cps: number;
 	cancel_ringing: boolean;
+	machine_detection: 'off' | 'hang_up';
 	abandonment_cap: number;
 	trunk: string;
 	caller_id: string;

@@ -12,6 +12,7 @@ export function defaultSettings(label: (key: Key) => string): CampaignSettings {
 		max_lines_per_agent: 10,
 		max_cps: 0,
 		cancel_ringing: false,
+		machine_detection: 'off',
 		abandonment_cap: 0.03,
 		trunk: '',
 		caller_id: '',
