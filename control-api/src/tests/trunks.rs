@@ -75,6 +75,7 @@ async fn each_wrong_key_is_named() {
         (json!({"register": true}), "register", "needs username"),
         (json!({"caller_id": "12"}), "caller_id", "E.164"),
         (json!({"listen": "tcp:127.0.0.1:9"}), "listen", "none of [sip] listen"),
+        (json!({"transport": "tcp"}), "transport", "no tcp: address"),
         (json!({"from_host": "a b"}), "from_host", "host"),
         (json!({"codecs": []}), "codecs", "pcmu"),
         (json!({"codecs": ["g729"]}), "codecs[0]", "unknown variant"),

@@ -171,6 +171,16 @@ pub enum TransportKey {
     Tls,
 }
 
+impl From<TransportKey> for Transport {
+    fn from(key: TransportKey) -> Transport {
+        match key {
+            TransportKey::Udp => Transport::Udp,
+            TransportKey::Tcp => Transport::Tcp,
+            TransportKey::Tls => Transport::Tls,
+        }
+    }
+}
+
 /// Where a trunk reads who calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -391,6 +401,15 @@ impl TrunkProfile {
         if self.listen.is_some_and(|at| !listen.contains(&at)) {
             return wrong("listen", "listen is none of [sip] listen; give one of these");
         }
+        if let Some(transport) = self.transport.map(Transport::from)
+            && !listen.iter().any(|at| at.transport == transport)
+        {
+            let name = transport.param();
+            return wrong(
+                "transport",
+                format!("transport {name:?}: [sip] listen has no {name}: address; add one to it"),
+            );
+        }
         if !self.from_host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c)) {
             return wrong("from_host", "from_host is the name or address of a host, or empty");
         }
@@ -567,11 +586,7 @@ impl TrunkProfile {
         let Some((host, port)) = host_and_port(address) else {
             return wrong(field, format!("address {address:?} is not host, host:port or [v6]:port"));
         };
-        let transport = self.transport.map(|key| match key {
-            TransportKey::Udp => Transport::Udp,
-            TransportKey::Tcp => Transport::Tcp,
-            TransportKey::Tls => Transport::Tls,
-        });
+        let transport = self.transport.map(Transport::from);
         Ok(Target { port, transport, ..Target::host(&host) })
     }
 
@@ -682,6 +697,8 @@ mod tests {
         let elsewhere =
             TrunkProfile { listen: Some("127.0.0.1:5070".parse().unwrap()), ..TrunkProfile::new("a", "h") };
         assert_eq!(elsewhere.check(&basis().listen, &[]).unwrap_err().field, "listen");
+        let tls = TrunkProfile { transport: Some(TransportKey::Tls), ..TrunkProfile::new("a", "h") };
+        assert_eq!(tls.check(&basis().listen, &[]).unwrap_err().field, "transport");
         let no_country = TrunkProfile { country: "Atlantis".into(), ..TrunkProfile::new("a", "127.0.0.1") };
         assert_eq!(no_country.build(TrunkId(1), &basis(), |_| None).unwrap_err().field, "country");
     }
