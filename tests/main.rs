@@ -1,6 +1,7 @@
 //! Tests of the whole system, in one binary: real processes, real SIPp, a real browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod answers;
 mod api;
 mod browser;
 mod cli;
