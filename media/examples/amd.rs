@@ -23,23 +23,30 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--rules" => rules = Rules::parse(&std::fs::read_to_string(arguments.next().ok_or("--rules FILE")?)?)?,
+            "--rules" => {
+                rules = Rules::parse(&std::fs::read_to_string(arguments.next().ok_or("--rules FILE")?)?)?
+            }
             "--wrong" => wrong = true,
             "--features" => features = true,
             _ => manifest = Some(argument),
         }
     }
-    let manifest = manifest.ok_or("which manifest? scripts/amd-corpus target/amd makes target/amd/held.jsonl")?;
+    let manifest =
+        manifest.ok_or("which manifest? scripts/amd-corpus target/amd makes target/amd/held.jsonl")?;
     let rules = Arc::new(rules);
     let calls = read(Path::new(&manifest))?;
-    let judged: Vec<Judged> = calls.iter().map(|(call, audio)| listen(&rules, call, audio.samples())).collect();
+    let judged: Vec<Judged> =
+        calls.iter().map(|(call, audio)| listen(&rules, call, audio.samples())).collect();
     if features {
         return print_features(&judged);
     }
     let table: Table = judged.iter().map(Judged::row).collect();
     println!("{table}");
-    println!("| {} calls | people taken for machines | machines taken for people | after the answer p50 / p95 | after the first word p50 / p95 | later than 1.2 s |", table.calls());
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "| {} calls | people taken for machines | machines taken for people at first | … and for good | decided after a person's answer p50 / p95 | after the first word p50 / p95 | later than 1.2 s |",
+        table.calls()
+    );
+    println!("|---|---|---|---|---|---|---|");
     figures(&format!("Kraliki Voice, rules {}", rules.version), &table);
     for words in [3, 2] {
         let silence = SilenceRules { maximum_number_of_words: words, ..SilenceRules::default() };
@@ -56,8 +63,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn figures(name: &str, table: &Table) {
     println!(
-        "| {name} | {:.1}% | {:.1}% | {} / {} ms | {} / {} ms | {:.1}% |",
+        "| {name} | {:.1}% | {:.1}% | {:.1}% | {} / {} ms | {} / {} ms | {:.1}% |",
         table.false_machines() * 100.0,
+        table.misses_at_first() * 100.0,
         table.misses() * 100.0,
         table.after_answer_ms(0.5),
         table.after_answer_ms(0.95),
@@ -105,10 +113,14 @@ fn explain(judged: &Judged) {
     let Row { truth, first, last, .. } = judged.row();
     if truth != last || judged.tones_right() == Some(false) {
         let decision = judged.first.as_ref().map_or("too short".to_owned(), ToString::to_string);
-        println!("\n{} {truth:?} ({}), told {first:?} then {last:?}\n  {decision}", judged.call.file, judged.call.kind);
+        println!(
+            "\n{} {truth:?} ({}), told {first:?} then {last:?}\n  {decision}",
+            judged.call.file, judged.call.kind
+        );
         println!("  {:?}", judged.heard);
         if let Some(features) = judged.features() {
-            let all: Vec<String> = features.iter().map(|(name, value)| format!("{name} {value:.1}")).collect();
+            let all: Vec<String> =
+                features.iter().map(|(name, value)| format!("{name} {value:.1}")).collect();
             println!("  {}", all.join(", "));
         }
     }
@@ -116,12 +128,23 @@ fn explain(judged: &Judged) {
 
 fn print_features(judged: &[Judged]) -> Result<(), Box<dyn Error>> {
     let names = judged.iter().find_map(Judged::features).ok_or("no decisions")?;
-    println!("file,class,kind,told,at_ms,{}", names.iter().map(|(name, _)| name).collect::<Vec<_>>().join(","));
+    println!(
+        "file,class,kind,told,at_ms,{}",
+        names.iter().map(|(name, _)| name).collect::<Vec<_>>().join(",")
+    );
     for one in judged {
         let Some(decision) = &one.first else { continue };
         let values: Vec<String> = decision.features.iter().map(|(_, value)| format!("{value:.1}")).collect();
         let call = &one.call;
-        println!("{},{},{},{:?},{},{}", call.file, call.class, call.kind, decision.class, decision.at_ms, values.join(","));
+        println!(
+            "{},{},{},{:?},{},{}",
+            call.file,
+            call.class,
+            call.kind,
+            decision.class,
+            decision.at_ms,
+            values.join(",")
+        );
     }
     Ok(())
 }

@@ -5,7 +5,8 @@ use crate::dtmf::Digit;
 
 const LOW_HZ: [f32; 4] = [697.0, 770.0, 852.0, 941.0];
 const HIGH_HZ: [f32; 4] = [1_209.0, 1_336.0, 1_477.0, 1_633.0];
-const KEYS: [[char; 4]; 4] = [['1', '2', '3', 'A'], ['4', '5', '6', 'B'], ['7', '8', '9', 'C'], ['*', '0', '#', 'D']];
+const KEYS: [[char; 4]; 4] =
+    [['1', '2', '3', 'A'], ['4', '5', '6', 'B'], ['7', '8', '9', 'C'], ['*', '0', '#', 'D']];
 /// Q.24: 1.5% off (1.8% in North America) is a key, 3.5% is none. The filters' own error is some Hz on top.
 const OFF: f32 = 0.026;
 /// Q.24: the higher tone may be 4 dB stronger and 8 dB weaker (North America; Europe 6 dB either way). A dB or two more

@@ -108,7 +108,9 @@ impl Runs {
             _ => None,
         };
         match (&mut self.run, single) {
-            (Some(run), Some(hz)) if (hz - run.hz).abs() <= DRIFT_HZ && (dbov - run.dbov).abs() <= DRIFT_DB => {
+            (Some(run), Some(hz))
+                if (hz - run.hz).abs() <= DRIFT_HZ && (dbov - run.dbov).abs() <= DRIFT_DB =>
+            {
                 run.add(hz, dbov, hop);
                 self.goes_on(spoke)
             }
@@ -131,7 +133,8 @@ impl Runs {
             return Some(Lasting::FaxAnswering);
         }
         // The third tone of a SIT; its length says nothing.
-        if !spoke && run.ms() >= 200
+        if !spoke
+            && run.ms() >= 200
             && let Some(kind) = self.sit(&run)
         {
             self.ended.clear();
@@ -156,7 +159,10 @@ impl Runs {
                 return Some(Lasting::FaxCalling);
             }
         }
-        let beep = spoke && run.is_steady() && (400.0..=2_010.0).contains(&run.hz) && (120..=2_500).contains(&run.ms());
+        let beep = spoke
+            && run.is_steady()
+            && (400.0..=2_010.0).contains(&run.hz)
+            && (120..=2_500).contains(&run.ms());
         beep.then(|| Lasting::Beep { hz: run.hz.round() as u16, ms: run.ms() as u16 })
     }
 

@@ -16,7 +16,10 @@ fn peak(dbov: f32) -> f64 {
 /// Sines with their levels (RMS, dBov).
 pub(crate) fn sines(tones: &[(f32, f32)], samples: usize) -> Vec<i16> {
     let at = |n: usize| {
-        let sum: f64 = tones.iter().map(|(hz, dbov)| peak(*dbov) * (TAU * f64::from(*hz) * n as f64 / 8_000.0).sin()).sum();
+        let sum: f64 = tones
+            .iter()
+            .map(|(hz, dbov)| peak(*dbov) * (TAU * f64::from(*hz) * n as f64 / 8_000.0).sin())
+            .sum();
         sum.clamp(-32_768.0, 32_767.0) as i16
     };
     (0..samples).map(at).collect()
@@ -42,7 +45,11 @@ pub(crate) fn speech(seed: u64, ms: u64) -> Vec<i16> {
 /// A tone of the network, from its beginning.
 pub(crate) fn cadenced(signal: &Signal, dbov: f32, samples: usize) -> Vec<i16> {
     let (low, high) = signal.hz;
-    let tones: Vec<(f32, f32)> = if low == high { vec![(low.into(), dbov)] } else { vec![(low.into(), dbov - 3.0), (high.into(), dbov - 3.0)] };
+    let tones: Vec<(f32, f32)> = if low == high {
+        vec![(low.into(), dbov)]
+    } else {
+        vec![(low.into(), dbov - 3.0), (high.into(), dbov - 3.0)]
+    };
     let mut out = Vec::with_capacity(samples);
     for (n, ms) in signal.cadence_ms.iter().cycle().enumerate() {
         let length = usize::from(*ms) * 8;
