@@ -7,6 +7,7 @@ mod browser;
 mod cli;
 mod crash;
 mod demo;
+mod detect;
 mod interop;
 mod modes;
 mod peers;

@@ -43,10 +43,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let table: Table = judged.iter().map(Judged::row).collect();
     println!("{table}");
     println!(
-        "| {} calls | people taken for machines | machines taken for people | after the answer p50 / p95 | after the first word p50 / p95 | later than 1.2 s |",
+        "| {} calls | people taken for machines | machines taken for people at first | … and for good | decided after a person's answer p50 / p95 | after the first word p50 / p95 | later than 1.2 s |",
         table.calls()
     );
-    println!("|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
     figures(&format!("Kraliki Voice, rules {}", rules.version), &table);
     for words in [3, 2] {
         let silence = SilenceRules { maximum_number_of_words: words, ..SilenceRules::default() };
@@ -63,8 +63,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn figures(name: &str, table: &Table) {
     println!(
-        "| {name} | {:.1}% | {:.1}% | {} / {} ms | {} / {} ms | {:.1}% |",
+        "| {name} | {:.1}% | {:.1}% | {:.1}% | {} / {} ms | {} / {} ms | {:.1}% |",
         table.false_machines() * 100.0,
+        table.misses_at_first() * 100.0,
         table.misses() * 100.0,
         table.after_answer_ms(0.5),
         table.after_answer_ms(0.95),

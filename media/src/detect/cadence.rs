@@ -118,6 +118,8 @@ impl Group {
         let (low, high) = self.hz;
         let within = |hz: f32, off: f32| hz >= f32::from(low) - off && hz <= f32::from(high) + off;
         match sound {
+            // One of a close pair alone is a beep.
+            Sound::Single { hz, pure: true } if high > low => within(hz, -10.0),
             Sound::Single { hz, .. } => high - low < 100 && within(hz, OFF_HZ),
             Sound::Pair { low_hz, high_hz, .. } if high - low >= 100 => {
                 near(low_hz, low) && near(high_hz, high)

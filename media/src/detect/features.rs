@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::rules::VoiceRules;
 use super::voice::{Levels, Span};
 
+/// 0.6 s in steps.
+const FADE_HOPS: usize = 60;
+
 macro_rules! features {
     ($($(#[$doc:meta])* $field:ident $variant:ident,)*) => {
         /// One of the numbers, as a rule names it.
@@ -63,11 +66,15 @@ features! {
     over_before_db OverBeforeDb,
     /// How much louder the pauses are than what was before the first word, dB: a recording brings its own noise.
     pause_rise_db PauseRiseDb,
+    /// How much softer the last 0.6 s of speech are than the first, dB: what speaks behind a person is softer.
+    fade_db FadeDb,
+    /// Beeps since the answer.
+    beeps Beeps,
 }
 
 impl Features {
     /// The numbers of what was heard, the first step being `begin_ms` after the answer. `None` when nobody spoke.
-    pub(crate) fn of(levels: &Levels, begin_ms: f32, rules: &VoiceRules) -> Option<Features> {
+    pub(crate) fn of(levels: &Levels, begin_ms: f32, beeps: u16, rules: &VoiceRules) -> Option<Features> {
         let loud = levels.loudness(rules);
         let words = levels.words(loud.threshold, rules);
         let (first, last) = (words.first()?, words.last()?);
@@ -86,6 +93,9 @@ impl Features {
             .map(|[a, b]| Span { begin: a.end + 2, end: b.begin.saturating_sub(2) });
         let gap = gap.chain([Span { begin: last.end + 2, end: now }]).filter(|gap| gap.end > gap.begin + 4);
         let in_gap = gap.max_by_key(|gap| gap.len()).and_then(|gap| levels.mean(gap, |_| true));
+        let part = |begin, end| levels.mean(Span { begin, end }, heard).map_or(level, |(mean, _)| mean);
+        let opening = part(first.begin, first.begin + FADE_HOPS);
+        let ending = part(last.end.saturating_sub(FADE_HOPS).max(first.begin), last.end);
         Some(Features {
             initial_silence_ms: begin_ms + ms(first.begin),
             since_onset_ms: ms(since),
@@ -102,6 +112,8 @@ impl Features {
             before_dbov: before,
             over_before_db: level - before,
             pause_rise_db: in_gap.map_or(0.0, |(mean, _)| mean - before),
+            fade_db: opening - ending,
+            beeps: f32::from(beeps),
         })
     }
 }

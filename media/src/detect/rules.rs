@@ -39,6 +39,8 @@ pub struct Rules {
     pub person_at: f32,
     /// The scored rules.
     pub rule: Vec<Rule>,
+    /// What shows after the deadline that it was a machine all the same; one is enough.
+    pub later: Vec<Sign>,
     /// When a machine turns out to be a call screening that waits for words: all must hold.
     pub screening: Vec<Condition>,
 }
@@ -50,6 +52,8 @@ pub struct Rules {
 pub struct VoiceRules {
     /// Speech is at least this much louder than what is around, dB.
     pub over_floor_db: f32,
+    /// And at least this much, however little the room for a threshold, dB.
+    pub over_floor_least_db: f32,
     /// Speech is at most this much softer than the loudest, dB: a television behind the speaker is softer.
     pub under_peak_db: f32,
     /// However loud the room, what is this close to the loudest is speech, dB.
@@ -74,6 +78,8 @@ pub struct TimeRules {
     pub deadline_ms: u32,
     /// Nobody spoke for this long after the answer, ms.
     pub no_speech_ms: u32,
+    /// For so long after the answer is looked for what shows later, ms.
+    pub listen_ms: u32,
 }
 
 /// A rule: its points count when all of its conditions hold. Points for a machine are positive, for a person negative.
@@ -86,6 +92,17 @@ pub struct Rule {
     /// What it counts.
     pub points: f32,
     /// When it counts.
+    pub when: Vec<Condition>,
+}
+
+/// Something that shows by itself what it is: all of its conditions hold.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Sign {
+    /// What a decision calls it.
+    pub name: String,
+    /// What must hold.
     pub when: Vec<Condition>,
 }
 
@@ -112,11 +129,9 @@ impl Condition {
     }
 }
 
-impl Rule {
-    /// Whether it counts.
-    pub(crate) fn holds(&self, features: &Features) -> bool {
-        self.when.iter().all(|condition| condition.holds(features))
-    }
+/// Whether all of them hold.
+pub(crate) fn all_hold(when: &[Condition], features: &Features) -> bool {
+    when.iter().all(|condition| condition.holds(features))
 }
 
 impl Rules {
@@ -142,16 +157,22 @@ impl Rules {
         features: &Features,
     ) -> (f32, impl Iterator<Item = &'a Rule> + use<'a>) {
         let features = *features;
-        let score = self.rule.iter().filter(|rule| rule.holds(&features)).map(|rule| rule.points).sum();
-        (score, self.rule.iter().filter(move |rule| rule.holds(&features)))
+        let score =
+            self.rule.iter().filter(|rule| all_hold(&rule.when, &features)).map(|rule| rule.points).sum();
+        (score, self.rule.iter().filter(move |rule| all_hold(&rule.when, &features)))
     }
 
     fn check(&self) -> Result<(), RulesError> {
-        let conditions = || self.rule.iter().flat_map(|rule| &rule.when).chain(&self.screening);
+        let later = || self.later.iter().flat_map(|sign| &sign.when);
+        let conditions =
+            || self.rule.iter().flat_map(|rule| &rule.when).chain(later()).chain(&self.screening);
         let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
         let bounds = |c: &Condition| finite(&[c.min.unwrap_or(0.0), c.below.unwrap_or(0.0)]);
-        if self.rule.len() > MOST_RULES || self.rule.iter().any(|rule| rule.when.len() > 16) {
-            return Err(RulesError::Impossible("more than 64 rules or 16 conditions of one"));
+        if self.rule.len() + self.later.len() > MOST_RULES || conditions().count() > 4 * MOST_RULES {
+            return Err(RulesError::Impossible("more than 64 rules or 256 conditions"));
+        }
+        if self.later.iter().any(|sign| sign.when.is_empty()) {
+            return Err(RulesError::Impossible("a sign without conditions"));
         }
         if !self.rule.iter().all(|rule| rule.points.is_finite()) || !conditions().all(bounds) {
             return Err(RulesError::Impossible("a number that is not finite"));
@@ -168,6 +189,9 @@ impl Rules {
                 "a deadline outside 0.3 to 5 s, or silence outside 0.5 to 10 s",
             ));
         }
+        if !(1_000..=20_000).contains(&time.listen_ms) {
+            return Err(RulesError::Impossible("listening outside 1 to 20 s"));
+        }
         if self.voice.bridge_ms > 500 || !(10..=500).contains(&self.voice.least_word_ms) {
             return Err(RulesError::Impossible("words or pauses in a word longer than 0.5 s"));
         }
@@ -179,6 +203,7 @@ impl Rules {
             version: 0,
             voice: VoiceRules {
                 over_floor_db: 8.0,
+                over_floor_least_db: 5.0,
                 under_peak_db: 22.0,
                 under_peak_least_db: 10.0,
                 least_range_db: 9.0,
@@ -186,10 +211,11 @@ impl Rules {
                 bridge_ms: 60,
                 least_word_ms: 60,
             },
-            time: TimeRules { deadline_ms: 1_250, no_speech_ms: 2_400 },
+            time: TimeRules { deadline_ms: 1_250, no_speech_ms: 2_400, listen_ms: 10_000 },
             machine_at: 1.0,
             person_at: -1.0,
             rule: Vec::new(),
+            later: Vec::new(),
             screening: Vec::new(),
         }
     }
@@ -214,8 +240,8 @@ mod tests {
             Rules::parse(&STANDARD.replacen(from, to, 1))
         };
         assert!(matches!(Rules::parse("version = 1"), Err(RulesError::Malformed(_))));
-        assert!(matches!(change("points", "point"), Err(RulesError::Malformed(_))));
-        assert!(matches!(change("speech_ms", "speach_ms"), Err(RulesError::Malformed(_))));
+        assert!(matches!(change("points = ", "point = "), Err(RulesError::Malformed(_))));
+        assert!(matches!(change("\"speech_ms\"", "\"speach_ms\""), Err(RulesError::Malformed(_))));
         assert!(matches!(change("deadline_ms = ", "deadline_ms = 9"), Err(RulesError::Impossible(_))));
         assert!(matches!(change("person_at = -", "person_at = 9"), Err(RulesError::Impossible(_))));
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::features::{Feature, Features};
-use super::rules::Rules;
+use super::rules::{Condition, Rules, all_hold};
 use super::voice::{HOPS, Levels};
 
 /// Who or what answered.
@@ -35,6 +35,13 @@ pub struct Reason {
     pub points: f32,
     /// What it looked at, and what it found.
     pub values: Vec<(Feature, f32)>,
+}
+
+impl Reason {
+    fn new(rule: &str, points: f32, when: &[Condition], features: &Features) -> Reason {
+        let values = when.iter().map(|c| (c.feature, features.get(c.feature))).collect();
+        Reason { rule: rule.to_owned(), points, values }
+    }
 }
 
 /// Who answered, and why.
@@ -76,10 +83,10 @@ impl fmt::Display for Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Listening,
-    /// Decided; a machine may turn out to wait for words.
-    Machine {
-        beeped: bool,
-    },
+    /// It seemed a person, or nobody spoke; it may turn out a machine.
+    Person,
+    /// It may turn out to wait for words.
+    Machine,
     Done,
 }
 
@@ -93,16 +100,26 @@ pub(crate) struct Who {
     stream_began: u32,
     /// Steps in which a tone of the network sounded: its silence is not nobody's.
     ringing: u32,
+    /// The last of them.
+    rang: Option<u32>,
+    beeps: u16,
 }
+
+/// While a tone of the network sounds, and so many steps after it, sounds between are its clicks and not speech; but no
+/// longer than four seconds after the answer.
+const RING_HOPS: u32 = 60;
+const RING_MOST: u32 = 400;
 
 impl Who {
     pub(crate) fn new(rules: &Arc<Rules>) -> Who {
-        Who { rules: Arc::clone(rules), state: State::Listening, now: 0, stream_began: 0, ringing: 0 }
+        let rules = Arc::clone(rules);
+        Who { rules, state: State::Listening, now: 0, stream_began: 0, ringing: 0, rang: None, beeps: 0 }
     }
 
     /// The stream is another: what was heard is not what speaks now.
     pub(crate) fn switched(&mut self) {
         self.stream_began = self.now;
+        self.beeps = 0;
     }
 
     /// Whether nothing more will be decided.
@@ -112,88 +129,84 @@ impl Who {
 
     /// A beep was heard.
     pub(crate) fn beep(&mut self) {
-        if let State::Machine { beeped } = &mut self.state {
-            *beeped = true;
-        }
+        self.beeps = self.beeps.saturating_add(1);
     }
 
     /// A fax or the network gave itself away by tones.
     pub(crate) fn tone(&mut self, class: Class) -> Option<Decision> {
-        let decided = matches!(self.state, State::Listening | State::Machine { .. });
-        decided.then(|| {
+        (self.state != State::Done).then(|| {
             self.state = State::Done;
-            self.decision(class, Features::default())
+            self.decision(class, Features::default(), 0.0, Vec::new())
         })
     }
 
     /// Another 10 ms were heard.
     pub(crate) fn step(&mut self, levels: &Levels, network_tone: bool) -> Option<Decision> {
         self.now += 1;
-        self.ringing += u32::from(network_tone);
-        // Every 20 ms is often enough.
-        if self.state == State::Done || !self.now.is_multiple_of(2) {
+        if network_tone {
+            self.ringing += 1;
+            self.rang = Some(self.now);
+        }
+        let rings = self.now < RING_MOST && self.rang.is_some_and(|rang| self.now - rang < RING_HOPS);
+        // Every 20 ms is often enough; when the first decision is made, every 100 ms.
+        let every = if self.state == State::Listening { 2 } else { 10 };
+        if self.state == State::Done || rings || !self.now.is_multiple_of(every) {
             return None;
         }
         let begin_ms = (self.stream_began * 10) as f32;
-        let features = Features::of(levels, begin_ms, &self.rules.voice);
-        match (self.state, features) {
-            (State::Listening, None) => {
-                let quiet_ms = (self.now - self.ringing) * 10;
-                (quiet_ms >= self.rules.time.no_speech_ms || levels.len() >= HOPS).then(|| {
-                    self.state = State::Done;
-                    self.decision(Class::Silent, Features::default())
-                })
-            }
+        let features = Features::of(levels, begin_ms, self.beeps, &self.rules.voice);
+        let over = self.now * 10 >= self.rules.time.listen_ms || levels.len() >= HOPS;
+        let decision = match (self.state, features) {
+            (State::Listening, None) => self.nobody(over),
             (State::Listening, Some(features)) => self.listen(features),
-            (State::Machine { beeped: false }, Some(features)) => {
-                let waits = self.rules.screening.iter().all(|condition| condition.holds(&features));
-                if levels.len() >= HOPS {
-                    self.state = State::Done;
-                }
-                waits.then(|| {
-                    self.state = State::Done;
-                    self.decision(Class::Screening, features)
-                })
-            }
-            (State::Machine { .. }, _) => {
-                if levels.len() >= HOPS {
-                    self.state = State::Done;
-                }
-                None
-            }
-            (State::Done, _) => None,
+            (State::Person | State::Machine, Some(features)) => self.look_again(features),
+            (State::Person | State::Machine, None) | (State::Done, _) => None,
+        };
+        if over && self.state != State::Listening {
+            self.state = State::Done;
         }
+        decision
+    }
+
+    /// Nobody has spoken so far.
+    fn nobody(&mut self, over: bool) -> Option<Decision> {
+        let quiet_ms = (self.now - self.ringing) * 10;
+        (over || quiet_ms >= self.rules.time.no_speech_ms).then(|| {
+            self.state = State::Person;
+            self.decision(Class::Silent, Features::default(), 0.0, Vec::new())
+        })
     }
 
     fn listen(&mut self, features: Features) -> Option<Decision> {
-        let (score, _) = self.rules.score(&features);
+        let (score, counted) = self.rules.score(&features);
         let late = features.since_onset_ms >= self.rules.time.deadline_ms as f32;
         if !late && score > self.rules.person_at {
             return None;
         }
-        if late && score >= self.rules.machine_at {
-            self.state = State::Machine { beeped: false };
-            return Some(self.decision(Class::Machine, features));
-        }
-        self.state = State::Done;
-        Some(self.decision(Class::Person, features))
+        let reasons =
+            counted.map(|rule| Reason::new(&rule.name, rule.points, &rule.when, &features)).collect();
+        let machine = late && score >= self.rules.machine_at;
+        let (state, class) =
+            if machine { (State::Machine, Class::Machine) } else { (State::Person, Class::Person) };
+        self.state = state;
+        Some(self.decision(class, features, score, reasons))
     }
 
-    fn decision(&self, class: Class, features: Features) -> Decision {
-        let by_rules = matches!(class, Class::Person | Class::Machine);
-        let (score, counted) = self.rules.score(&features);
-        let reasons = counted.filter(|_| by_rules).map(|rule| Reason {
-            rule: rule.name.clone(),
-            points: rule.points,
-            values: rule.when.iter().map(|c| (c.feature, features.get(c.feature))).collect(),
-        });
-        Decision {
-            class,
-            at_ms: self.now * 10,
-            score: if by_rules { score } else { 0.0 },
-            reasons: reasons.collect(),
-            features,
-            rules_version: self.rules.version,
-        }
+    /// What shows that it is a machine, or a screening, all the same.
+    fn look_again(&mut self, features: Features) -> Option<Decision> {
+        let shows = |when: &[Condition]| all_hold(when, &features);
+        let (state, class, reason) = if self.state == State::Person {
+            let sign = self.rules.later.iter().find(|sign| shows(&sign.when))?;
+            (State::Machine, Class::Machine, Reason::new(&sign.name, 0.0, &sign.when, &features))
+        } else {
+            let when = shows(&self.rules.screening).then_some(&self.rules.screening)?;
+            (State::Done, Class::Screening, Reason::new("asks and waits", 0.0, when, &features))
+        };
+        self.state = state;
+        Some(self.decision(class, features, 0.0, vec![reason]))
+    }
+
+    fn decision(&self, class: Class, features: Features, score: f32, reasons: Vec<Reason>) -> Decision {
+        Decision { class, at_ms: self.now * 10, score, reasons, features, rules_version: self.rules.version }
     }
 }

@@ -226,19 +226,22 @@ impl Table {
         share(self.of(|truth| truth == Class::Person), |row| is_machine(row.first) || is_machine(row.last))
     }
 
-    /// Machines and screening taken for a person, of all machines and screening (0 to 1).
+    /// Machines and screening taken for a person at first, of all machines and screening (0 to 1).
+    pub fn misses_at_first(&self) -> f64 {
+        share(self.machines(), |row| !is_machine(row.first))
+    }
+
+    /// Machines and screening that were never told as such (0 to 1).
     pub fn misses(&self) -> f64 {
-        share(self.of(|truth| matches!(truth, Class::Machine | Class::Screening)), |row| {
-            !is_machine(row.first)
-        })
+        share(self.machines(), |row| !is_machine(row.last))
     }
 
-    /// The time of the decision after the answer, for people and machines that spoke: the `share` quantile, in ms.
+    /// The time of the first decision after a person's answer: the `share` quantile, in ms.
     pub fn after_answer_ms(&self, share: f64) -> i64 {
-        quantile(self.spoken().map(|row| i64::from(row.at_ms)).collect(), share)
+        quantile(self.of(|truth| truth == Class::Person).map(|row| i64::from(row.at_ms)).collect(), share)
     }
 
-    /// The same after the end of the first word.
+    /// The same after the end of the first word, of everybody and everything that spoke.
     pub fn after_word_ms(&self, share: f64) -> i64 {
         let after = |row: &Row| Some(i64::from(row.at_ms) - i64::from(row.first_word_end_ms?));
         quantile(self.spoken().filter_map(after).collect(), share)
@@ -254,6 +257,10 @@ impl Table {
 
     fn of(&self, wanted: impl Fn(Class) -> bool) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(move |row| wanted(row.truth))
+    }
+
+    fn machines(&self) -> impl Iterator<Item = &Row> {
+        self.of(|truth| matches!(truth, Class::Machine | Class::Screening))
     }
 
     fn spoken(&self) -> impl Iterator<Item = &Row> {
