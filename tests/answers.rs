@@ -87,7 +87,7 @@ fn called(dir: &Path, port: u16, numbers: &[(&str, PathBuf)]) -> Process {
     for (name, text) in [("config", config.as_str()), ("accounts", &accounts), ("contacts", "")] {
         std::fs::write(home.join(name), text).unwrap();
     }
-    let process = Process::start("baresip", &["-f", home.to_str().unwrap(), "-v"], dir);
+    let mut process = Process::start("baresip", &["-f", home.to_str().unwrap(), "-v"], dir);
     process.wait_line(START, |line| line.contains("baresip is ready").then_some(()));
     process
 }
