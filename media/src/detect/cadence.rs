@@ -198,7 +198,7 @@ mod tests {
                 if heard_before.contains(&country.signals) {
                     continue;
                 }
-                let samples = cadenced(signal, -25.0, 24_000);
+                let samples = cadenced(signal, -25.0, 40_000);
                 assert_eq!(hear(&samples, country.code), [signal.tone], "{} {:?}", country.code, signal.tone);
             }
             if !heard_before.contains(&country.signals) {
