@@ -191,19 +191,29 @@ mod tests {
 
     #[test]
     fn the_tones_of_every_country() {
+        let mut heard_before = Vec::new();
         for country in &COUNTRIES {
-            for signal in &country.signals {
-                let samples = cadenced(signal, -25.0, 56_000);
+            for signal in country.signals.iter().filter(|signal| signal.tone != LineTone::Ringback) {
+                // Neighbours share many.
+                if heard_before.contains(&country.signals) {
+                    continue;
+                }
+                let samples = cadenced(signal, -25.0, 40_000);
                 assert_eq!(hear(&samples, country.code), [signal.tone], "{} {:?}", country.code, signal.tone);
             }
+            if !heard_before.contains(&country.signals) {
+                let ringback = cadenced(&country.signals[0], -25.0, 32_000);
+                assert_eq!(hear(&ringback, country.code), [LineTone::Ringback], "{}", country.code);
+            }
+            heard_before.push(country.signals);
         }
     }
 
     #[test]
     fn in_noise_and_joined_in_the_middle() {
-        for country in COUNTRIES.iter().filter(|c| ["us", "gb", "es", "cz"].contains(&c.code)) {
+        for country in COUNTRIES.iter().filter(|c| ["us", "gb", "es"].contains(&c.code)) {
             for signal in &country.signals {
-                let samples = cadenced(signal, -25.0, 64_000);
+                let samples = cadenced(signal, -25.0, 40_000);
                 let samples = mix(&samples, &noise(4, -42.0, samples.len()));
                 let heard = hear(&samples[1_203..], country.code);
                 assert_eq!(heard, [signal.tone], "{} {:?}", country.code, signal.tone);

@@ -53,11 +53,10 @@ pub(crate) struct Levels {
     softest: f32,
 }
 
-/// Loudness of what is around and of who speaks, in dBov.
+/// Loudness of what is around, in dBov.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loudness {
     pub(crate) floor: f32,
-    pub(crate) peak: f32,
     /// From here it is speech.
     pub(crate) threshold: f32,
 }
@@ -102,7 +101,7 @@ impl Levels {
         let between = (peak - rules.under_peak_least_db).max(floor + rules.over_floor_least_db);
         let threshold = threshold.min(between).max(rules.least_dbov);
         let threshold = if peak - floor < rules.least_range_db { 0.0 } else { threshold };
-        Loudness { floor, peak, threshold }
+        Loudness { floor, threshold }
     }
 
     /// The words so far.
