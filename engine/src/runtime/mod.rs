@@ -197,9 +197,9 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
     let (sip, sip_events) = kraliki_sip::net::start(config.sip.clone(), endpoint, clock, random_array())?;
     let (tell_media, media_events) = mpsc::channel(MEDIA_EVENTS);
     let tell = move |event| match tell_media.try_send(event) {
-        Err(mpsc::error::TrySendError::Full(event)) => Err(event),
+        Err(mpsc::error::TrySendError::Full(event)) => Some(event),
         // The loop has ended, and the media is about to.
-        Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+        Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => None,
     };
     let media = Media::start_telling(config.media.clone(), Arc::new(tell))?;
     let engine = Engine::new();

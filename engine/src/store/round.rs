@@ -33,20 +33,35 @@ enum Subject {
     Lead(i64),
 }
 
+// Rows, as arrays in JSON; what is where stands beside the statements.
+
+#[derive(Serialize)]
+struct TryRow<'a>(i64, u32, i64, i64, i64, &'a str, &'a str, i64, i64);
+
+#[derive(Serialize)]
+struct TryEndedRow(i64, u32, i64, Option<u16>, Option<u16>);
+
+#[derive(Serialize)]
+struct AttemptEndedRow(i64, &'static str, i64, i64, i64, LeadRow);
+
+#[derive(Serialize)]
+struct DisposedRow<'a>(i64, &'a str, &'a str, i64, Option<i64>, Option<LeadRow>);
+
 /// `[status, next_unix_ms, attempts, last_outcome, repeats]`
-type LeadRow = (&'static str, i64, u32, Option<&'static str>, u32);
+#[derive(Serialize)]
+struct LeadRow(&'static str, i64, u32, Option<&'static str>, u32);
 
 /// Writes that can be applied together: of each attempt and lead at most one of a kind, in the order of a life.
 #[derive(Default)]
 pub(super) struct Round<'a> {
     /// The last kind for each.
     last: HashMap<Subject, Kind>,
-    tries: Vec<(i64, u32, i64, i64, i64, &'a str, &'a str, i64, i64)>,
+    tries: Vec<TryRow<'a>>,
     answered: Vec<(i64, u32, i64, String)>,
     connected: Vec<(i64, i64, i64, u32, u8)>,
-    tries_ended: Vec<(i64, u32, i64, Option<u16>, Option<u16>)>,
-    attempts_ended: Vec<(i64, &'static str, i64, i64, i64, LeadRow)>,
-    disposed: Vec<(i64, &'a str, &'a str, i64, Option<i64>, Option<LeadRow>)>,
+    tries_ended: Vec<TryEndedRow>,
+    attempts_ended: Vec<AttemptEndedRow>,
+    disposed: Vec<DisposedRow<'a>>,
     leads: Vec<(i64, LeadRow)>,
     agent_times: Vec<(i64, &'static str, &'a str, i64, i64)>,
 }
@@ -63,12 +78,12 @@ impl<'a> Round<'a> {
         }
         self.last.extend(subjects.map(|subject| (subject, kind)));
         match write {
-            Write::Try(new) => self.tries.push((
+            Write::Try(new) => self.tries.push(TryRow(
                 new.id.attempt.0,
                 new.id.number,
                 new.campaign.0,
                 new.lead.0,
-                new.trunk.0.into(),
+                new.trunk.0,
                 &new.phone,
                 &new.caller_id,
                 new.at_unix_ms,
@@ -82,11 +97,11 @@ impl<'a> Round<'a> {
                 self.connected.push((attempt.0, agent.0, *at_unix_ms, *wait_ms, u8::from(*late)));
             }
             Write::TryEnded { id, status, q850, at_unix_ms } => {
-                self.tries_ended.push((id.attempt.0, id.number, *at_unix_ms, *status, *q850));
+                self.tries_ended.push(TryEndedRow(id.attempt.0, id.number, *at_unix_ms, *status, *q850));
             }
             Write::AttemptEnded { attempt, outcome, at_unix_ms, talk_ms, lead } => {
                 let (outcome, talk_ms) = (outcome.as_str(), count(*talk_ms));
-                self.attempts_ended.push((
+                self.attempts_ended.push(AttemptEndedRow(
                     attempt.0,
                     outcome,
                     *at_unix_ms,
@@ -97,7 +112,14 @@ impl<'a> Round<'a> {
             }
             Write::Disposed { attempt, code, note, at_unix_ms, lead } => {
                 let id = lead.as_ref().map(|change| change.lead.0);
-                self.disposed.push((attempt.0, code, note, *at_unix_ms, id, lead.as_ref().map(lead_row)));
+                self.disposed.push(DisposedRow(
+                    attempt.0,
+                    code,
+                    note,
+                    *at_unix_ms,
+                    id,
+                    lead.as_ref().map(lead_row),
+                ));
             }
             Write::Lead(change) => self.leads.push((change.lead.0, lead_row(change))),
             _ => return false,
@@ -173,7 +195,7 @@ fn place(write: &Write) -> Option<(Kind, [Option<Subject>; 2])> {
 
 fn lead_row(change: &LeadChange) -> LeadRow {
     let last_outcome = change.last_outcome.map(Outcome::as_str);
-    (lead_status(change.status), change.next_unix_ms, change.attempts, last_outcome, change.repeats)
+    LeadRow(lead_status(change.status), change.next_unix_ms, change.attempts, last_outcome, change.repeats)
 }
 
 fn json<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {

@@ -59,7 +59,7 @@ pub enum BrowserError {
 }
 
 /// Takes an event, or gives it back while there is no room for it.
-pub type Tell = Arc<dyn Fn(MediaEvent) -> Result<(), MediaEvent> + Send + Sync>;
+pub type Tell = Arc<dyn Fn(MediaEvent) -> Option<MediaEvent> + Send + Sync>;
 
 /// Gives commands to the media; cheap to clone, and used from any thread. A command returns at once, before it is done;
 /// the commands of one leg are done in their order. A leg that is opened must be closed, also after it is down.
@@ -87,9 +87,9 @@ impl Media {
     pub fn start(config: MediaConfig) -> Result<(MediaHandle, Receiver<MediaEvent>), StartError> {
         let (events, receiver) = bounded(EVENTS);
         let tell = move |event| match events.try_send(event) {
-            Err(TrySendError::Full(event)) => Err(event),
+            Err(TrySendError::Full(event)) => Some(event),
             // Nobody listens any more: the media is shutting down.
-            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
+            Ok(()) | Err(TrySendError::Disconnected(_)) => None,
         };
         Media::start_telling(config, Arc::new(tell)).map(|media| (media, receiver))
     }

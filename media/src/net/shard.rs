@@ -411,7 +411,7 @@ impl Shard {
         if !self.backlog.is_empty() {
             return self.defer(event);
         }
-        if let Err(event) = (self.parts.tell)(event) {
+        if let Some(event) = (self.parts.tell)(event) {
             self.defer(event);
         }
     }
@@ -429,7 +429,7 @@ impl Shard {
     /// Tells what happened, what waited first.
     fn tell(&mut self) {
         while let Some(event) = self.backlog.pop_front() {
-            if let Err(event) = (self.parts.tell)(event) {
+            if let Some(event) = (self.parts.tell)(event) {
                 self.backlog.push_front(event);
                 break;
             }
