@@ -15,7 +15,7 @@ use kraliki_sip::Transport;
 use serde::Deserialize;
 use toml::Spanned;
 
-use self::read::{megabytes, percent, ports, seconds_5_3600, shards};
+use self::read::{megabytes, percent, ports, seconds_1_30, seconds_5_3600, shards};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -24,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     pub(crate) sip: Sip,
     pub(crate) callback: Callback,
+    pub(crate) stir: Stir,
     pub(crate) media: Media,
     pub(crate) store: Store,
     pub(crate) engine: Engine,
@@ -76,6 +77,19 @@ pub(crate) struct Callback {
     pub(crate) prompt: Option<Spanned<PathBuf>>,
     pub(crate) confirm: Option<Spanned<PathBuf>>,
     pub(crate) opt_out_key: Option<String>,
+}
+
+/// By what callers are verified.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Stir {
+    pub(crate) trusted_roots: Option<Spanned<PathBuf>>,
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) hosts: Vec<String>,
+    pub(crate) https_ca: Option<Spanned<PathBuf>>,
+    pub(crate) allow_private: bool,
+    #[serde(deserialize_with = "seconds_1_30")]
+    pub(crate) timeout_s: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -161,6 +175,12 @@ impl Default for Sip {
             hep_percent: 100,
             hep_hide_numbers: false,
         }
+    }
+}
+
+impl Default for Stir {
+    fn default() -> Self {
+        Stir { trusted_roots: None, hosts: Vec::new(), https_ca: None, allow_private: false, timeout_s: 3 }
     }
 }
 
@@ -293,6 +313,14 @@ impl Config {
         check_files([&self.sip.tls_client_ca], "a PEM file")?;
         check_files([&self.media.detection_rules], "a rule set (docs/detection.md)")?;
         check_files([&self.callback.prompt, &self.callback.confirm], "a WAV file")?;
+        check_files([&self.stir.trusted_roots, &self.stir.https_ca], "a PEM file")?;
+        let host = |c: char| c.is_ascii_alphanumeric() || ".-:".contains(c);
+        if let Some(wrong) = self.stir.hosts.iter().find(|h| h.is_empty() || !h.chars().all(host)) {
+            return none(&format!(
+                "[stir] hosts: {wrong:?} is no host; give names such as \"certs.example.com\", or \".example.com\" \
+                 for all below it"
+            ));
+        }
         if self.sip.listen.iter().any(|at| at.transport.is_secure()) && self.sip.tls_cert.is_none() {
             return none("[sip] listen has tls: or wss:; give [sip] tls_cert and tls_key");
         }
@@ -402,6 +430,12 @@ mod tests {
             ),
             ("[sip]\nlisten = \"tls:0.0.0.0:5061\"", "give [sip] tls_cert and tls_key"),
             ("[callback]\nopt_out_key = \"99\"", "opt_out_key must be one of"),
+            (
+                "[stir]\ntrusted_roots = \"/nope\"",
+                "k.toml:2: /nope does not exist; give the path of a PEM file",
+            ),
+            ("[stir]\nhosts = [\"https://a/\"]", "\"https://a/\" is no host"),
+            ("[stir]\ntimeout_s = 0", "0 is out of range; give 1 to 30"),
             ("[sip]\nphones = \" \"", "phones is the realm of the phones' passwords"),
             ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nregister = true", "register needs username"),
             (

@@ -10,7 +10,10 @@ use kraliki_engine::TrunkId;
 use kraliki_engine::runtime::{CallbackConfig, JournalConfig, RuntimeConfig, TrunkConfig, TrunkProfile};
 use kraliki_media::detect::Rules;
 use kraliki_media::{Audio, BrowserPorts, Interface, MediaConfig};
-use kraliki_sip::net::{HepConfig, Listen, NetConfig, TlsFiles};
+use kraliki_sip::net::{
+    CallVerifier, CertificateFetcher, FetchConfig, HepConfig, Listen, NetConfig, TlsFiles,
+};
+use kraliki_sip::stir::Verifier;
 use kraliki_time::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -145,6 +148,7 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         phones: config.sip.phones.clone(),
         phones_sha256: config.sip.phones_sha256,
         callback: callback_config(config)?,
+        stir: call_verifier(config, clock)?,
         detection: Arc::new(detection_rules(config)?),
         media,
         trunks: Vec::new(),
@@ -201,6 +205,27 @@ fn callback_config(config: &Config) -> anyhow::Result<Option<CallbackConfig>> {
         },
         opt_out_key: keys.opt_out_key.as_deref().and_then(|key| key.chars().next()).unwrap_or('9'),
     }))
+}
+
+/// Verifies callers, when somebody's signatures count.
+fn call_verifier(config: &Config, clock: Clock) -> anyhow::Result<Option<Arc<CallVerifier>>> {
+    let keys = &config.stir;
+    let Some(roots) = &keys.trusted_roots else { return Ok(None) };
+    let read = |key: &str, path: &std::path::Path| {
+        std::fs::read_to_string(path).with_context(|| format!("[stir] {key} {}", path.display()))
+    };
+    let verifier = Verifier::new(&read("trusted_roots", roots.get_ref())?).context("[stir] trusted_roots")?;
+    let fetcher = CertificateFetcher::new(FetchConfig {
+        extra_roots_pem: match &keys.https_ca {
+            Some(path) => read("https_ca", path.get_ref())?,
+            None => String::new(),
+        },
+        allow_private: keys.allow_private,
+        hosts: keys.hosts.clone(),
+        timeout: Duration::from_secs(keys.timeout_s.into()),
+    })
+    .context("[stir] https_ca")?;
+    Ok(Some(Arc::new(CallVerifier::new(verifier, fetcher, clock))))
 }
 
 fn hep_config(config: &Config) -> Option<HepConfig> {

@@ -4,6 +4,7 @@
 
 mod callers;
 mod edge;
+mod identity;
 mod names;
 mod rows;
 mod wire;

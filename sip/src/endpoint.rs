@@ -281,6 +281,18 @@ impl Endpoint {
         self.command(call, |call, core| call.reject(core, now, status, headers))
     }
 
+    /// As [`Endpoint::reject`], with another reason phrase than the status usually has (RFC 8224 §6.2.2: 403 Stale Date).
+    pub fn reject_saying(
+        &mut self,
+        now: Time,
+        call: CallKey,
+        status: u16,
+        phrase: &str,
+        headers: &[(String, String)],
+    ) -> Result<(), ApiMisuse> {
+        self.command(call, |call, core| call.reject_saying(core, now, (status, phrase), headers))
+    }
+
     /// Answers [`Event::Modify`].
     pub fn respond_modify(
         &mut self,

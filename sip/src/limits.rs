@@ -181,6 +181,9 @@ pub const ACK_GAP: Duration = Duration::from_millis(100);
 pub const IDENTITY_BYTES: usize = 8_192;
 /// A certificate's address in an Identity header.
 pub const STIR_URL_BYTES: usize = 1_024;
+/// Identity headers of one call that are looked at, each of which may name another certificate: one is usual, a forwarded
+/// call brings two or three.
+pub const STIR_IDENTITIES: usize = 4;
 /// Destinations of one signed call: it has one, a forwarded call a few.
 pub const STIR_DESTINATIONS: usize = 16;
 /// RFC 8224 §6.2 step 4: how far a signature's moment and the Date may be from now.

@@ -21,6 +21,10 @@ pub(super) fn shards<'de, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error>
     Ok(in_range(d, 1..=64)? as usize)
 }
 
+pub(super) fn seconds_1_30<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    in_range(d, 1..=30)
+}
+
 pub(super) fn seconds_5_3600<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     in_range(d, 5..=3600)
 }

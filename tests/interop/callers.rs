@@ -12,11 +12,11 @@ use crate::peers::start_sipp;
 use crate::support::{Client, Process, Site, campaign, free_udp_port, wait_for};
 
 /// An answer on loopback.
-const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(10);
 /// By now an answer would be there.
-const NEVER: Duration = Duration::from_millis(500);
+pub(super) const NEVER: Duration = Duration::from_millis(500);
 /// A number of ours that was shown to people.
-const SHOWN: &str = "+12015550199";
+pub(super) const SHOWN: &str = "+12015550199";
 
 #[test]
 fn requests_from_carriers_and_callers() {
@@ -52,7 +52,7 @@ fn requests_from_carriers_and_callers() {
 }
 
 /// A request of no call.
-fn request(method: &str, via: &str, unique: &str, more: &str) -> String {
+pub(super) fn request(method: &str, via: &str, unique: &str, more: &str) -> String {
     format!(
         "{method} sip:{SHOWN}@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/{via};branch=z9hG4bK{unique}\r\nMax-Forwards: 70\r\n\
          From: <sip:+12125550180@127.0.0.1>;tag=t{unique}\r\nTo: <sip:{SHOWN}@127.0.0.1>\r\n\
@@ -61,7 +61,7 @@ fn request(method: &str, via: &str, unique: &str, more: &str) -> String {
 }
 
 /// What comes next on a socket; empty when nothing does.
-fn hear(socket: &UdpSocket, most: Duration) -> String {
+pub(super) fn hear(socket: &UdpSocket, most: Duration) -> String {
     socket.set_read_timeout(Some(most)).unwrap();
     let mut answer = [0; 4096];
     let length = socket.recv(&mut answer).unwrap_or(0);
@@ -177,7 +177,7 @@ fn row_30_each_request_has_its_answer(us: SocketAddr, tcp_port: u16) {
 }
 
 /// The ACK to a refusal.
-fn ask_ack(socket: &UdpSocket, us: SocketAddr, via: &str, unique: &str, refusal: &str) {
+pub(super) fn ask_ack(socket: &UdpSocket, us: SocketAddr, via: &str, unique: &str, refusal: &str) {
     let to = header(refusal, "To");
     let ack = request("ACK", via, unique, "")
         .replace(&format!("To: <sip:{SHOWN}@127.0.0.1>"), &format!("To: {to}"));
@@ -185,7 +185,7 @@ fn ask_ack(socket: &UdpSocket, us: SocketAddr, via: &str, unique: &str, refusal:
 }
 
 /// The next message that begins like this; what else comes is passed over.
-fn until(socket: &UdpSocket, start: &str) -> String {
+pub(super) fn until(socket: &UdpSocket, start: &str) -> String {
     let mut seen = Vec::new();
     wait_for(start, SOON, || {
         let text = hear(socket, NEVER);

@@ -88,6 +88,7 @@ async fn each_wrong_key_is_named() {
         (json!({"stir_key": nonsense}), "stir_certificate_url", "go together"),
         (json!({"stir_key": nonsense, "stir_certificate_url": "https://c/x"}), "stir_key", "nonsense.pem"),
         (json!({"stir_numbers": {"7": "A"}}), "stir_numbers", "E.164"),
+        (json!({"inbound_stir": "record"}), "inbound_stir", "[stir] trusted_roots"),
         (json!({"fail_over": ["t"]}), "fail_over", "no other trunk"),
         (json!({"fail_over_on": [486]}), "fail_over_on", "a person was reached"),
         (json!({"first_response_timeout_s": 40}), "first_response_timeout_s", "give 0 to 32"),

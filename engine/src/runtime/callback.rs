@@ -11,8 +11,10 @@ use kraliki_time::Time;
 use tokio::sync::oneshot;
 
 use super::drive::Driver;
+use super::identity::Waiting;
 use super::line::told;
 use super::random_array;
+use super::trunk::{InboundStir, TrunkConfig};
 use crate::Command;
 
 /// Calls to us at once. Beyond it a caller is asked to try again: calls that we place matter more.
@@ -23,6 +25,9 @@ const KEY_WAIT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(120);
 /// The reason on the suppression list.
 const REASON: &str = "opted out by calling back";
+
+/// A status, and headers beside it.
+type Refusal = (u16, Vec<(String, String)>);
 
 /// What callers hear.
 #[derive(Clone, Debug)]
@@ -50,6 +55,8 @@ struct Caller {
 pub(super) struct Callers {
     by_call: HashMap<CallKey, Caller>,
     by_leg: HashMap<LegId, CallKey>,
+    /// Those that are answered once it is known who calls.
+    pub(super) waiting: HashMap<CallKey, Waiting>,
 }
 
 impl Callers {
@@ -58,7 +65,7 @@ impl Callers {
     }
 
     pub(super) fn has(&self, call: CallKey) -> bool {
-        self.by_call.contains_key(&call)
+        self.by_call.contains_key(&call) || self.waiting.contains_key(&call)
     }
 }
 
@@ -68,27 +75,50 @@ impl Driver {
         &mut self,
         call: CallKey,
         from: std::net::SocketAddr,
+        request: Box<Request>,
+        body: Option<Body>,
+    ) {
+        match self.admit_caller(from) {
+            Err((status, headers)) => drop(self.sip.reject(call, status, headers)),
+            Ok(trunk) if trunk.inbound_stir == InboundStir::Off => {
+                self.answer_caller(call, &trunk, &request, body);
+            }
+            Ok(trunk) => self.verify_caller(call, from, trunk, request, body),
+        }
+    }
+
+    fn admit_caller(&self, from: std::net::SocketAddr) -> Result<Arc<TrunkConfig>, Refusal> {
+        // Nobody answers calls to us: the caller hears that nobody is there (RFC 3261 §21.4.18).
+        if self.config.callback.is_none() {
+            return Err((480, Vec::new()));
+        }
+        let Some(trunk) = self.trunk_of(from.ip()).cloned() else { return Err((403, Vec::new())) };
+        if self.callers.by_call.len() + self.callers.waiting.len() >= CALLERS {
+            return Err((503, vec![("Retry-After".into(), "30".into())]));
+        }
+        Ok(trunk)
+    }
+
+    pub(super) fn answer_caller(
+        &mut self,
+        call: CallKey,
+        trunk: &TrunkConfig,
         request: &Request,
         body: Option<Body>,
     ) {
-        if let Err((status, headers)) = self.answer_caller(call, from, request, body) {
+        if let Err((status, headers)) = self.try_to_answer(call, trunk, request, body) {
             let _ = self.sip.reject(call, status, headers);
         }
     }
 
-    fn answer_caller(
+    fn try_to_answer(
         &mut self,
         call: CallKey,
-        from: std::net::SocketAddr,
+        trunk: &TrunkConfig,
         request: &Request,
         body: Option<Body>,
-    ) -> Result<(), (u16, Vec<(String, String)>)> {
-        // Nobody answers calls to us: the caller hears that nobody is there (RFC 3261 §21.4.18).
+    ) -> Result<(), Refusal> {
         let Some(config) = self.config.callback.clone() else { return Err((480, Vec::new())) };
-        let Some(trunk) = self.trunk_of(from.ip()).cloned() else { return Err((403, Vec::new())) };
-        if self.callers.by_call.len() >= CALLERS {
-            return Err((503, vec![("Retry-After".into(), "30".into())]));
-        }
         let number = who_calls(request).and_then(|user| trunk.numbers.read(&user));
         let busy = |_| (503, vec![("Retry-After".into(), "5".into())]);
         let leg = self.media.open_trunk_leg(&trunk.media).map_err(busy)?;
@@ -163,6 +193,7 @@ impl Driver {
 
     /// Ends calls whose time is over.
     pub(super) fn watch_callers(&mut self, now: Time) {
+        self.watch_waiting_callers(now);
         let over = self.callers.by_call.iter().filter(|(_, caller)| caller.ends <= now);
         for call in over.map(|(call, _)| *call).collect::<Vec<_>>() {
             self.end_caller(call);
@@ -176,6 +207,7 @@ impl Driver {
 
     /// A caller has hung up, or is to be forgotten.
     pub(super) fn drop_caller(&mut self, call: CallKey) {
+        self.callers.waiting.remove(&call);
         if let Some(caller) = self.callers.by_call.remove(&call) {
             self.callers.by_leg.remove(&caller.leg);
             told(self.media.close(caller.leg));
@@ -183,10 +215,14 @@ impl Driver {
     }
 }
 
-/// The user part of who calls: what the trunk asserts (RFC 3325) before what From says.
-fn who_calls(request: &Request) -> Option<String> {
+/// Who calls: what the trunk asserts (RFC 3325) before what From says.
+pub(super) fn caller_of(request: &Request) -> Option<NameAddr<'_>> {
     let asserted = request.values(Name::PAssertedIdentity).next().and_then(NameAddr::parse);
-    let who = asserted.or_else(|| request.from())?;
-    let uri = who.parsed_uri()?;
+    asserted.or_else(|| request.from())
+}
+
+/// The user part of who calls.
+fn who_calls(request: &Request) -> Option<String> {
+    let uri = caller_of(request)?.parsed_uri()?;
     std::str::from_utf8(uri.user?).ok().map(str::to_owned)
 }

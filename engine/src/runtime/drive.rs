@@ -413,6 +413,7 @@ impl Driver {
                 self.on_prompt_read(campaign, what, &path, audio);
             }
             Request::Verdict { id, verdict } => self.give_line(id, LineEvent::Verdict(verdict)),
+            Request::CallerVerified { call, verdict } => self.on_caller_verified(call, &verdict),
             Request::Stop => return false,
         }
         true

@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) metrics: super::metrics::Metrics,
     pub(super) phones: PhonesAt,
     pub(super) changing: super::trunk::Changing,
+    /// The runtime of whoever started us, for work that takes longer than the loop should wait.
+    pub(super) beside: tokio::runtime::Handle,
 }
 
 /// Where agents' SIP phones register.
@@ -137,6 +139,11 @@ pub(super) enum Request {
     Verdict {
         id: TryId,
         verdict: Verdict,
+    },
+    /// Who calls us.
+    CallerVerified {
+        call: kraliki_sip::CallKey,
+        verdict: kraliki_sip::stir::Verdict,
     },
     Stop,
 }

@@ -231,7 +231,7 @@ impl Driver {
                 }
             }
             Event::Incoming { call, from, user: None, request, body, .. } => {
-                self.on_caller(call, from, &request, body);
+                self.on_caller(call, from, request, body);
             }
             Event::Incoming { call, from, socket, user: Some(user), body, .. } => {
                 self.on_phone_calls(call, (socket, from), &user, body);

@@ -6,6 +6,7 @@ mod callback;
 mod desk;
 mod drive;
 mod handle;
+mod identity;
 mod journal;
 pub mod keys;
 mod line;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use kraliki_media::detect::Rules;
 use kraliki_media::{Media, MediaConfig};
-use kraliki_sip::net::{DnsResolver, DnsSetupError, NetConfig, SipHandle, TlsFiles};
+use kraliki_sip::net::{CallVerifier, DnsResolver, DnsSetupError, NetConfig, SipHandle, TlsFiles};
 use kraliki_sip::resolve::{Family, ResolveConfig};
 use kraliki_sip::{AcceptFrom, CallIdKey, DialogSnapshot, EndpointConfig, Reason, RegistrarConfig};
 use kraliki_time::Clock;
@@ -33,8 +34,8 @@ pub use handle::{EngineHandle, OpenedSession, PhoneServer, SessionError};
 pub use journal::{JournalConfig, SegmentFile, segments};
 pub use line::VERDICT_ATTRIBUTE;
 pub use trunk::{
-    AttestationKey, CodecKey, IdentityKey, NumberFormat, Numbers, ProfileError, ReliableKey, Signing,
-    TransportKey, TrunkBasis, TrunkConfig, TrunkDetail, TrunkFailure, TrunkPlace, TrunkProfile,
+    AttestationKey, CodecKey, IdentityKey, InboundStir, NumberFormat, Numbers, ProfileError, ReliableKey,
+    Signing, TransportKey, TrunkBasis, TrunkConfig, TrunkDetail, TrunkFailure, TrunkPlace, TrunkProfile,
     UnknownCountry,
 };
 
@@ -84,6 +85,8 @@ pub struct RuntimeConfig {
     pub detection: Arc<Rules>,
     /// What people hear who call a shown number back; none: that nobody is there.
     pub callback: Option<CallbackConfig>,
+    /// Verifies callers where a trunk wants it; none: no trunk may.
+    pub stir: Option<Arc<CallVerifier>>,
 }
 
 impl RuntimeConfig {
@@ -105,6 +108,7 @@ impl RuntimeConfig {
             phones_sha256: false,
             detection: Arc::new(Rules::standard()),
             callback: None,
+            stir: None,
         }
     }
 }
@@ -220,6 +224,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         clock,
         phones: handle::PhonesAt::new(&config, sip.local_addresses()),
         changing: trunk::Changing::new(&config),
+        beside: tokio::runtime::Handle::current(),
         metrics: metrics::Metrics::new(
             sip.clone(),
             media.clone(),

@@ -32,13 +32,20 @@ pub struct FetchConfig {
     /// Fetches from loopback and private addresses and from every port. For tests, and for a laboratory that signs
     /// its own calls.
     pub allow_private: bool,
+    /// The hosts that are fetched from: a name, or `.example.com` for every name below it. Empty: any.
+    pub hosts: Vec<String>,
     /// The time for everything: waiting for a place, name, connection, answer.
     pub timeout: Duration,
 }
 
 impl Default for FetchConfig {
     fn default() -> Self {
-        FetchConfig { extra_roots_pem: String::new(), allow_private: false, timeout: limits::STIR_FETCH }
+        FetchConfig {
+            extra_roots_pem: String::new(),
+            allow_private: false,
+            hosts: Vec::new(),
+            timeout: limits::STIR_FETCH,
+        }
     }
 }
 
@@ -64,6 +71,12 @@ pub enum FetchError {
     /// Not an https URL, or on a port that certificates are not served from.
     #[error("the certificate's address is not an https URL on port 443 or 8443")]
     BadUrl,
+    /// The host is none of those that certificates are fetched from.
+    #[error("{host} is none of the hosts that certificates are fetched from")]
+    HostNotAllowed {
+        /// The host.
+        host: String,
+    },
     /// The host has no address, or none that is public.
     #[error("{host} has no public address")]
     NoAddress {
@@ -165,6 +178,9 @@ impl CertificateFetcher {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned()).map_err(|_| FetchError::BadUrl)?;
         let named = || host.to_owned();
+        if !self.config.hosts.is_empty() && !self.config.hosts.iter().any(|allowed| covers(allowed, bare)) {
+            return Err(FetchError::HostNotAllowed { host: named() });
+        }
         let connect = |source| FetchError::Connect { host: named(), source };
         let address =
             self.address(bare, port).await.ok_or_else(|| FetchError::NoAddress { host: named() })?;
@@ -206,6 +222,16 @@ impl CertificateFetcher {
     async fn address(&self, host: &str, port: u16) -> Option<SocketAddr> {
         let addresses = tokio::net::lookup_host((host, port)).await.ok()?;
         addresses.into_iter().find(|address| self.config.allow_private || is_public(address.ip()))
+    }
+}
+
+/// Whether `host` is the one that is allowed, or below it where that begins with a dot.
+fn covers(allowed: &str, host: &str) -> bool {
+    let (allowed, host) = (allowed.to_ascii_lowercase(), host.to_ascii_lowercase());
+    if allowed.starts_with('.') {
+        host.len() > allowed.len() && host.ends_with(&allowed)
+    } else {
+        host == allowed
     }
 }
 
@@ -272,6 +298,36 @@ impl CallVerifier {
             Check::Done(verdict) => verdict,
             Check::NeedsCertificate { .. } => Verdict::Failed(Fault::CertificateUnavailable),
         }
+    }
+
+    /// Checks a call by its Identity headers, of which any may speak for the caller: the first that holds counts, and
+    /// without one the first fault. One of another extension is as if it were not there (RFC 8224 §6.2 step 1). Takes no
+    /// longer than [`CallVerifier::longest`].
+    pub async fn verify_call(
+        &self,
+        identities: &[String],
+        from: &str,
+        to: &str,
+        date_unix_s: Option<u64>,
+    ) -> Verdict {
+        let begun = self.clock.now();
+        let mut fault = None;
+        for identity in identities.iter().take(limits::STIR_IDENTITIES) {
+            if self.clock.now().since(begun) >= self.fetcher.config.timeout {
+                break;
+            }
+            match self.verify(identity, from, to, date_unix_s).await {
+                Verdict::Failed(Fault::OtherExtension) => {}
+                Verdict::Failed(found) => fault = fault.or(Some(found)),
+                passed => return passed,
+            }
+        }
+        Verdict::Failed(fault.unwrap_or(Fault::Unsigned))
+    }
+
+    /// The longest that a call is checked: no further header is looked at once a fetch's time is over.
+    pub fn longest(&self) -> Duration {
+        self.fetcher.config.timeout * 2
     }
 
     fn check(&self, identity: &str, from: &str, to: &str, date_unix_s: Option<u64>) -> Check {
@@ -344,6 +400,7 @@ mod tests {
             extra_roots_pem: roots.to_owned(),
             allow_private: true,
             timeout: Duration::from_secs(20),
+            ..FetchConfig::default()
         };
         CertificateFetcher::new(config).unwrap()
     }
@@ -402,6 +459,13 @@ mod tests {
         assert!(matches!(stranger, Err(FetchError::Connect { .. })), "{stranger:?}");
         let misnamed = fetch.fetch(&format!("https://127.0.0.1:{port}/")).await;
         assert!(matches!(misnamed, Err(FetchError::Connect { .. })), "{misnamed:?}");
+        // One that is not on the list.
+        let mut choosy = fetcher(&roots);
+        choosy.config.hosts = vec!["a.example".into(), ".localhost".into()];
+        let elsewhere = choosy.fetch(&url).await;
+        assert!(matches!(elsewhere, Err(FetchError::HostNotAllowed { .. })), "{elsewhere:?}");
+        choosy.config.hosts.push("LocalHost".into());
+        assert_eq!(choosy.fetch(&url).await.unwrap(), &b"x"[..]);
         // One that never answers.
         let (port, roots) = server(None).await;
         let mut impatient = fetcher(&roots);
@@ -415,6 +479,20 @@ mod tests {
             }),
             Err(FetcherError::BadRoots)
         ));
+    }
+
+    #[test]
+    fn a_host_and_all_below_it() {
+        for (allowed, host, covered) in [
+            ("a.example", "A.example", true),
+            ("a.example", "b.a.example", false),
+            (".example", "b.a.EXAMPLE", true),
+            (".example", "example", false),
+            (".example", ".example", false),
+            (".example", "anexample", false),
+        ] {
+            assert_eq!(covers(allowed, host), covered, "{allowed} {host}");
+        }
     }
 
     #[test]
@@ -474,5 +552,24 @@ mod tests {
         assert_eq!(verdict, Verdict::Failed(Fault::CertificateUnavailable));
         let wrong = verifier.verify(&value, "+12155550122", "+12155550131", None).await;
         assert_eq!(wrong, Verdict::Failed(Fault::OtherParty("caller")));
+
+        // Any header may speak for the caller; those of other extensions say nothing.
+        let other = value.replace("ppt=shaken", "ppt=div");
+        for (identities, fault) in [
+            (vec![closed.clone(), other.clone(), value.clone()], None),
+            (vec![other.clone(), closed.clone(), "nonsense".into()], Some(Fault::CertificateUnavailable)),
+            (vec![other], Some(Fault::Unsigned)),
+            (Vec::new(), Some(Fault::Unsigned)),
+            (vec![closed; limits::STIR_IDENTITIES], Some(Fault::CertificateUnavailable)),
+        ] {
+            let verdict = verifier.verify_call(&identities, "+12155550121", "+12155550131", None).await;
+            match fault {
+                None => assert!(matches!(verdict, Verdict::Passed(_)), "{verdict:?}"),
+                Some(fault) => assert_eq!(verdict, Verdict::Failed(fault)),
+            }
+        }
+        let beyond = [vec!["nonsense".to_owned(); limits::STIR_IDENTITIES], vec![value]].concat();
+        let verdict = verifier.verify_call(&beyond, "+12155550121", "+12155550131", None).await;
+        assert!(matches!(verdict, Verdict::Failed(Fault::Malformed(_))), "{verdict:?}");
     }
 }

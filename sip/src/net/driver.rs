@@ -462,6 +462,9 @@ impl Driver {
             Command::Ring(call, status, body) => endpoint.ring(now, call, status, body),
             Command::Answer(call, body) => endpoint.answer(now, call, body),
             Command::Reject(call, status, headers) => endpoint.reject(now, call, status, &headers),
+            Command::RejectSaying(call, status, phrase) => {
+                endpoint.reject_saying(now, call, status, phrase, &[])
+            }
             Command::RespondModify(call, answer) => endpoint.respond_modify(now, call, answer),
             Command::Modify(call, body) => endpoint.modify(now, call, body),
             Command::Acknowledge(call, body) => endpoint.acknowledge(now, call, body),

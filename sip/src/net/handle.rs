@@ -37,6 +37,7 @@ pub(super) enum Command {
     Ring(CallKey, u16, Option<Body>),
     Answer(CallKey, Option<Body>),
     Reject(CallKey, u16, Vec<(String, String)>),
+    RejectSaying(CallKey, u16, &'static str),
     RespondModify(CallKey, ModifyAnswer),
     Modify(CallKey, Option<Body>),
     Acknowledge(CallKey, Option<Body>),
@@ -201,6 +202,11 @@ impl SipHandle {
         headers: Vec<(String, String)>,
     ) -> Result<(), QueueFull> {
         self.send(call, Command::Reject(call, status, headers))
+    }
+
+    /// Refuses an incoming call with another reason phrase than the status usually has.
+    pub fn reject_saying(&self, call: CallKey, status: u16, phrase: &'static str) -> Result<(), QueueFull> {
+        self.send(call, Command::RejectSaying(call, status, phrase))
     }
 
     /// Answers [`crate::Event::Modify`].

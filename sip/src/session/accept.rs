@@ -8,7 +8,7 @@ use kraliki_time::Time;
 use super::early::ReliableAnswers;
 use super::refresh::Asked;
 use super::{Call, Fate, Phase, Up, acknowledge, refresh};
-use crate::core::{Core, body_of, response_to};
+use crate::core::{Core, body_of, phrase, response_saying, response_to};
 use crate::dialog::Dialog;
 use crate::endpoint::CallKey;
 use crate::error::ApiMisuse;
@@ -109,13 +109,14 @@ impl Call {
         &self,
         core: &Core,
         offered: &Offered,
-        status: u16,
+        (status, phrase): (u16, &str),
         rseq: Option<u32>,
         headers: &[(String, String)],
         body: Option<&Body>,
     ) -> Bytes {
         let length = body.map_or(0, |body| body.data.len());
-        let mut w = response_to(&offered.request, offered.from, status, Some(self.tag.as_bytes()), length);
+        let tag = Some(self.tag.as_bytes());
+        let mut w = response_saying(&offered.request, offered.from, status, phrase, tag, length);
         if status < 300 {
             // §12.1.1: the route set goes back as it came.
             for route in offered.request.all(Name::RecordRoute) {
@@ -170,7 +171,7 @@ impl Call {
         }
         let rseq = offered.reliable.on.then(|| offered.reliable.next_rseq());
         let Phase::Offered(offered) = &self.phase else { return Err(ApiMisuse::WrongState) };
-        let bytes = self.write_answer(core, offered, status, rseq, &[], body);
+        let bytes = self.write_answer(core, offered, (status, phrase(status)), rseq, &[], body);
         let (invite, hop) = (offered.invite, offered.hop);
         core.answer(now, invite, status, bytes.clone(), Some(&mut self.trace));
         if let Phase::Offered(offered) = &mut self.phase
@@ -196,7 +197,7 @@ impl Call {
             return offered.reliable.hold(200, body).then_some(()).ok_or(ApiMisuse::Full);
         }
         let Phase::Offered(offered) = &self.phase else { return Err(ApiMisuse::WrongState) };
-        let bytes = self.write_answer(core, offered, 200, None, &[], body);
+        let bytes = self.write_answer(core, offered, (200, phrase(200)), None, &[], body);
         let invite = offered.invite;
         let hop = Hop { socket: offered.hop.socket, to: offered.from };
         let mut dialog = Dialog::of_callee(core, &offered.request, self.tag.as_bytes(), hop);
@@ -223,11 +224,22 @@ impl Call {
         status: u16,
         headers: &[(String, String)],
     ) -> Result<Fate, ApiMisuse> {
+        self.reject_saying(core, now, (status, phrase(status)), headers)
+    }
+
+    /// As `reject`, with a reason phrase of its own.
+    pub(crate) fn reject_saying(
+        &mut self,
+        core: &mut Core,
+        now: Time,
+        (status, phrase): (u16, &str),
+        headers: &[(String, String)],
+    ) -> Result<Fate, ApiMisuse> {
         let Phase::Offered(offered) = &self.phase else { return Err(ApiMisuse::WrongState) };
         if !(300..700).contains(&status) {
             return Err(ApiMisuse::BadField("status"));
         }
-        let bytes = self.write_answer(core, offered, status, None, headers, None);
+        let bytes = self.write_answer(core, offered, (status, phrase), None, headers, None);
         core.answer(now, offered.invite, status, bytes, Some(&mut self.trace));
         Ok(Fate::Over)
     }

@@ -251,6 +251,7 @@ impl RuntimeConfig {
             interfaces: self.media.interfaces.clone(),
             rtp_timeout: self.rtp_timeout,
             hep_percent: self.hep_percent,
+            stir: self.stir.is_some(),
         }
     }
 }

@@ -32,6 +32,8 @@ pub(in crate::runtime) struct TrunkFigures {
     pdd_us: AtomicU64,
     /// Final status and Q.850 cause of the calls that failed.
     causes: Mutex<BTreeMap<(u16, u16), u64>>,
+    /// What came of verifying who calls us.
+    identities: Mutex<BTreeMap<&'static str, u64>>,
     /// 1 registered, 0 not; meaningless for a trunk that does not register.
     registered: AtomicU64,
 }
@@ -61,6 +63,7 @@ impl TrunkFigures {
             pdd_count: AtomicU64::default(),
             pdd_us: AtomicU64::default(),
             causes: Mutex::default(),
+            identities: Mutex::default(),
             registered: AtomicU64::default(),
         }
     }
@@ -147,6 +150,12 @@ impl TrunkFigures {
         *causes.entry(key).or_default() += 1;
     }
 
+    /// A call to us was looked at, with this result.
+    pub(in crate::runtime) fn identified(&self, result: &'static str) {
+        let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
+        *identities.entry(result).or_default() += 1;
+    }
+
     /// A call is over, in which so many messages were sent again.
     pub(in crate::runtime) fn over(&self, retransmitted: u32) {
         self.retransmissions.fetch_add(retransmitted.into(), Relaxed);
@@ -178,6 +187,12 @@ pub(in crate::runtime) fn families(trunks: &[std::sync::Arc<TrunkFigures>]) -> V
             ([("trunk", trunk.as_str()), ("status", s.as_str()), ("q850", q.as_str())], *n)
         })
         .collect();
+    let mut identities = Vec::new();
+    for trunk in trunks {
+        let counted = trunk.identities.lock().unwrap_or_else(PoisonError::into_inner);
+        let labels = |result: &'static str| [("trunk", trunk.name.as_str()), ("result", result)];
+        identities.extend(counted.iter().map(|(result, n)| (labels(result), *n as f64)));
+    }
     let asr: Vec<_> = trunks
         .iter()
         .map(|trunk| {
@@ -225,6 +240,11 @@ pub(in crate::runtime) fn families(trunks: &[std::sync::Arc<TrunkFigures>]) -> V
             "kraliki_trunk_failed_total",
             "Calls that failed, by final status and Q.850 cause.",
             causes.iter().map(|(l, v)| (&l[..], *v)),
+        ),
+        counter(
+            "kraliki_trunk_inbound_identity_total",
+            "Calls to us whose caller was to be verified, by what came of it.",
+            identities.iter().map(|(l, v)| (&l[..], *v)),
         ),
         gauge(
             "kraliki_trunk_registered",

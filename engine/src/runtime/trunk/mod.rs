@@ -25,7 +25,8 @@ pub use detail::{TrunkDetail, TrunkFailure, TrunkPlace};
 pub(super) use figures::{TrunkFigures, families};
 pub use numbers::{NumberFormat, Numbers, UnknownCountry};
 pub use profile::{
-    AttestationKey, CodecKey, IdentityKey, ProfileError, ReliableKey, TransportKey, TrunkBasis, TrunkProfile,
+    AttestationKey, CodecKey, IdentityKey, InboundStir, ProfileError, ReliableKey, TransportKey, TrunkBasis,
+    TrunkProfile,
 };
 pub(super) use watch::Watches;
 
@@ -70,6 +71,8 @@ pub struct TrunkConfig {
     pub accept_from: Vec<IpNet>,
     /// Signs who calls (RFC 8224).
     pub signing: Option<Signing>,
+    /// Whether who calls us is verified.
+    pub inbound_stir: InboundStir,
     /// What its servers want of TLS beyond a name and one of the system's roots.
     pub tls: Vec<ClientFiles>,
     /// Of so many of its calls, in per cent, the messages are copied to the collector.
@@ -116,6 +119,7 @@ impl TrunkConfig {
             codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
             accept_from: Vec::new(),
             signing: None,
+            inbound_stir: InboundStir::Off,
             tls: Vec::new(),
             hep_percent: 100,
             media: TrunkOptions::default(),

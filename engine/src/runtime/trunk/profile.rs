@@ -100,6 +100,9 @@ pub struct TrunkProfile {
     /// Caller ids (E.164) with another attestation.
     #[serde(default)]
     pub stir_numbers: BTreeMap<String, AttestationKey>,
+    /// Whether who calls us is verified.
+    #[serde(default)]
+    pub inbound_stir: InboundStir,
     /// Of so many of its calls, in per cent, the collector gets the messages; null: as `[sip] hep_percent`.
     #[serde(default, deserialize_with = "optional_percent")]
     pub hep_percent: Option<u32>,
@@ -231,6 +234,19 @@ pub enum AttestationKey {
     C,
 }
 
+/// Whether who calls us is verified by the Identity header of the call (RFC 8224).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InboundStir {
+    /// No.
+    #[default]
+    Off,
+    /// It is logged and counted; every call is answered.
+    Record,
+    /// A call is answered only when it is known who calls.
+    Require,
+}
+
 fn never_shown<T>(_: &T) -> bool {
     true
 }
@@ -329,6 +345,8 @@ pub struct TrunkBasis {
     pub rtp_timeout: Duration,
     /// The share of calls that the collector gets, when a trunk does not say, in per cent.
     pub hep_percent: u32,
+    /// Whether callers can be verified.
+    pub stir: bool,
 }
 
 impl TrunkProfile {
@@ -358,6 +376,7 @@ impl TrunkProfile {
             stir_certificate_url: String::new(),
             stir_attestation: AttestationKey::default(),
             stir_numbers: BTreeMap::new(),
+            inbound_stir: InboundStir::Off,
             hep_percent: None,
             username: None,
             password: None,
@@ -493,6 +512,11 @@ impl TrunkProfile {
                 format!("address {:?} is not host, host:port or [v6]:port", self.address),
             );
         };
+        if self.inbound_stir != InboundStir::Off && !basis.stir {
+            let text =
+                "inbound_stir needs [stir] trusted_roots in the configuration file: whose signatures count";
+            return wrong("inbound_stir", text);
+        }
         let in_uri = if host.contains(':') { format!("[{host}]") } else { host };
         let numeric = targets.iter().all(Target::is_numeric);
         let credentials = self.username.clone().zip(self.password.clone());
@@ -563,6 +587,7 @@ impl TrunkProfile {
                 .collect(),
             accept_from: self.accept_from.iter().map(|network| network.0).collect(),
             signing: self.signing()?,
+            inbound_stir: self.inbound_stir,
             tls: self.tls(),
             hep_percent: self.hep_percent.unwrap_or(basis.hep_percent),
             media: TrunkOptions {
@@ -653,6 +678,7 @@ mod tests {
             interfaces: vec![Interface { listen: here, advertise: here }],
             rtp_timeout: Duration::from_secs(9),
             hep_percent: 50,
+            stir: false,
         }
     }
 
@@ -701,5 +727,10 @@ mod tests {
         assert_eq!(tls.check(&basis().listen, &[]).unwrap_err().field, "transport");
         let no_country = TrunkProfile { country: "Atlantis".into(), ..TrunkProfile::new("a", "127.0.0.1") };
         assert_eq!(no_country.build(TrunkId(1), &basis(), |_| None).unwrap_err().field, "country");
+        let stir = TrunkProfile { inbound_stir: InboundStir::Record, ..TrunkProfile::new("a", "127.0.0.1") };
+        assert_eq!(stir.build(TrunkId(1), &basis(), |_| None).unwrap_err().field, "inbound_stir");
+        let with_roots = TrunkBasis { stir: true, ..basis() };
+        let built = stir.build(TrunkId(1), &with_roots, |_| None).unwrap();
+        assert_eq!(built.inbound_stir, InboundStir::Record);
     }
 }

@@ -286,6 +286,7 @@ export interface TrunkProfile {
 	stir_certificate_url: string;
 	stir_attestation: 'A' | 'B' | 'C';
 	stir_numbers: Record<string, 'A' | 'B' | 'C'>;
+	inbound_stir: 'off' | 'record' | 'require';
 	hep_percent: number | null;
 	username: string | null;
 	/** Only sent: left out it stays as it is. */

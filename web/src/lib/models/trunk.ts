@@ -28,6 +28,7 @@ export function defaultProfile(): TrunkProfile {
 		stir_certificate_url: '',
 		stir_attestation: 'A',
 		stir_numbers: {},
+		inbound_stir: 'off',
 		hep_percent: null,
 		username: null,
 		caller_id: '',
