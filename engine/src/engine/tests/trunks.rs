@@ -99,7 +99,7 @@ fn a_deleted_trunk_is_gone_when_its_last_call_has_ended() {
         hand.line(call, LineEvent::Failed(Failure::Cancelled));
     }
     assert_eq!(channels(&hand, id), None);
-    assert!(hand.events.iter().any(|event| *event == Event::TrunkDeleted { id }));
+    assert!(hand.events.contains(&Event::TrunkDeleted { id }));
     hand.wait(Duration::from_secs(2));
     assert!(hand.dials().iter().all(|dial| dial.trunk == TrunkId(1)));
     hand.sound();
@@ -122,10 +122,7 @@ fn what_may_not_be_changed_says_why() {
     assert!(refused(&mut hand, Command::DeleteTrunk(spare)).contains("trunk made uses trunk spare"));
     hand.command(put(Some(id), made("made", 1, 1))).unwrap();
     hand.command(Command::DeleteTrunk(spare)).unwrap();
-    assert!(
-        hand.events.iter().any(|event| *event == Event::TrunkDeleted { id: spare }),
-        "at once: nothing was on it"
-    );
+    assert!(hand.events.contains(&Event::TrunkDeleted { id: spare }), "at once: nothing was on it");
     hand.sound();
 }
 
