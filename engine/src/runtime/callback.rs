@@ -1,12 +1,13 @@
 //! People who call a shown number back: they hear who called, and a key takes them off the lists.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kraliki_media::sdp::TrunkSession;
+use kraliki_media::sdp::{SrtpPolicy, TrunkSession};
 use kraliki_media::{Audio, LegId, MediaEvent};
-use kraliki_sip::{Body, CallKey, Name, NameAddr, Reason, Request};
+use kraliki_sip::{Body, CallKey, Name, NameAddr, Reason, Request, SocketId, Transport};
 use kraliki_time::Time;
 use tokio::sync::oneshot;
 
@@ -67,11 +68,11 @@ impl Driver {
     pub(super) fn on_caller(
         &mut self,
         call: CallKey,
-        from: std::net::SocketAddr,
+        by: (SocketId, SocketAddr),
         request: &Request,
         body: Option<Body>,
     ) {
-        if let Err((status, headers)) = self.answer_caller(call, from, request, body) {
+        if let Err((status, headers)) = self.answer_caller(call, by, request, body) {
             let _ = self.sip.reject(call, status, headers);
         }
     }
@@ -79,7 +80,7 @@ impl Driver {
     fn answer_caller(
         &mut self,
         call: CallKey,
-        from: std::net::SocketAddr,
+        (socket, from): (SocketId, SocketAddr),
         request: &Request,
         body: Option<Body>,
     ) -> Result<(), (u16, Vec<(String, String)>)> {
@@ -89,10 +90,17 @@ impl Driver {
         if self.callers.by_call.len() >= CALLERS {
             return Err((503, vec![("Retry-After".into(), "30".into())]));
         }
+        let srtp = match trunk.srtp {
+            // Keys would come and go in clear (RFC 4568 §7.3): none are exchanged, or there is no call.
+            SrtpPolicy::Required if !self.is_tls(socket) => return Err((488, Vec::new())),
+            _ if !self.is_tls(socket) => SrtpPolicy::Off,
+            policy => policy,
+        };
         let number = who_calls(request).and_then(|user| trunk.numbers.read(&user));
         let busy = |_| (503, vec![("Retry-After".into(), "5".into())]);
         let leg = self.media.open_trunk_leg(&trunk.media).map_err(busy)?;
-        let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &trunk.codecs);
+        let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &trunk.codecs)
+            .with_srtp(srtp, random_array());
         let answer = match body {
             None => session.offer(),
             Some(offer) => match session.answer(&offer.data) {
@@ -116,6 +124,12 @@ impl Driver {
         self.callers.by_leg.insert(leg.id, call);
         self.callers.by_call.insert(call, caller);
         Ok(())
+    }
+
+    /// Whether what comes by a socket is encrypted.
+    fn is_tls(&self, socket: SocketId) -> bool {
+        let listen = self.config.sip.listen.get(usize::from(socket.0));
+        listen.is_some_and(|listen| matches!(listen.transport, Transport::Tls | Transport::Wss))
     }
 
     /// The ACK with the answer to our offer.

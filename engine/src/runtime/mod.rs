@@ -34,7 +34,7 @@ pub use journal::{JournalConfig, SegmentFile, segments};
 pub use line::VERDICT_ATTRIBUTE;
 pub use trunk::{
     AttestationKey, CodecKey, IdentityKey, NumberFormat, Numbers, ProfileError, ReliableKey, Signing,
-    TransportKey, TrunkBasis, TrunkConfig, TrunkDetail, TrunkFailure, TrunkPlace, TrunkProfile,
+    SrtpKey, TransportKey, TrunkBasis, TrunkConfig, TrunkDetail, TrunkFailure, TrunkPlace, TrunkProfile,
     UnknownCountry,
 };
 

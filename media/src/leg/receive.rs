@@ -80,7 +80,7 @@ impl Leg {
         match secure.open(packet, what) {
             Ok(len) => packet.get(..len),
             Err(_) => {
-                self.counters.dropped_srtp += 1;
+                self.counters.dropped_srtp = self.counters.dropped_srtp.saturating_add(1);
                 None
             }
         }

@@ -160,7 +160,7 @@ impl Call {
         there
     }
 
-    fn refused(&mut self) -> u64 {
+    fn refused(&mut self) -> u32 {
         self.relay.with_leg(LegId::new(1, 0), |leg| leg.counters().dropped_srtp).unwrap()
     }
 }
