@@ -31,6 +31,8 @@ pub struct LegCounters {
     pub dropped_ssrc: u64,
     /// Datagrams that are no RTP or RTCP, or of a type that was not agreed.
     pub dropped_malformed: u64,
+    /// Packets that are not authentic, or came again (SRTP on a plain leg).
+    pub dropped_srtp: u32,
     /// Packets of the other leg that this one could not take: held, played over, late.
     pub dropped_relay: u64,
     /// Packets that the kernel refused to send.

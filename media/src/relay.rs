@@ -192,7 +192,7 @@ impl Relay {
         len: usize,
     ) -> Option<Transmit> {
         let entry = self.entries.get_mut(slot)?.as_mut()?;
-        let inbound = entry.leg.handle_rtp(now, from, buf.get(..len)?, &mut self.events)?;
+        let inbound = entry.leg.handle_rtp(now, from, buf.get_mut(..len)?, &mut self.events)?;
         self.pass(now, slot, &inbound, buf)
     }
 
@@ -228,7 +228,7 @@ impl Relay {
     }
 
     /// Takes an RTCP datagram that came to a leg's socket.
-    pub(crate) fn handle_rtcp(&mut self, now: Time, slot: usize, from: SocketAddr, packet: &[u8]) {
+    pub(crate) fn handle_rtcp(&mut self, now: Time, slot: usize, from: SocketAddr, packet: &mut [u8]) {
         if let Some(Some(entry)) = self.entries.get_mut(slot) {
             entry.leg.handle_rtcp(now, from, packet, &mut self.events);
         }

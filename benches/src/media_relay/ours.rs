@@ -63,5 +63,6 @@ fn agreed(remote: SocketAddr) -> Negotiated {
         opus: None,
         direction: Direction::SendRecv,
         ptime_ms: 20,
+        srtp: None,
     }
 }

@@ -1,12 +1,13 @@
 //! People who call a shown number back: they hear who called, and a key takes them off the lists.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kraliki_media::sdp::TrunkSession;
+use kraliki_media::sdp::{SrtpPolicy, TrunkSession};
 use kraliki_media::{Audio, LegId, MediaEvent};
-use kraliki_sip::{Body, CallKey, Name, NameAddr, Reason, Request};
+use kraliki_sip::{Body, CallKey, Name, NameAddr, Reason, Request, SocketId, Transport};
 use kraliki_time::Time;
 use tokio::sync::oneshot;
 
@@ -27,6 +28,13 @@ const LONGEST: Duration = Duration::from_secs(120);
 const REASON: &str = "opted out by calling back";
 
 /// A status, and headers beside it.
+/// A caller whose call is to be answered.
+pub(super) struct Admitted {
+    pub(super) trunk: Arc<TrunkConfig>,
+    /// Whether the audio is encrypted: what the trunk wants, where the signalling is.
+    srtp: SrtpPolicy,
+}
+
 type Refusal = (u16, Vec<(String, String)>);
 
 /// What callers hear.
@@ -74,20 +82,20 @@ impl Driver {
     pub(super) fn on_caller(
         &mut self,
         call: CallKey,
-        from: std::net::SocketAddr,
+        by: (SocketId, SocketAddr),
         request: Box<Request>,
         body: Option<Body>,
     ) {
-        match self.admit_caller(from) {
+        match self.admit_caller(by) {
             Err((status, headers)) => drop(self.sip.reject(call, status, headers)),
-            Ok(trunk) if trunk.inbound_stir == InboundStir::Off => {
-                self.answer_caller(call, &trunk, &request, body);
+            Ok(admitted) if admitted.trunk.inbound_stir == InboundStir::Off => {
+                self.answer_caller(call, &admitted, &request, body);
             }
-            Ok(trunk) => self.verify_caller(call, from, trunk, request, body),
+            Ok(admitted) => self.verify_caller(call, by.1, admitted, request, body),
         }
     }
 
-    fn admit_caller(&self, from: std::net::SocketAddr) -> Result<Arc<TrunkConfig>, Refusal> {
+    fn admit_caller(&self, (socket, from): (SocketId, SocketAddr)) -> Result<Admitted, Refusal> {
         // Nobody answers calls to us: the caller hears that nobody is there (RFC 3261 §21.4.18).
         if self.config.callback.is_none() {
             return Err((480, Vec::new()));
@@ -96,17 +104,23 @@ impl Driver {
         if self.callers.by_call.len() + self.callers.waiting.len() >= CALLERS {
             return Err((503, vec![("Retry-After".into(), "30".into())]));
         }
-        Ok(trunk)
+        let srtp = match trunk.srtp {
+            // Keys would come and go in clear (RFC 4568 §7.3): none are exchanged, or there is no call.
+            SrtpPolicy::Required if !self.is_tls(socket) => return Err((488, Vec::new())),
+            _ if !self.is_tls(socket) => SrtpPolicy::Off,
+            policy => policy,
+        };
+        Ok(Admitted { trunk, srtp })
     }
 
     pub(super) fn answer_caller(
         &mut self,
         call: CallKey,
-        trunk: &TrunkConfig,
+        admitted: &Admitted,
         request: &Request,
         body: Option<Body>,
     ) {
-        if let Err((status, headers)) = self.try_to_answer(call, trunk, request, body) {
+        if let Err((status, headers)) = self.try_to_answer(call, admitted, request, body) {
             let _ = self.sip.reject(call, status, headers);
         }
     }
@@ -114,7 +128,7 @@ impl Driver {
     fn try_to_answer(
         &mut self,
         call: CallKey,
-        trunk: &TrunkConfig,
+        Admitted { trunk, srtp }: &Admitted,
         request: &Request,
         body: Option<Body>,
     ) -> Result<(), Refusal> {
@@ -122,7 +136,8 @@ impl Driver {
         let number = who_calls(request).and_then(|user| trunk.numbers.read(&user));
         let busy = |_| (503, vec![("Retry-After".into(), "5".into())]);
         let leg = self.media.open_trunk_leg(&trunk.media).map_err(busy)?;
-        let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &trunk.codecs);
+        let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &trunk.codecs)
+            .with_srtp(*srtp, random_array());
         let answer = match body {
             None => session.offer(),
             Some(offer) => match session.answer(&offer.data) {
@@ -146,6 +161,12 @@ impl Driver {
         self.callers.by_leg.insert(leg.id, call);
         self.callers.by_call.insert(call, caller);
         Ok(())
+    }
+
+    /// Whether what comes by a socket is encrypted.
+    fn is_tls(&self, socket: SocketId) -> bool {
+        let listen = self.config.sip.listen.get(usize::from(socket.0));
+        listen.is_some_and(|listen| matches!(listen.transport, Transport::Tls | Transport::Wss))
     }
 
     /// The ACK with the answer to our offer.

@@ -2,24 +2,23 @@
 //! with nothing but the 100 that SIP sent at once.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use kraliki_sip::stir::{Fault, Verdict, parse_date};
 use kraliki_sip::{Body, CallKey, Name, NameAddr, Request};
 use kraliki_time::Time;
 
-use super::callback::caller_of;
+use super::callback::{Admitted, caller_of};
 use super::drive::Driver;
 use super::handle::Request as Asked;
-use super::trunk::{InboundStir, Numbers, TrunkConfig};
+use super::trunk::{InboundStir, Numbers};
 
 /// Beyond what a check may take: for the way back through the queue of requests.
 const SLACK: Duration = Duration::from_secs(1);
 
 /// A call whose caller is being verified.
 pub(super) struct Waiting {
-    trunk: Arc<TrunkConfig>,
+    admitted: Admitted,
     from: SocketAddr,
     request: Box<Request>,
     body: Option<Body>,
@@ -87,13 +86,13 @@ impl Driver {
         &mut self,
         call: CallKey,
         from: SocketAddr,
-        trunk: Arc<TrunkConfig>,
+        admitted: Admitted,
         request: Box<Request>,
         body: Option<Body>,
     ) {
-        let claim = Claim::of(&request, &trunk.numbers);
+        let claim = Claim::of(&request, &admitted.trunk.numbers);
         let until = self.now() + self.config.stir.as_ref().map_or(SLACK, |stir| stir.longest() + SLACK);
-        self.callers.waiting.insert(call, Waiting { trunk, from, request, body, until });
+        self.callers.waiting.insert(call, Waiting { admitted, from, request, body, until });
         let verifier = match &self.config.stir {
             _ if claim.identities.is_empty() => {
                 return self.on_caller_verified(call, &Verdict::Failed(Fault::Unsigned));
@@ -114,9 +113,10 @@ impl Driver {
 
     /// It is known who calls, or that this is not to be known.
     pub(super) fn on_caller_verified(&mut self, call: CallKey, verdict: &Verdict) {
-        let Some(Waiting { trunk, from, request, body, .. }) = self.callers.waiting.remove(&call) else {
+        let Some(Waiting { admitted, from, request, body, .. }) = self.callers.waiting.remove(&call) else {
             return;
         };
+        let trunk = &admitted.trunk;
         let (name, result) = (&trunk.trunk.name, result(verdict));
         if let Some(figures) = self.watches.figures(trunk.trunk.id) {
             figures.identified(result);
@@ -132,7 +132,7 @@ impl Driver {
         let refusal = refusal(verdict).filter(|_| trunk.inbound_stir == InboundStir::Require);
         match refusal {
             Some((status, phrase)) => drop(self.sip.reject_saying(call, status, phrase)),
-            None => self.answer_caller(call, &trunk, &request, body),
+            None => self.answer_caller(call, &admitted, &request, body),
         }
     }
 

@@ -113,7 +113,8 @@ impl Driver {
         let known = self.trunks.get(&dial.trunk).cloned().zip(self.watches.figures(dial.trunk).cloned());
         let (trunk, figures) = known.ok_or("the trunk is not there any more")?;
         let leg = self.media.open_trunk_leg(&trunk.media).map_err(|e| e.to_string())?;
-        let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &trunk.codecs);
+        let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &trunk.codecs)
+            .with_srtp(trunk.srtp, random_array());
         let call_id = self.call_ids.make(dial.id.attempt.0.unsigned_abs(), dial.id.number);
         let unix_s = u64::try_from(self.shared.clock.unix_ms() / 1_000).unwrap_or(0);
         let places = self.watches.places(dial.trunk);
@@ -230,8 +231,8 @@ impl Driver {
                     self.end_orphan(id);
                 }
             }
-            Event::Incoming { call, from, user: None, request, body, .. } => {
-                self.on_caller(call, from, request, body);
+            Event::Incoming { call, from, socket, user: None, request, body, .. } => {
+                self.on_caller(call, (socket, from), request, body);
             }
             Event::Incoming { call, from, socket, user: Some(user), body, .. } => {
                 self.on_phone_calls(call, (socket, from), &user, body);

@@ -35,8 +35,8 @@ pub use journal::{JournalConfig, SegmentFile, segments};
 pub use line::VERDICT_ATTRIBUTE;
 pub use trunk::{
     AttestationKey, CodecKey, IdentityKey, InboundStir, NumberFormat, Numbers, ProfileError, ReliableKey,
-    Signing, TransportKey, TrunkBasis, TrunkConfig, TrunkDetail, TrunkFailure, TrunkPlace, TrunkProfile,
-    UnknownCountry,
+    Signing, SrtpKey, TransportKey, TrunkBasis, TrunkConfig, TrunkDetail, TrunkFailure, TrunkPlace,
+    TrunkProfile, UnknownCountry,
 };
 
 use crate::store::{Recovered, Store, StoreError};

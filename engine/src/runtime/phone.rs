@@ -311,7 +311,7 @@ impl Driver {
     fn on_phone_agreed(&mut self, agent: AgentId, body: &Body) {
         let Some(desk) = self.desks.get_mut(agent) else { return };
         let leg = desk.leg;
-        let plain = desk.phone().and_then(|phone| phone.plain.as_ref());
+        let plain = desk.phone().and_then(|phone| phone.plain.as_mut());
         match leg.zip(plain).map(|(leg, session)| (leg, session.apply_answer(&body.data))) {
             Some((leg, Ok(agreed))) => told(self.media.set_remote(leg, agreed)),
             _ => self.drop_desk(agent, Some(PhoneProblem::Incompatible)),

@@ -6,6 +6,7 @@
 mod browser;
 mod ear;
 mod receive;
+mod secure;
 mod send;
 mod source;
 
@@ -23,6 +24,7 @@ use rand::{Rng, RngExt};
 
 use self::browser::Browser;
 use self::ear::Ear;
+use self::secure::Secure;
 use self::source::Source;
 use crate::audio::Audio;
 use crate::codec::SAMPLE_RATE_HZ;
@@ -94,6 +96,8 @@ pub(crate) struct Leg {
     role: Role,
     /// The browser behind it; otherwise it is plain RTP and RTCP.
     browser: Option<Box<Browser>>,
+    /// Present once a plain leg's far end agreed on SRTP.
+    secure: Option<Box<Secure>>,
     format: Option<Format>,
     source: Source,
     line: OutLine,
@@ -133,8 +137,9 @@ impl Leg {
         rtp_timeout: Duration,
         rng: &mut impl Rng,
     ) -> Leg {
-        // RFC 3550 §5.1: SSRC, first sequence number and first timestamp are random.
-        let line = OutLine::new(rng.random(), rng.random(), rng.random());
+        // RFC 3550 §5.1: SSRC, first sequence number and first timestamp are random; the number in the lower half, as for
+        // browsers, since the far end may agree on SRTP.
+        let line = OutLine::new(rng.random(), rng.random::<u16>() >> 1, rng.random());
         Leg::new(id, role, line, learn, rtp_timeout)
     }
 
@@ -151,6 +156,7 @@ impl Leg {
             id,
             role,
             browser: None,
+            secure: None,
             format: None,
             source: Source::new(learn),
             sound: Sound::default(),
@@ -199,6 +205,9 @@ impl Leg {
     /// What was agreed with the far end, at first or by a re-INVITE.
     pub(crate) fn set_remote(&mut self, now: Time, agreed: &Negotiated) {
         self.source.describe(agreed.remote, agreed.remote_rtcp);
+        if agreed.srtp.is_some() || self.secure.is_some() {
+            self.secure.get_or_insert_with(|| Box::new(Secure::new())).agree(agreed.srtp.as_ref());
+        }
         self.digits_in.reset();
         self.listen_anew();
         self.set_format(

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use kraliki_time::Time;
 
+use super::secure::What;
 use super::source::Refusal;
 use super::{Leg, units};
 use crate::event::MediaEvent;
@@ -36,14 +37,16 @@ fn static_g711(payload_type: u8) -> Option<Kind> {
 }
 
 impl Leg {
-    /// Takes an RTP packet of a plain leg. What is not heard is counted and gives nothing.
+    /// Takes an RTP packet of a plain leg; one of SRTP lies decrypted in front. What is not heard is counted and gives
+    /// nothing.
     pub(crate) fn handle_rtp(
         &mut self,
         now: Time,
         from: SocketAddr,
-        packet: &[u8],
+        packet: &mut [u8],
         events: &mut impl Extend<MediaEvent>,
     ) -> Option<Inbound> {
+        let packet = self.open(packet, What::Rtp)?;
         let inbound = self.read(packet)?;
         match self.source.packet(now, from, &inbound.header) {
             Ok(begins) => Some(self.take(now, begins, inbound, packet, events)),
@@ -56,9 +59,10 @@ impl Leg {
         &mut self,
         now: Time,
         from: SocketAddr,
-        packet: &[u8],
+        packet: &mut [u8],
         events: &mut impl Extend<MediaEvent>,
     ) {
+        let Some(packet) = self.open(packet, What::Rtcp) else { return };
         // Who may speak is asked last, so that nonsense teaches us no address.
         let Some(compound) = rtcp::parse(packet, self.line.ssrc()) else {
             self.counters.dropped_malformed += 1;
@@ -67,6 +71,18 @@ impl Leg {
         match self.source.rtcp(from) {
             Ok(()) => self.take_report(now, &compound, events),
             Err(_) => self.counters.dropped_address += 1,
+        }
+    }
+
+    /// What a packet of a plain leg holds, once it is known to be authentic: a forged one teaches no address.
+    fn open<'a>(&mut self, packet: &'a mut [u8], what: What) -> Option<&'a [u8]> {
+        let Some(secure) = self.secure.as_mut().filter(|secure| secure.is_on()) else { return Some(packet) };
+        match secure.open(packet, what) {
+            Ok(len) => packet.get(..len),
+            Err(_) => {
+                self.counters.dropped_srtp = self.counters.dropped_srtp.saturating_add(1);
+                None
+            }
         }
     }
 

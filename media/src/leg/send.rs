@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kraliki_time::Time;
 
+use super::secure::What;
 use super::{AddressChange, Ending, Format, Leg, Role};
 use crate::audio::{digit_tone, sine};
 use crate::codec::{FRAME_SAMPLES, fill_silence};
@@ -338,14 +339,22 @@ impl Leg {
         }
         match &mut self.browser {
             Some(browser) => browser.seal_rtcp(to, out, len),
-            None => Some(Sending { channel: Channel::Rtcp, to, len }),
+            None => Some(Sending { channel: Channel::Rtcp, to, len: self.seal(out, len, What::Rtcp)? }),
+        }
+    }
+
+    /// The length on the wire of a plain leg's packet.
+    fn seal(&mut self, buf: &mut [u8], len: usize, what: What) -> Option<usize> {
+        match self.secure.as_mut().filter(|secure| secure.is_on()) {
+            Some(secure) => secure.seal(buf, len, what).ok(),
+            None => Some(len),
         }
     }
 
     fn seal_rtp(&mut self, to: SocketAddr, buf: &mut [u8], len: usize) -> Option<Sending> {
         match &mut self.browser {
             Some(browser) => browser.seal_rtp(to, buf, len),
-            None => Some(Sending { channel: Channel::Rtp, to, len }),
+            None => Some(Sending { channel: Channel::Rtp, to, len: self.seal(buf, len, What::Rtp)? }),
         }
     }
 

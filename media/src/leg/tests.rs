@@ -23,6 +23,7 @@ pub(crate) fn agreed(codec: AudioCodec, port: u16) -> Negotiated {
         opus: None,
         direction: Direction::SendRecv,
         ptime_ms: 20,
+        srtp: None,
     }
 }
 
@@ -165,7 +166,7 @@ fn silence_of_an_agent_is_told_once_and_so_is_its_end() {
     agent.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
     let hear = |leg: &mut Leg, ms: u64, events: &mut Vec<MediaEvent>| {
         let packet = packet(0, ms as u16 / 20, ms as u32 * 8, 99, &[0xff; 160]);
-        assert!(leg.handle_rtp(at(ms), address(4_000), &packet, events).is_some());
+        assert!(leg.handle_rtp(at(ms), address(4_000), &mut packet.clone(), events).is_some());
     };
     for ms in (20..3_000).step_by(20) {
         hear(&mut agent, ms, &mut events);
@@ -197,7 +198,7 @@ fn rtp_time_out_waits_for_the_answer_and_for_hold() {
         &mut report,
     );
     run(&mut trunk, at(60_000), at(75_000), &mut events);
-    trunk.handle_rtcp(at(75_000), address(4_001), &report[..len], &mut events);
+    trunk.handle_rtcp(at(75_000), address(4_001), &mut report[..len], &mut events);
     run(&mut trunk, at(75_000), at(94_999), &mut events);
     assert_eq!(events, []);
     // Held by the far end, by our own wish, and back.
@@ -223,7 +224,7 @@ fn comfort_noise_is_a_sign_of_life() {
     for n in 0..10u16 {
         let ms = u64::from(n) * 10_000;
         let noise = packet(13, n, u32::from(n) * 80_000, 3, &[40]);
-        let inbound = trunk.handle_rtp(at(ms), address(4_000), &noise, &mut events).unwrap();
+        let inbound = trunk.handle_rtp(at(ms), address(4_000), &mut noise.clone(), &mut events).unwrap();
         assert_eq!(inbound.kind, Kind::Noise);
         run(&mut trunk, at(ms), at(ms + 9_999), &mut events);
     }
@@ -237,7 +238,7 @@ fn reports_carry_what_was_received_and_give_the_round_trip() {
     trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
     for n in [0u16, 1, 3] {
         let heard = packet(0, n, u32::from(n) * 160, 77, &[0xff; 160]);
-        trunk.handle_rtp(at(u64::from(n) * 20), address(4_000), &heard, &mut events).unwrap();
+        trunk.handle_rtp(at(u64::from(n) * 20), address(4_000), &mut heard.clone(), &mut events).unwrap();
     }
     let sent = run(&mut trunk, at(60), at(9_000), &mut events);
     let (when, _, report) = sent.iter().find(|(_, channel, _)| *channel == Channel::Rtcp).unwrap();
@@ -259,7 +260,7 @@ fn reports_carry_what_was_received_and_give_the_round_trip() {
         &crate::rtcp::Report { ssrc: 77, sender: None, block: Some(answer), cname: "x", bye: false },
         &mut out,
     );
-    trunk.handle_rtcp(*when + Duration::from_millis(140), address(4_001), &out[..len], &mut events);
+    trunk.handle_rtcp(*when + Duration::from_millis(140), address(4_001), &mut out[..len], &mut events);
     let counters = trunk.counters();
     let round_trip = counters.round_trip.unwrap();
     assert!((39..=41).contains(&round_trip.as_millis()), "{round_trip:?}");
@@ -271,15 +272,20 @@ fn strangers_and_nonsense_are_dropped_and_counted() {
     let mut events = Vec::new();
     let mut trunk = leg(11, Role::Trunk);
     let voice = packet(0, 1, 160, 5, &[0xff; 160]);
-    assert!(trunk.handle_rtp(at(0), address(4_000), &voice, &mut events).is_none(), "before the answer");
+    assert!(
+        trunk.handle_rtp(at(0), address(4_000), &mut voice.clone(), &mut events).is_none(),
+        "before the answer"
+    );
     trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
     let stranger = SocketAddr::from(([203, 0, 113, 5], 4_000));
-    assert!(trunk.handle_rtp(at(1), stranger, &voice, &mut events).is_none());
-    assert!(trunk.handle_rtp(at(1), address(4_000), &packet(18, 1, 0, 5, &[0; 20]), &mut events).is_none());
-    assert!(trunk.handle_rtp(at(1), address(4_000), &[1, 2, 3], &mut events).is_none());
-    trunk.handle_rtcp(at(1), stranger, &voice, &mut events);
-    assert!(trunk.handle_rtp(at(1), address(4_444), &voice, &mut events).is_some());
-    assert!(trunk.handle_rtp(at(2), address(4_444), &packet(0, 9, 0, 6, &[0; 9]), &mut events).is_none());
+    assert!(trunk.handle_rtp(at(1), stranger, &mut voice.clone(), &mut events).is_none());
+    assert!(
+        trunk.handle_rtp(at(1), address(4_000), &mut packet(18, 1, 0, 5, &[0; 20]), &mut events).is_none()
+    );
+    assert!(trunk.handle_rtp(at(1), address(4_000), &mut [1, 2, 3], &mut events).is_none());
+    trunk.handle_rtcp(at(1), stranger, &mut voice.clone(), &mut events);
+    assert!(trunk.handle_rtp(at(1), address(4_444), &mut voice.clone(), &mut events).is_some());
+    assert!(trunk.handle_rtp(at(2), address(4_444), &mut packet(0, 9, 0, 6, &[0; 9]), &mut events).is_none());
     let counters = trunk.counters();
     assert_eq!((counters.dropped_address, counters.dropped_malformed, counters.dropped_ssrc), (2, 3, 1));
     assert_eq!(events, [MediaEvent::FirstRtp { leg: trunk.id(), at: at(1) }]);
@@ -315,7 +321,7 @@ fn say(leg: &mut Leg, from: Time, sound: &[i16], events: &mut Vec<MediaEvent>) -
         let mut payload = vec![0; samples.len()];
         AudioCodec::Pcmu.coder().unwrap().encode(samples, &mut payload);
         let packet = packet(0, n, u32::from(n) * 160, 7, &payload);
-        leg.handle_rtp(now, address(4_000), &packet, events);
+        leg.handle_rtp(now, address(4_000), &mut packet.clone(), events);
         run(leg, now, now + Duration::from_millis(19), events);
         now += Duration::from_millis(20);
     }

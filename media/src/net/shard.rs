@@ -204,7 +204,7 @@ impl Shard {
             }
             _ if token.is_multiple_of(2) => self.relay.handle_rtp(now, leg, from, buf, len),
             _ => {
-                self.relay.handle_rtcp(now, leg, from, buf.get(..len).unwrap_or_default());
+                self.relay.handle_rtcp(now, leg, from, buf.get_mut(..len).unwrap_or_default());
                 None
             }
         };

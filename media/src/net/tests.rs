@@ -14,7 +14,8 @@ use crate::event::{LegId, MediaEvent};
 use crate::quality::LegCounters;
 use crate::rtp::Header;
 use crate::rtp::tests::packet;
-use crate::sdp::{AudioCodec, Direction, Negotiated};
+use crate::sdp::{AudioCodec, Direction, Negotiated, SrtpPolicy, TrunkSession};
+use crate::srtp::{MAX_OVERHEAD, Protector, Unprotector};
 use crate::webrtc::test_browser::{Browser, Version};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -93,6 +94,7 @@ impl Far {
             opus: None,
             direction: Direction::SendRecv,
             ptime_ms: 20,
+            srtp: None,
         };
         media.set_remote(leg.id, agreed).unwrap();
         Far { leg: leg.id, to: leg.rtp, socket, codec, sequence: 100 }
@@ -336,4 +338,52 @@ fn a_browser_and_a_call_hear_each_other() {
     assert!(strangers() > before);
     rig.media.close(leg).unwrap();
     rig.wait(|event| matches!(event, MediaEvent::LegEnded { leg: of, .. } if *of == leg).then_some(()));
+}
+
+#[test]
+fn a_browser_and_an_encrypted_call_hear_each_other() {
+    let rig = Rig::start(43_600, 2);
+    let clock = Clock::start();
+    let trunk = rig.media.open_trunk_leg(&TrunkOptions::default()).unwrap();
+    let caller = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let session = |at, seed| {
+        TrunkSession::new(seed, at, &[AudioCodec::Pcmu]).with_srtp(SrtpPolicy::Required, [seed as u8; 32])
+    };
+    let mut ours = session(trunk.rtp, 1);
+    let (answer, there) = session(caller.local_addr().unwrap(), 2).answer(&ours.offer()).unwrap();
+    rig.media.set_remote(trunk.id, ours.apply_answer(&answer).unwrap()).unwrap();
+    let keys = there.srtp.unwrap();
+    let (mut tx, mut rx) = (Protector::of(&keys.send).unwrap(), Unprotector::of(&keys.receive).unwrap());
+
+    let mut browser = Browser::new(&clock, 6, Version::Dtls12);
+    let (leg, answer) = rig.media.open_browser_leg(&browser.offer()).unwrap();
+    assert_ne!(leg.home(), trunk.id.home(), "the call is carried to the browser's shard with its keys");
+    browser.read(&answer);
+    let candidate = answer.lines().find(|line| line.starts_with("a=candidate:")).unwrap();
+    let words: Vec<&str> = candidate.split(' ').collect();
+    let to: SocketAddr = format!("{}:{}", words[4], words[5]).parse().unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    drive(&clock, &mut browser, &socket, to, |browser| browser.heard.len() > 3);
+    rig.media.bridge(trunk.id, leg, false).unwrap();
+    caller.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    let (mut sequence, mut heard, mut passed) = (100u16, 0, false);
+    drive(&clock, &mut browser, &socket, to, |_| {
+        sequence += 1;
+        let mut wire = packet(0, sequence, u32::from(sequence) * 160, 9, &[0x2a; 160]);
+        wire.resize(172 + MAX_OVERHEAD, 0);
+        let len = tx.protect_rtp(&mut wire, 172).unwrap();
+        caller.send_to(&wire[..len], trunk.rtp).unwrap();
+        let mut buf = [0; 2_000];
+        while let Ok((len, _)) = caller.recv_from(&mut buf) {
+            // Silence before the bridge, then the browser's 0x7f: all of it authentic.
+            let len = rx.unprotect_rtp(&mut buf[..len]).unwrap();
+            heard += usize::from(buf[12..len].iter().all(|b| *b == 0x7f));
+        }
+        let passes =
+            |event: &MediaEvent| matches!(event, MediaEvent::FirstPacket { agent, .. } if *agent == leg);
+        passed |= rig.events.try_iter().any(|event| passes(&event));
+        passed && heard > 5
+    });
+    let counters = rig.counters(trunk.id);
+    assert_eq!((counters.dropped_srtp, counters.dropped_malformed), (0, 0));
 }

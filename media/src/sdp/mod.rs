@@ -3,12 +3,14 @@
 //! Tolerant in, strict out: what carriers send is read as far as it makes sense, what we send is by the book.
 //! [`TrunkSession`] is our side of one SIP dialog's media; browsers' offers are read in [`crate::webrtc`].
 
+mod crypto;
 mod negotiate;
 mod opus;
 mod parse;
 mod types;
 mod write;
 
+pub use crypto::{SrtpKeys, SrtpPolicy};
 pub use negotiate::{Mismatch, Negotiated, TrunkSession};
 pub use opus::OpusFormat;
 pub use parse::SdpError;

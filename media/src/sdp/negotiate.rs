@@ -1,9 +1,11 @@
-//! Offer and answer with a carrier (RFC 3264): one audio stream, plain RTP.
+//! Offer and answer with a carrier (RFC 3264): one audio stream, RTP or SRTP with keys in the description (RFC 4568).
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
+use super::crypto::{Agreed, Sdes, SrtpKeys, SrtpPolicy, is_savp};
 use super::opus::OpusFormat;
 use super::parse::{SdpError, parse};
 use super::types::{Attribute, AudioCodec, Description, Direction, Host, Media};
@@ -31,9 +33,12 @@ pub enum Mismatch {
     /// The answer rejects our stream.
     #[error("the audio stream was rejected")]
     Rejected,
-    /// Encrypted or non-RTP audio, which the trunk leg does not speak.
+    /// Non-RTP audio, or encrypted where that is switched off.
     #[error("transport {0} is not RTP/AVP")]
     Transport(String),
+    /// The stream has no key that we can use (`a=crypto`), and it must or wants to be encrypted.
+    #[error("no usable SRTP key")]
+    NoKey,
     /// None of the codecs is ours.
     #[error("no common codec: {theirs} offered, {ours} supported")]
     Codec {
@@ -77,6 +82,8 @@ pub struct Negotiated {
     pub direction: Direction,
     /// Milliseconds of audio in a packet that the other side asks for.
     pub ptime_ms: u16,
+    /// The keys of SRTP; none for plain RTP.
+    pub srtp: Option<SrtpKeys>,
 }
 
 impl Negotiated {
@@ -87,7 +94,6 @@ impl Negotiated {
 }
 
 /// Our side of the media of one SIP dialog: makes offers and answers, and keeps what must not change between them.
-#[derive(Clone, Debug)]
 pub struct TrunkSession {
     session_id: u64,
     version: u64,
@@ -96,6 +102,7 @@ pub struct TrunkSession {
     direction: Direction,
     /// The number of telephone-event on each clock.
     telephone_events: [(u32, u8); 3],
+    srtp: Option<Box<Sdes>>,
     /// What we sent last, without its `o=` line.
     sent: Option<Description>,
 }
@@ -114,8 +121,14 @@ impl TrunkSession {
             codecs: codecs.to_vec(),
             direction: Direction::SendRecv,
             telephone_events: TELEPHONE_EVENTS,
+            srtp: None,
             sent: None,
         }
+    }
+
+    /// The same session with SRTP by this policy. Our keys come from `seed`, which must be secret and used once.
+    pub fn with_srtp(self, policy: SrtpPolicy, seed: [u8; 32]) -> TrunkSession {
+        TrunkSession { srtp: Sdes::new(policy, seed), ..self }
     }
 
     /// Which way we want audio to flow; it shows in the next offer or answer. SendOnly or Inactive is our hold.
@@ -123,8 +136,12 @@ impl TrunkSession {
         self.direction = direction;
     }
 
-    /// Our RTP address, after the leg moved to another socket; it shows in the next offer or answer.
+    /// Our RTP address, after the leg moved to another socket; it shows in the next offer or answer, with other keys of
+    /// ours.
     pub fn set_rtp(&mut self, rtp: SocketAddr) {
+        if let Some(sdes) = self.srtp.as_mut().filter(|_| self.rtp != rtp) {
+            sdes.renew();
+        }
         self.rtp = rtp;
     }
 
@@ -136,12 +153,14 @@ impl TrunkSession {
             .into_iter()
             .filter(|(clock, _)| self.codecs.iter().any(|codec| codec.clock_hz() == *clock))
             .collect();
-        let audio = self.audio("RTP/AVP", &formats, &events, self.direction);
+        let (proto, keys) =
+            self.srtp.as_ref().map_or(("RTP/AVP", Vec::new()), |sdes| (sdes.proto(), sdes.lines()));
+        let audio = self.audio(proto, &formats, &events, self.direction, keys);
         self.write(vec![audio])
     }
 
-    /// Reads the answer to our offer. It changes nothing here: early dialogs may answer differently one by one.
-    pub fn apply_answer(&self, answer: &[u8]) -> Result<Negotiated, Mismatch> {
+    /// Reads the answer to our offer. Early dialogs may answer differently one by one: the last one holds.
+    pub fn apply_answer(&mut self, answer: &[u8]) -> Result<Negotiated, Mismatch> {
         let answer = parse(answer)?;
         let [media] = answer.media.as_slice() else { return Err(Mismatch::Streams(answer.media.len())) };
         if media.port == 0 {
@@ -150,10 +169,15 @@ impl TrunkSession {
         if !media.is_audio() {
             return Err(Mismatch::NoAudio);
         }
+        let keys = self.keys(media)?.map(|agreed| agreed.keys);
         let format = self.choose(media)?;
         let ours = format.1.payload_type();
         let event = self.telephone_events.iter().find(|(clock, _)| *clock == format.1.clock_hz());
-        self.agree(&answer, media, format, ours, event.map(|(_, number)| *number))
+        let agreed = self.agree(&answer, media, format, ours, event.map(|(_, number)| *number))?;
+        if let Some((sdes, keys)) = self.srtp.as_mut().zip(keys.as_ref()) {
+            sdes.note(agreed.remote, keys);
+        }
+        Ok(Negotiated { srtp: keys, ..agreed })
     }
 
     /// Answers an offer: the first audio stream that fits, everything else rejected by port 0.
@@ -165,7 +189,12 @@ impl TrunkSession {
                 continue;
             }
             match self.accept(&offer, media) {
-                Ok(negotiated) => {
+                Ok((mut negotiated, agreed)) => {
+                    let secured = self.srtp.as_mut().zip(agreed).map(|(sdes, agreed)| {
+                        let (line, keys) = sdes.answer(&media.proto, negotiated.remote, &agreed);
+                        negotiated.srtp = Some(keys);
+                        line
+                    });
                     let clock = negotiated.codec.clock_hz();
                     let event = negotiated.dtmf.map(|number| (clock, number));
                     if let Some((_, number)) = event
@@ -175,7 +204,13 @@ impl TrunkSession {
                         kept.1 = number;
                     }
                     let format = (negotiated.payload_type, negotiated.codec);
-                    let audio = self.audio(&media.proto, &[format], event.as_slice(), negotiated.direction);
+                    let audio = self.audio(
+                        &media.proto,
+                        &[format],
+                        event.as_slice(),
+                        negotiated.direction,
+                        secured.into_iter().collect(),
+                    );
                     let mut streams: Vec<Media> = offer.media.iter().map(Media::rejected).collect();
                     if let Some(stream) = streams.get_mut(at) {
                         *stream = audio;
@@ -190,16 +225,28 @@ impl TrunkSession {
         Err(mismatch)
     }
 
-    fn accept(&self, offer: &Description, media: &Media) -> Result<Negotiated, Mismatch> {
+    fn accept(&self, offer: &Description, media: &Media) -> Result<(Negotiated, Option<Agreed>), Mismatch> {
+        let keys = self.keys(media)?;
         let format = self.choose(media)?;
-        self.agree(offer, media, format, format.0, media.telephone_event(format.1.clock_hz()))
+        let event = media.telephone_event(format.1.clock_hz());
+        Ok((self.agree(offer, media, format, format.0, event)?, keys))
+    }
+
+    /// The stream's keys, if it has any and we want them. Some far ends write them over RTP/AVP (and so do we), and an
+    /// answer may name the other of the two transports.
+    fn keys(&self, media: &Media) -> Result<Option<Agreed>, Mismatch> {
+        let savp = is_savp(&media.proto);
+        let avp = ["RTP/AVP", "RTP/AVPF"].iter().any(|p| media.proto.eq_ignore_ascii_case(p));
+        let Some(sdes) = self.srtp.as_ref().filter(|_| savp || avp) else {
+            let transport = || Mismatch::Transport(media.proto.chars().take(40).collect());
+            return if avp { Ok(None) } else { Err(transport()) };
+        };
+        let keys = sdes.keys(media);
+        if keys.is_none() && (savp || sdes.is_required()) { Err(Mismatch::NoKey) } else { Ok(keys) }
     }
 
     /// The first of their formats that is ours: in an answer it is what they will use, in an offer what they prefer.
     fn choose(&self, media: &Media) -> Result<(u8, AudioCodec), Mismatch> {
-        if !["RTP/AVP", "RTP/AVPF"].iter().any(|p| media.proto.eq_ignore_ascii_case(p)) {
-            return Err(Mismatch::Transport(media.proto.chars().take(40).collect()));
-        }
         media
             .payload_types()
             .filter_map(|pt| Some((pt, media.codec(pt)?)))
@@ -246,6 +293,7 @@ impl TrunkSession {
                 .and_then(|v| v.parse().ok())
                 .filter(|ms| (10..=MAX_PTIME_MS).contains(ms))
                 .unwrap_or(DEFAULT_PTIME_MS),
+            srtp: None,
         })
     }
 
@@ -255,6 +303,7 @@ impl TrunkSession {
         formats: &[(u8, AudioCodec)],
         telephone_events: &[(u32, u8)],
         direction: Direction,
+        keys: Vec<Attribute>,
     ) -> Media {
         let mut numbers: Vec<String> = Vec::new();
         let mut attributes: Vec<Attribute> = Vec::new();
@@ -272,6 +321,7 @@ impl TrunkSession {
             attributes.push(Attribute::new("fmtp", format!("{pt} 0-15")));
         }
         attributes.push(Attribute::new("ptime", DEFAULT_PTIME_MS.to_string()));
+        attributes.extend(keys);
         attributes.push(Attribute::flag(direction.as_str()));
         Media {
             kind: "audio".to_owned(),
@@ -294,6 +344,20 @@ impl TrunkSession {
         let text = Description { origin: Some(origin), ..description.clone() }.to_string();
         self.sent = Some(description);
         Bytes::from(text)
+    }
+}
+
+/// Keys are not shown.
+impl fmt::Debug for TrunkSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrunkSession")
+            .field("session_id", &self.session_id)
+            .field("version", &self.version)
+            .field("rtp", &self.rtp)
+            .field("codecs", &self.codecs)
+            .field("direction", &self.direction)
+            .field("encrypts", &self.srtp.is_some())
+            .finish_non_exhaustive()
     }
 }
 

@@ -164,10 +164,18 @@ pub(crate) enum Host {
 }
 
 /// An `a=` line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Attribute {
     pub(crate) name: String,
     pub(crate) value: Option<String>,
+}
+
+/// Keys are not shown.
+impl fmt::Debug for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.value.as_deref().filter(|_| !self.name.eq_ignore_ascii_case("crypto"));
+        f.debug_struct("Attribute").field("name", &self.name).field("value", &value).finish()
+    }
 }
 
 impl Attribute {

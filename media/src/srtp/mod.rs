@@ -1,4 +1,4 @@
-//! SRTP and SRTCP in place (RFC 3711, RFC 7714), the path that every packet of a browser takes.
+//! SRTP and SRTCP in place (RFC 3711, RFC 7714), the path that every packet of a browser and of an encrypted trunk takes.
 //!
 //! [`Protector`] is for packets that we send, [`Unprotector`] for those we receive; each belongs to one direction of one
 //! leg. Both work inside the caller's buffer and allocate nothing per packet. State (roll-over counter, replay window)
@@ -7,6 +7,10 @@
 mod cipher;
 mod derive;
 mod index;
+mod key;
+
+pub(crate) use key::MAX_PACKETS;
+pub use key::MasterKey;
 
 use aws_lc_rs::error::Unspecified;
 
@@ -20,7 +24,7 @@ const RTCP_CLEAR: usize = 8;
 const SRTCP_INDEX: usize = 4;
 const E_FLAG: u32 = 1 << 31;
 
-/// How packets are encrypted and authenticated, as DTLS-SRTP negotiated it.
+/// How packets are encrypted and authenticated, as DTLS-SRTP or SDES negotiated it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Profile {
@@ -92,7 +96,7 @@ pub enum SrtpError {
     /// API misuse: no room for the tag behind the packet.
     #[error("no room for the authentication tag")]
     NoRoom,
-    /// The keys are used up (RFC 3711 §9.2), after 2^48 packets or 2^31 reports.
+    /// The keys are used up: after 2^48 packets or 2^31 reports (RFC 3711 §9.2), or what the peer said (RFC 4568 §6.1).
     #[error("the keys are used up")]
     KeyExhausted,
     /// No keys yet, or the leg has ended.
@@ -123,6 +127,11 @@ impl Protector {
     pub fn new(profile: Profile, key: &[u8], salt: &[u8]) -> Result<Self, SrtpError> {
         let (rtp, rtcp) = derive::session_keys(profile, key, salt)?;
         Ok(Protector { rtp, rtcp, sources: Sources::default(), rtcp_index: 0 })
+    }
+
+    /// As [`Protector::new`], from a key that signalling carried.
+    pub fn of(master: &MasterKey) -> Result<Self, SrtpError> {
+        Protector::new(master.profile(), master.key(), master.salt())
     }
 
     /// Encrypts the RTP packet in `buf[..len]` and appends the tag; the length on the wire.
@@ -156,13 +165,29 @@ pub struct Unprotector {
     rtcp: Cipher,
     sources: Sources,
     rtcp_sources: Vec<(u32, Window)>,
+    /// So many more packets of each kind may come under this key.
+    rtp_left: u64,
+    rtcp_left: u64,
 }
 
 impl Unprotector {
     /// Derives the session keys from a master key and salt.
     pub fn new(profile: Profile, key: &[u8], salt: &[u8]) -> Result<Self, SrtpError> {
         let (rtp, rtcp) = derive::session_keys(profile, key, salt)?;
-        Ok(Unprotector { rtp, rtcp, sources: Sources::default(), rtcp_sources: Vec::new() })
+        Ok(Unprotector {
+            rtp,
+            rtcp,
+            sources: Sources::default(),
+            rtcp_sources: Vec::new(),
+            rtp_left: MAX_PACKETS,
+            rtcp_left: MAX_PACKETS,
+        })
+    }
+
+    /// As [`Unprotector::new`], from a key that signalling carried, for as many packets as it may be used.
+    pub fn of(master: &MasterKey) -> Result<Self, SrtpError> {
+        let new = Unprotector::new(master.profile(), master.key(), master.salt())?;
+        Ok(Unprotector { rtp_left: master.packets(), rtcp_left: master.packets(), ..new })
     }
 
     /// Authenticates and decrypts an SRTP packet; the length of the RTP packet left at the front of `packet`. After an
@@ -172,8 +197,10 @@ impl Unprotector {
             packet.len().checked_sub(self.rtp.profile().rtp_overhead()).ok_or(SrtpError::Malformed)?;
         let header = rtp_header(packet.get(..plain).ok_or(SrtpError::Malformed)?)?;
         let guess = self.sources.guess(header.ssrc, header.sequence)?;
+        let left = self.rtp_left.checked_sub(1).ok_or(SrtpError::KeyExhausted)?;
         self.rtp.open_rtp(packet, header.len, header.ssrc, guess.index)?;
         self.sources.accept(header.ssrc, guess);
+        self.rtp_left = left;
         Ok(plain)
     }
 
@@ -192,7 +219,9 @@ impl Unprotector {
             }
             _ => {}
         }
+        let left = self.rtcp_left.checked_sub(1).ok_or(SrtpError::KeyExhausted)?;
         self.rtcp.open_rtcp(packet, ssrc, word)?;
+        self.rtcp_left = left;
         match known.and_then(|at| self.rtcp_sources.get_mut(at)) {
             Some((_, window)) => window.accept(index),
             None => self.rtcp_sources.push((ssrc, Window::starting_at(index))),

@@ -143,6 +143,23 @@ fn a_forged_packet_changes_no_state() {
 }
 
 #[test]
+fn a_key_is_used_for_as_many_packets_as_its_owner_says() {
+    for profile in PROFILES {
+        let (key, salt) = master(profile);
+        let master = MasterKey::from_octets(profile, &[key, salt].concat()).unwrap().for_packets(2);
+        let (mut tx, mut rx) = (Protector::of(&master).unwrap(), Unprotector::of(&master).unwrap());
+        for n in 0..3 {
+            // What is forged uses nothing up.
+            assert!(rx.unprotect_rtp(&mut rtp(1, n, &[0; 40])).is_err());
+            let heard = rx.unprotect_rtp(&mut sealed(&mut tx, &rtp(1, n, b"audio")));
+            assert_eq!(heard.is_ok(), n < 2, "{heard:?}");
+            let heard = rx.unprotect_rtcp(&mut sealed_rtcp(&mut tx, &rtcp(1, b"0123")));
+            assert_eq!(heard.err(), (n == 2).then_some(SrtpError::KeyExhausted));
+        }
+    }
+}
+
+#[test]
 fn sources_are_bounded() {
     let (mut tx, _) = pair(Profile::AeadAes128Gcm);
     for ssrc in 0..crate::limits::MAX_SRTP_SOURCES as u32 {

@@ -60,6 +60,7 @@ struct Ended {
     dropped_address: AtomicU64,
     dropped_ssrc: AtomicU64,
     dropped_malformed: AtomicU64,
+    dropped_srtp: AtomicU64,
     dropped_relay: AtomicU64,
 }
 
@@ -108,6 +109,7 @@ impl Metrics {
             (&self.ended.dropped_address, leg.dropped_address),
             (&self.ended.dropped_ssrc, leg.dropped_ssrc),
             (&self.ended.dropped_malformed, leg.dropped_malformed),
+            (&self.ended.dropped_srtp, u64::from(leg.dropped_srtp)),
             (&self.ended.dropped_relay, leg.dropped_relay),
         ];
         for (sum, n) in sums {
@@ -459,6 +461,7 @@ fn rtp(ended: &Ended) -> Vec<MetricFamily> {
         ([("cause", "address")], get(&ended.dropped_address)),
         ([("cause", "ssrc")], get(&ended.dropped_ssrc)),
         ([("cause", "malformed")], get(&ended.dropped_malformed)),
+        ([("cause", "srtp")], get(&ended.dropped_srtp)),
         ([("cause", "relay")], get(&ended.dropped_relay)),
     ];
     vec![

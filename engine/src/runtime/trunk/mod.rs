@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use kraliki_media::TrunkOptions;
-use kraliki_media::sdp::AudioCodec;
+use kraliki_media::sdp::{AudioCodec, SrtpPolicy};
 use kraliki_sip::net::ClientFiles;
 use kraliki_sip::resolve::Target;
 use kraliki_sip::stir::{Attestation, Signer};
@@ -25,8 +25,8 @@ pub use detail::{TrunkDetail, TrunkFailure, TrunkPlace};
 pub(super) use figures::{TrunkFigures, families};
 pub use numbers::{NumberFormat, Numbers, UnknownCountry};
 pub use profile::{
-    AttestationKey, CodecKey, IdentityKey, InboundStir, ProfileError, ReliableKey, TransportKey, TrunkBasis,
-    TrunkProfile,
+    AttestationKey, CodecKey, IdentityKey, InboundStir, ProfileError, ReliableKey, SrtpKey, TransportKey,
+    TrunkBasis, TrunkProfile,
 };
 pub(super) use watch::Watches;
 
@@ -67,6 +67,8 @@ pub struct TrunkConfig {
     pub first_response_within: Option<Duration>,
     /// What is offered, in order.
     pub codecs: Vec<AudioCodec>,
+    /// Whether audio is encrypted.
+    pub srtp: SrtpPolicy,
     /// Sources beside its own addresses that its calls to us come from.
     pub accept_from: Vec<IpNet>,
     /// Signs who calls (RFC 8224).
@@ -117,6 +119,7 @@ impl TrunkConfig {
             large_by_tcp: false,
             first_response_within: None,
             codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
+            srtp: SrtpPolicy::Off,
             accept_from: Vec::new(),
             signing: None,
             inbound_stir: InboundStir::Off,

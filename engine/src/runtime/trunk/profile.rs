@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kraliki_media::sdp::AudioCodec;
+use kraliki_media::sdp::{AudioCodec, SrtpPolicy};
 use kraliki_media::{Interface, Learn, TrunkOptions};
 use kraliki_sip::net::ClientFiles;
 use kraliki_sip::resolve::Target;
@@ -71,6 +71,9 @@ pub struct TrunkProfile {
     /// What is offered, in order.
     #[serde(default = "default_codecs")]
     pub codecs: Vec<CodecKey>,
+    /// Whether audio is encrypted (SRTP with keys in the SDP, RFC 4568). Wants `transport` tls.
+    #[serde(default)]
+    pub srtp: SrtpKey,
     /// Where its calls to us come from, beside its own addresses: addresses and networks.
     #[serde(default, deserialize_with = "one_or_many")]
     #[schema(value_type = Vec<String>)]
@@ -222,6 +225,29 @@ pub enum CodecKey {
     Pcma,
 }
 
+/// Whether a trunk's audio is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SrtpKey {
+    /// Never.
+    #[default]
+    Off,
+    /// Where the carrier takes our keys, or brings its own: RTP/AVP with keys is offered.
+    Optional,
+    /// Always: RTP/SAVP is offered, and a call without keys ends.
+    Required,
+}
+
+impl From<SrtpKey> for SrtpPolicy {
+    fn from(key: SrtpKey) -> SrtpPolicy {
+        match key {
+            SrtpKey::Off => SrtpPolicy::Off,
+            SrtpKey::Optional => SrtpPolicy::Optional,
+            SrtpKey::Required => SrtpPolicy::Required,
+        }
+    }
+}
+
 /// How sure we are of a caller id (RFC 8588 §4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum AttestationKey {
@@ -368,6 +394,7 @@ impl TrunkProfile {
             redirects: 0,
             large_by_tcp: false,
             codecs: default_codecs(),
+            srtp: SrtpKey::default(),
             accept_from: Vec::new(),
             tls_ca: None,
             tls_cert: None,
@@ -437,6 +464,12 @@ impl TrunkProfile {
         }
         if self.codecs.is_empty() {
             return wrong("codecs", "codecs is empty; give \"pcmu\", \"pcma\" or both");
+        }
+        if self.srtp != SrtpKey::Off && self.transport != Some(TransportKey::Tls) {
+            return wrong(
+                "srtp",
+                "srtp needs transport = \"tls\": its keys stand in the SDP, and would go in clear for all to read",
+            );
         }
         if !self.number_prefix.bytes().all(|b| b.is_ascii_digit() || b"*#".contains(&b)) {
             return wrong("number_prefix", "number_prefix may hold digits, * and #");
@@ -585,6 +618,7 @@ impl TrunkProfile {
                     CodecKey::Pcma => AudioCodec::Pcma,
                 })
                 .collect(),
+            srtp: self.srtp.into(),
             accept_from: self.accept_from.iter().map(|network| network.0).collect(),
             signing: self.signing()?,
             inbound_stir: self.inbound_stir,
@@ -713,6 +747,24 @@ mod tests {
         let long = r#"{"name":"a","address":"h","first_response_timeout_s":33}"#;
         let error = serde_json::from_str::<TrunkProfile>(long).unwrap_err().to_string();
         assert!(error.contains("33 is out of range; give 0 to 32"), "{error}");
+    }
+
+    #[test]
+    fn srtp_keys_do_not_go_in_clear() {
+        let listen: [ListenAt; 2] =
+            ["127.0.0.1:5060".parse().unwrap(), "tls:127.0.0.1:5061".parse().unwrap()];
+        let of = |srtp: &str, transport: &str| {
+            let text = format!(r#"{{"name":"a","address":"h","srtp":"{srtp}","transport":{transport}}}"#);
+            serde_json::from_str::<TrunkProfile>(&text).unwrap().check(&listen, &[]).map_err(|e| e.field)
+        };
+        for srtp in ["optional", "required"] {
+            assert_eq!(of(srtp, r#""tls""#), Ok(()));
+            assert_eq!((of(srtp, "null"), of(srtp, r#""udp""#)), (Err("srtp"), Err("srtp")));
+        }
+        assert_eq!(of("off", r#""udp""#), Ok(()));
+        let profile = TrunkProfile { srtp: SrtpKey::Required, ..TrunkProfile::new("a", "127.0.0.1") };
+        let built = profile.build(TrunkId(1), &basis(), |_| None).unwrap();
+        assert_eq!(built.srtp, SrtpPolicy::Required);
     }
 
     #[test]

@@ -97,8 +97,8 @@ fn a_dynamic_number_for_g711_is_used_both_ways() {
 
 #[test]
 fn what_does_not_fit_is_named() {
-    let s = session();
-    let err = |lines: &str| s.apply_answer(&body(lines)).unwrap_err();
+    let mut s = session();
+    let mut err = |lines: &str| s.apply_answer(&body(lines)).unwrap_err();
     assert_eq!(err("m=audio 0 RTP/AVP 0\n"), Mismatch::Rejected);
     assert_eq!(err(""), Mismatch::Streams(0));
     assert_eq!(err("m=audio 1 RTP/AVP 0\nm=video 1 RTP/AVP 1\n"), Mismatch::Streams(2));

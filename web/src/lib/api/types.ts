@@ -278,6 +278,7 @@ export interface TrunkProfile {
 	redirects: number;
 	large_by_tcp: boolean;
 	codecs: ('pcmu' | 'pcma')[];
+	srtp: 'off' | 'optional' | 'required';
 	accept_from: string[];
 	tls_ca: string | null;
 	tls_cert: string | null;

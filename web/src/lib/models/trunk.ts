@@ -20,6 +20,7 @@ export function defaultProfile(): TrunkProfile {
 		redirects: 0,
 		large_by_tcp: false,
 		codecs: ['pcmu', 'pcma'],
+		srtp: 'off',
 		accept_from: [],
 		tls_ca: null,
 		tls_cert: null,
