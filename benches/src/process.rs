@@ -13,6 +13,9 @@ use crate::cpu;
 /// How often a process that is waited for is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long a process may take to end when it is asked to.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
 /// A process that ends at the latest when this is dropped.
 pub(crate) struct Process {
     name: String,
@@ -82,7 +85,15 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Whoever has ended already is past both.
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        // Asked first: a peer that has processes of its own ends them, and would leave them behind when it is killed.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status();
+        let asked = Instant::now();
+        while asked.elapsed() < END_WITHIN && !matches!(self.child.try_wait(), Ok(Some(_))) {
+            std::thread::sleep(LOOK);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

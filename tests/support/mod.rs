@@ -9,8 +9,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use desk::{Desk, FarEnd};
@@ -160,13 +160,16 @@ pub(crate) fn free_udp_block(ports: u16) -> u16 {
     // Below the system's own choices (32768), above those that our commands take by default.
     const FIRST: u32 = 24_000;
     const END: u32 = 32_700;
-    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Where the last block ended. A block is used a while after it was found: no other may begin within it.
+    static NEXT: Mutex<Option<u32>> = Mutex::new(None);
     let step = u32::from(ports.next_multiple_of(2));
     // Two runs at once begin at different places.
-    let begin = std::process::id() % 40 * 200;
-    for _ in 0..(END - FIRST) / step {
-        let base = FIRST + (begin + NEXT.fetch_add(step, Ordering::Relaxed)) % (END - FIRST);
+    let begin = FIRST + std::process::id() % 40 * 200;
+    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in 0..2 * (END - FIRST) / step {
+        let base = next.unwrap_or(begin);
         let base = if base + step > END { FIRST } else { base };
+        *next = Some(base + step);
         let free = |port: u32| UdpSocket::bind(("127.0.0.1", u16::try_from(port).unwrap())).is_ok();
         if (base..base + step).all(free) {
             return u16::try_from(base).unwrap();
