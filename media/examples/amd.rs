@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p kraliki-media --example amd -- target/amd/held.jsonl [--rules FILE] [--wrong] [--features]`
 //! `--wrong` explains each wrong decision, `--features` prints the numbers of each first decision as CSV instead.
-#![allow(clippy::print_stdout, clippy::disallowed_methods, missing_docs)]
+#![allow(clippy::print_stdout, clippy::disallowed_methods)] // a table of a real corpus, and the CPU it took
 
 use std::error::Error;
 use std::path::Path;

@@ -302,6 +302,10 @@ impl Driver {
                     self.job(Job::Lead { reply, campaign, lead });
                 }
                 Output::Reply { reply, result } => {
+                    // Who changed a trunk sees the change in the list at once.
+                    if matches!(result, Ok(Reply::Trunk(_))) {
+                        self.publish();
+                    }
                     if let Some(change) = self.trunk_changes.remove(&reply) {
                         self.trunk_changed(change, &result);
                     }

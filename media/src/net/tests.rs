@@ -261,6 +261,15 @@ fn a_bad_configuration_says_so() {
     assert!(refused(MediaConfig { browsers: Some(browsers), ..good() }).contains("192.0.2.1:9"));
 }
 
+/// A browser reads our answer: its socket, and where it sends to.
+fn read(browser: &mut Browser, answer: &str) -> (UdpSocket, SocketAddr) {
+    browser.read(answer);
+    let candidate = answer.lines().find(|line| line.starts_with("a=candidate:")).unwrap();
+    let words: Vec<&str> = candidate.split(' ').collect();
+    let to = format!("{}:{}", words[4], words[5]).parse().unwrap();
+    (UdpSocket::bind("127.0.0.1:0").unwrap(), to)
+}
+
 /// A browser at a real socket: it checks, shakes hands and speaks, until `done`.
 fn drive(
     clock: &Clock,
@@ -298,11 +307,7 @@ fn a_browser_and_a_call_hear_each_other() {
     assert!(rig.media.open_browser_leg("nonsense").is_err());
     let (leg, answer) = rig.media.open_browser_leg(&browser.offer()).unwrap();
     assert_ne!(leg.home(), caller.leg.home(), "opened on the emptiest shard");
-    browser.read(&answer);
-    let candidate = answer.lines().find(|line| line.starts_with("a=candidate:")).unwrap();
-    let words: Vec<&str> = candidate.split(' ').collect();
-    let to: SocketAddr = format!("{}:{}", words[4], words[5]).parse().unwrap();
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (socket, to) = read(&mut browser, &answer);
     // Silence comes as soon as it is connected, and before any call.
     drive(&clock, &mut browser, &socket, to, |browser| browser.heard.len() > 3);
     rig.wait(|event| matches!(event, MediaEvent::BrowserUp { leg: of } if *of == leg).then_some(()));
@@ -358,11 +363,7 @@ fn a_browser_and_an_encrypted_call_hear_each_other() {
     let mut browser = Browser::new(&clock, 6, Version::Dtls12);
     let (leg, answer) = rig.media.open_browser_leg(&browser.offer()).unwrap();
     assert_ne!(leg.home(), trunk.id.home(), "the call is carried to the browser's shard with its keys");
-    browser.read(&answer);
-    let candidate = answer.lines().find(|line| line.starts_with("a=candidate:")).unwrap();
-    let words: Vec<&str> = candidate.split(' ').collect();
-    let to: SocketAddr = format!("{}:{}", words[4], words[5]).parse().unwrap();
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (socket, to) = read(&mut browser, &answer);
     drive(&clock, &mut browser, &socket, to, |browser| browser.heard.len() > 3);
     rig.media.bridge(trunk.id, leg, false).unwrap();
     caller.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
