@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::browser::write_wav;
-use crate::support::{Process, Site, campaign, free_udp_block, free_udp_port, wait_for};
+use crate::support::{Process, Site, campaign, free_port, free_udp_block, wait_for};
 
 const RATE: u32 = 8_000;
 const MODULES: &str = "/usr/lib/baresip/modules";
@@ -94,7 +94,7 @@ fn called(dir: &Path, port: u16, numbers: &[(&str, PathBuf)]) -> Process {
 
 #[test]
 fn machines_are_told_from_people_by_what_they_say() {
-    let port = free_udp_port();
+    let port = free_port();
     let trunk = format!(
         "[[trunk]]\nname = \"main\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n\
          options_keepalive = false\n"

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, PASSWORD, Process, Site, campaign, free_udp_port, wait_for};
+use crate::support::{Client, PASSWORD, Process, Site, campaign, free_port, wait_for};
 use far_end::{FarEnd, Heard};
 
 /// What the called person says, and what the agent says.
@@ -35,7 +35,7 @@ fn an_agent_reads_a_lead_and_dials_it_by_keyboard() {
 
 fn work_a_shift(mode: &str) {
     let far_end = FarEnd::start(FAR_HZ);
-    let trunk_port = free_udp_port();
+    let trunk_port = free_port();
     let site = Site::new(
         &format!(
             "[[trunk]]\nname = \"sipp\"\naddress = \"127.0.0.1:{trunk_port}\"\ncaller_id = \"+12015550100\"\n\

@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Desk, Site, campaign, carrier, free_udp_port};
+use crate::support::{Client, Desk, Site, campaign, carrier, free_port};
 
 const AGENTS: usize = 5;
 /// Leads dialed between two kills are fewer.
@@ -28,7 +28,7 @@ const RETRY_S: u32 = 7 * 24 * 3_600;
 fn kills_at_random_moments_lose_nothing() {
     let kills = if std::env::var_os("KRALIKI_SOAK").is_some() { 100 } else { 20 };
     let leads = LEADS_PER_KILL * kills;
-    let (front, back) = (free_udp_port(), free_udp_port());
+    let (front, back) = (free_port(), free_port());
     let trunk = format!(
         "[[trunk]]\nname = \"main\"\naddress = \"127.0.0.1:{front}\"\ncaller_id = \"+12015550199\"\n\
          max_cps = 50\nmax_channels = 1000\n"

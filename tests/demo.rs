@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Desk, Dialer, Process, Site, campaign, carrier, free_udp_port, kraliki, wait_for};
+use crate::support::{Desk, Dialer, Process, Site, campaign, carrier, free_port, kraliki, wait_for};
 
 /// A call comes within a second or two; a busy machine may take longer.
 const SOON: Duration = Duration::from_secs(20);
@@ -89,7 +89,7 @@ struct Floor {
 }
 
 fn in_a_call() -> Floor {
-    let port = free_udp_port();
+    let port = free_port();
     let trunk = format!(
         "[[trunk]]\nname = \"main\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n"
     );

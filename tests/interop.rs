@@ -9,14 +9,14 @@ mod names;
 mod rows;
 mod wire;
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::peers::{listens, start_sipp};
-use crate::support::{Client, Desk, FarEnd, PASSWORD, Process, Site, campaign, wait_for};
+use crate::support::{Client, Desk, FarEnd, PASSWORD, Process, Site, campaign, free_ports, wait_for};
 use rows::{Media, Peer, ROWS, Row};
 use wire::{Collector, Ear, Wire};
 
@@ -42,18 +42,6 @@ struct Shared {
     /// Ours.
     tcp: u16,
     tls: u16,
-}
-
-/// So many ports that were free a moment ago, for UDP and TCP, each another one.
-fn free_ports(count: usize) -> Vec<u16> {
-    let mut held: Vec<(TcpListener, UdpSocket)> = Vec::new();
-    while held.len() < count {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()) {
-            held.push((listener, socket));
-        }
-    }
-    held.iter().map(|(_, socket)| socket.local_addr().unwrap().port()).collect()
 }
 
 /// A row that runs.
@@ -121,7 +109,7 @@ fn rows_against_sipp_and_kamailio() {
     }
     let rows: Vec<&Row> = ROWS.iter().filter(|row| v6 || !row.v6).collect();
     let peers = rows.iter().map(|row| row.peers.len()).sum::<usize>();
-    let mut free = free_ports(peers + 6).into_iter();
+    let mut free = free_ports(u16::try_from(peers + 6).unwrap()).into_iter();
     let mut port = || free.next().unwrap();
     let ports: Vec<Vec<u16>> = rows.iter().map(|row| row.peers.iter().map(|_| port()).collect()).collect();
     let shared =

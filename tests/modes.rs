@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Desk, Site, campaign, carrier_with, free_udp_port, wait_for};
+use crate::support::{Desk, Site, campaign, carrier_with, free_port, wait_for};
 
 /// A call rings half a second, the key comes a second later; a busy machine may take longer.
 const SOON: Duration = Duration::from_secs(30);
@@ -20,7 +20,7 @@ fn site(port: u16) -> Site {
 
 #[test]
 fn a_key_pressed_in_an_agentless_call_suppresses_the_number() {
-    let port = free_udp_port();
+    let port = free_port();
     let site = site(port);
     let keys = "[[press]]\nkey = \"9\"\nshare = 1.0\nafter_s = 1.0";
     let _carrier = carrier_with(&site, port, 40, PEOPLE, keys);
@@ -45,7 +45,7 @@ fn a_key_pressed_in_an_agentless_call_suppresses_the_number() {
 
 #[test]
 fn an_agent_dials_a_number_by_hand_and_hears_who_answers() {
-    let port = free_udp_port();
+    let port = free_port();
     let site = site(port);
     let _carrier = carrier_with(&site, port, 40, PEOPLE, "");
     site.users(&[("mia", "manager"), ("ada", "agent")]);

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    Client, Desk, FarEnd, PASSWORD, Process, Site, campaign, free_udp_port, kraliki, wait_for,
-};
+use crate::support::{Client, Desk, FarEnd, PASSWORD, Process, Site, campaign, free_port, kraliki, wait_for};
 
 /// A ring time-out of 15 s, and a busy machine.
 const CALL: Duration = Duration::from_secs(45);
@@ -177,7 +175,7 @@ const CASES: [Case; 12] = [
 
 #[test]
 fn sipp_as_the_carrier() {
-    let ports: Vec<u16> = CASES.iter().map(|_| free_udp_port()).collect();
+    let ports: Vec<u16> = CASES.iter().map(|_| free_port()).collect();
     let trunks: String = CASES
         .iter()
         .zip(&ports)

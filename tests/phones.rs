@@ -2,7 +2,6 @@
 
 mod baresip;
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::browser::far_end::{FarEnd, Heard};
 use crate::browser::{answering_sipp, write_beeps};
-use crate::support::{Client, Dialer, PASSWORD, Process, Site, campaign, free_udp_port, wait_for};
+use crate::support::{Client, Dialer, PASSWORD, Process, Site, campaign, free_port, wait_for};
 use baresip::Baresip;
 
 /// What the called person says, and what the agent says.
@@ -42,7 +41,7 @@ struct Floor {
 impl Floor {
     fn open(calls: u16) -> Floor {
         let far_end = FarEnd::start(FAR_HZ);
-        let trunk_port = free_udp_port();
+        let trunk_port = free_port();
         let site = Site::new(
             &format!(
                 "[[trunk]]\nname = \"sipp\"\naddress = \"127.0.0.1:{trunk_port}\"\ncaller_id = \"+12015550100\"\n\
@@ -50,7 +49,7 @@ impl Floor {
             ),
             MEDIA_PORTS,
         );
-        let (ws, wss) = (free_tcp_port(), free_tcp_port());
+        let (ws, wss) = (free_port(), free_port());
         let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let (cert, key) = (site.dir.path().join("cert.pem"), site.dir.path().join("key.pem"));
         std::fs::write(&cert, pair.cert.pem()).unwrap();
@@ -160,10 +159,6 @@ impl Floor {
         assert_eq!(self.dialer.terminate(STEP), Some(0));
         self.far_end.finish()
     }
-}
-
-fn free_tcp_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The metric of that name.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::peers::{listens, start_sipp};
-use crate::support::{Client, Desk, PASSWORD, Process, Site, campaign, free_udp_port, wait_for};
+use crate::support::{Client, Desk, PASSWORD, Process, Site, campaign, free_port, wait_for};
 
 /// A call that is given up over a silent trunk, and a busy machine.
 const CALL: Duration = Duration::from_secs(45);
@@ -41,7 +41,7 @@ fn dial(manager: &Client, id: i64, phones: &[&str]) -> Vec<Value> {
 
 #[test]
 fn a_trunk_is_made_changed_and_deleted_while_calls_run() {
-    let (file_port, port) = (free_udp_port(), free_udp_port());
+    let (file_port, port) = (free_port(), free_port());
     let text = format!(
         "[[trunk]]\nname = \"file\"\naddress = \"127.0.0.1:{file_port}\"\ncaller_id = \"+12015550199\"\n\
          options_keepalive = false\n"
@@ -113,7 +113,7 @@ fn a_trunk_is_made_changed_and_deleted_while_calls_run() {
 
 #[test]
 fn a_call_goes_on_when_a_trunk_says_nothing_at_all() {
-    let port = free_udp_port();
+    let port = free_port();
     // Hears everything and never answers.
     let deaf = UdpSocket::bind("127.0.0.1:0").unwrap();
     let site = Site::new("", 40);

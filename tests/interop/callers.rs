@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::wire::{Ear, header};
-use super::{SIPP_ENDS, SOUND, free_ports, prompt};
+use super::{SIPP_ENDS, SOUND, prompt};
 use crate::peers::start_sipp;
-use crate::support::{Client, Process, Site, campaign, free_udp_port, wait_for};
+use crate::support::{Client, Process, Site, campaign, free_port, wait_for};
 
 /// An answer on loopback.
 pub(super) const SOON: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ fn requests_from_carriers_and_callers() {
     );
     let prompt_file = site.dir.path().join("prompt.wav");
     std::fs::write(&prompt_file, prompt(20)).unwrap();
-    let tcp_port = free_ports(1)[0];
+    let tcp_port = free_port();
     let text = std::fs::read_to_string(site.config()).unwrap();
     let udp = format!("listen = \"127.0.0.1:{}\"\n", site.sip_port);
     let both = format!("listen = [\"127.0.0.1:{}\", \"tcp:127.0.0.1:{tcp_port}\"]\n", site.sip_port);
@@ -196,7 +196,7 @@ pub(super) fn until(socket: &UdpSocket, start: &str) -> String {
 
 /// SIPp calls a shown number, from where the trunk is.
 fn caller(site: &Site, scenario: &str, number: &str, media: u16) -> Process {
-    let (media, port) = (media.to_string(), free_udp_port().to_string());
+    let (media, port) = (media.to_string(), free_port().to_string());
     let us = format!("127.0.0.1:{}", site.sip_port);
     let replace = [("[caller]", number), ("[media_port]", &media)];
     let args = [&us, "-s", SHOWN, "-i", "127.0.0.1", "-mi", "127.0.0.1", "-p", &port, "-m", "1"];

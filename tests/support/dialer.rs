@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Client, Process, free_udp_block, free_udp_port, kraliki_reads};
+use super::{Client, Process, free_port, free_udp_block, kraliki_reads};
 
 /// Everybody's, in tests.
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -32,7 +32,7 @@ impl Site {
     pub(crate) fn new(trunks: &str, media_ports: u16) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("kraliki.toml");
-        let sip_port = free_udp_port();
+        let sip_port = free_port();
         let first = free_udp_block(media_ports + 2);
         let (browser, last) = (first + media_ports, first + media_ports - 1);
         let text = format!(

@@ -5,8 +5,8 @@ mod desk;
 mod dialer;
 mod http;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::UdpSocket;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -150,12 +150,43 @@ pub(crate) fn wait_for<T>(what: &str, most: Duration, mut probe: impl FnMut() ->
     }
 }
 
-/// A UDP port of 127.0.0.1 that was free a moment ago.
-pub(crate) fn free_udp_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port of this host, for UDP and TCP, that was free a moment ago; see `free_ports`.
+pub(crate) fn free_port() -> u16 {
+    free_ports(1)[0]
 }
 
-/// The first of so many UDP ports of 127.0.0.1 that were free a moment ago, even, and given to nobody else in this process.
+/// So many ports of this host, for UDP and TCP, that were free a moment ago, each given once in this process.
+/// None is one of those that the system gives to sockets that ask for any (32768 and above): such a socket could take a
+/// port between its finding and its use.
+pub(crate) fn free_ports(count: u16) -> Vec<u16> {
+    const FIRST: u32 = 12_000;
+    const END: u32 = 20_000;
+    static TRIED: Mutex<u32> = Mutex::new(0);
+    // Two runs at once begin at different places.
+    let begin = std::process::id() % 40 * 200;
+    let mut tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut found = Vec::new();
+    while found.len() < usize::from(count) {
+        assert!(*tried < END - FIRST, "no {count} free ports");
+        let port = u16::try_from(FIRST + (begin + *tried) % (END - FIRST)).unwrap();
+        *tried += 1;
+        if free(port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            found.push(port);
+        }
+    }
+    found
+}
+
+/// Whether a UDP port is free at both loopback addresses.
+fn free(port: u16) -> bool {
+    let taken = |address: &str| {
+        let bound = UdpSocket::bind((address, port));
+        matches!(bound, Err(e) if e.kind() == ErrorKind::AddrInUse)
+    };
+    !taken("127.0.0.1") && !taken("::1")
+}
+
+/// The first of so many UDP ports of this host that were free a moment ago, even, and given to nobody else in this process.
 pub(crate) fn free_udp_block(ports: u16) -> u16 {
     // Below the system's own choices (32768), above those that our commands take by default.
     const FIRST: u32 = 24_000;
@@ -170,8 +201,7 @@ pub(crate) fn free_udp_block(ports: u16) -> u16 {
         let base = next.unwrap_or(begin);
         let base = if base + step > END { FIRST } else { base };
         *next = Some(base + step);
-        let free = |port: u32| UdpSocket::bind(("127.0.0.1", u16::try_from(port).unwrap())).is_ok();
-        if (base..base + step).all(free) {
+        if (base..base + step).all(|port| free(u16::try_from(port).unwrap())) {
             return u16::try_from(base).unwrap();
         }
     }
