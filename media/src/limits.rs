@@ -88,6 +88,10 @@ pub(crate) const STRAGGLERS: Duration = Duration::from_secs(1);
 pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(1);
 /// A leg that was sent nothing for this long is sent silence: far ends that learn our address, and NAT, need packets.
 pub(crate) const FILL_AFTER: Duration = Duration::from_millis(200);
+/// A browser that reports this share of loss (in 256ths: 2%) has a poor network: G.711 without what it lost is heard.
+pub(crate) const POOR_LOSS_256: u8 = 5;
+/// A poor network counts as good after this long with less: a few reports.
+pub(crate) const CLEAR_AFTER: Duration = Duration::from_secs(30);
 /// The mean distance of RTCP reports (RFC 3550 §6.2).
 pub(crate) const RTCP_INTERVAL: Duration = Duration::from_secs(5);
 /// Datagrams within this time keep a shard waking by the clock; after it, it sleeps until something comes.
@@ -95,6 +99,10 @@ pub(crate) const SHARD_LINGER: Duration = Duration::from_millis(50);
 
 // Sound
 
+/// Frames that wait to be said to a far end: they come one at a time, two when a thread was late.
+pub(crate) const SAID_FRAMES: usize = 4;
+/// Supervisors with one agent at a time: a mixer's parties less the call and the agent.
+pub(crate) const WATCHERS: usize = crate::mix::MAX_PARTIES - 2;
 /// Digits waiting to be sent on a leg: longer than any menu wants.
 pub(crate) const DIGITS: usize = 64;
 /// The longest audio to be played, in samples: ten minutes.

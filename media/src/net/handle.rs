@@ -27,6 +27,7 @@ use crate::leg::{Leg, Role};
 use crate::limits::{
     DIGITS, EVENTS, REPLY_TIMEOUT, SHARD_LEGS, SHARDS, SHARED_RECEIVE_BUFFER_BYTES, SPARE_FILES,
 };
+use crate::relay::Supervision;
 use crate::sdp::{AudioCodec, Negotiated};
 use crate::webrtc::{BrowserConfig, BrowserTransport, Identity, OfferError};
 
@@ -74,6 +75,7 @@ struct Inner {
     pool: Arc<PortPool>,
     /// Each shard's addresses for browsers.
     candidates: Vec<Vec<SocketAddr>>,
+    browser_codecs: Vec<AudioCodec>,
     identity: Option<Arc<Identity>>,
     rng: Mutex<StdRng>,
     legs: AtomicU64,
@@ -133,6 +135,7 @@ impl Media {
             inboxes,
             pool,
             candidates,
+            browser_codecs: config.browsers.map_or(Vec::new(), |ports| ports.codecs),
             identity,
             rng: Mutex::new(rng),
             legs: AtomicU64::new(1),
@@ -172,7 +175,7 @@ impl MediaHandle {
         let config = BrowserConfig {
             identity: Arc::clone(identity),
             candidates: self.inner.candidates.get(shard).cloned().unwrap_or_default(),
-            codecs: AudioCodec::G711.to_vec(),
+            codecs: self.inner.browser_codecs.clone(),
             ssrc,
             cname: format!("{:016x}", rng.random::<u64>()),
         };
@@ -253,6 +256,18 @@ impl MediaHandle {
     /// Does not pass on what a leg says.
     pub fn mute(&self, leg: LegId, muted: bool) -> Result<(), MediaError> {
         self.send(leg, ToLeg::Mute(muted))
+    }
+
+    /// Has a supervisor follow an agent's leg and hear whatever call it has, and be heard as `how` says; said again, it
+    /// changes that. Whom it followed before it leaves. The parties notice nothing but what is said to them. A call is
+    /// decoded and mixed while it is followed. An agent who has fourteen supervisors takes no more.
+    pub fn supervise(&self, supervisor: LegId, agent: LegId, how: Supervision) -> Result<(), MediaError> {
+        self.send(supervisor, ToLeg::Supervise { agent, how })
+    }
+
+    /// Has a supervisor follow nobody any more.
+    pub fn stop_supervising(&self, supervisor: LegId) -> Result<(), MediaError> {
+        self.send(supervisor, ToLeg::StopSupervising)
     }
 
     /// Asks for a leg's counters; they come as [`MediaEvent::Counters`].

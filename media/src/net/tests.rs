@@ -257,7 +257,8 @@ fn a_bad_configuration_says_so() {
     let elsewhere = "192.0.2.1".parse().unwrap();
     let interface = Interface { listen: elsewhere, advertise: elsewhere };
     assert!(refused(MediaConfig { interfaces: vec![interface], ..good() }).contains("192.0.2.1"));
-    let browsers = BrowserPorts { listen: elsewhere, port: 9, candidates: vec![elsewhere] };
+    let browsers =
+        BrowserPorts { listen: elsewhere, port: 9, candidates: vec![elsewhere], codecs: Vec::new() };
     assert!(refused(MediaConfig { browsers: Some(browsers), ..good() }).contains("192.0.2.1:9"));
 }
 
