@@ -9,12 +9,15 @@ use crate::codec::{FRAME_SAMPLES, OpusPolicy, SAMPLE_RATE_HZ, decoder};
 use crate::detect::{Detector, Event};
 use crate::event::MediaEvent;
 use crate::jitter::{Arrival, Content, JitterPolicy, Playout};
+use crate::record::Tap;
 use crate::resample::Resampler;
 use crate::sdp::AudioCodec;
 
-/// A leg's ear: jitter buffer and decoder, and the detector that listens.
+/// A leg's ear: jitter buffer and decoder, and who listens: a detector, a recording, or both.
+#[derive(Default)]
 pub(super) struct Ear {
-    detector: Detector,
+    detector: Option<Detector>,
+    tap: Option<Box<Tap>>,
     /// Made with the first packet, and anew with another codec.
     stream: Option<Stream>,
 }
@@ -66,14 +69,22 @@ impl Ear {
         );
     }
 
-    /// One frame.
-    fn hear(&mut self, now: Time) {
-        match &mut self.stream {
-            Some(stream) => {
-                stream.playout.tick(now, &mut stream.frame);
-                self.detector.push(stream.resampler.process(&stream.frame));
-            }
-            None => self.detector.gap(FRAME_SAMPLES),
+    /// One frame, due at `at`. A recording gets what the other side may hear: nothing of who is muted or on hold.
+    fn hear(&mut self, now: Time, at: Time, passed_on: bool) {
+        let Some(stream) = &mut self.stream else { return self.gap(FRAME_SAMPLES) };
+        stream.playout.tick(now, &mut stream.frame);
+        let frame = stream.resampler.process(&stream.frame);
+        if let Some(detector) = &mut self.detector {
+            detector.push(frame);
+        }
+        if let Some(tap) = self.tap.as_mut().filter(|_| passed_on) {
+            tap.frame(at, frame);
+        }
+    }
+
+    fn gap(&mut self, samples: usize) {
+        if let Some(detector) = &mut self.detector {
+            detector.gap(samples);
         }
     }
 }
@@ -81,20 +92,37 @@ impl Ear {
 impl Leg {
     /// Has a detector listen to the far end from now on. Before the answer it hears nothing but what is sent.
     pub(crate) fn listen(&mut self, detector: Detector) {
-        self.ear = Some(Box::new(Ear { detector, stream: None }));
-        self.timers.ear = Time::MAX;
+        self.ear.get_or_insert_default().detector = Some(detector);
     }
 
-    /// Nobody listens any more.
+    /// No detector listens any more.
     pub(crate) fn stop_listening(&mut self) {
-        self.ear = None;
-        self.timers.ear = Time::MAX;
+        self.ear.iter_mut().for_each(|ear| ear.detector = None);
+        self.drop_idle_ear();
+    }
+
+    /// Gives a recording what the far end says from now on, whoever it is bridged to.
+    pub(crate) fn record(&mut self, tap: Tap) {
+        self.ear.get_or_insert_default().tap = Some(Box::new(tap));
+    }
+
+    /// Nothing is recorded any more.
+    pub(crate) fn stop_recording(&mut self) {
+        self.ear.iter_mut().for_each(|ear| ear.tap = None);
+        self.drop_idle_ear();
+    }
+
+    fn drop_idle_ear(&mut self) {
+        if self.ear.as_ref().is_some_and(|ear| ear.detector.is_none() && ear.tap.is_none()) {
+            self.ear = None;
+            self.timers.ear = Time::MAX;
+        }
     }
 
     /// The call was answered: what is heard from now on says by whom, and so does silence.
     pub(super) fn listen_to_answer(&mut self, now: Time) {
-        if let Some(ear) = &mut self.ear {
-            ear.detector.answered();
+        if let Some(detector) = self.ear.as_mut().and_then(|ear| ear.detector.as_mut()) {
+            detector.answered();
             Leg::wake_ear(&mut self.timers, now);
         }
     }
@@ -102,7 +130,7 @@ impl Leg {
     /// Another stream may come from now on: what was heard of the one before says nothing of it (RFC 3960 §3).
     pub(super) fn listen_anew(&mut self) {
         if let Some(ear) = &mut self.ear {
-            ear.detector.reset();
+            ear.detector.iter_mut().for_each(Detector::reset);
             ear.stream = None;
         }
     }
@@ -121,6 +149,7 @@ impl Leg {
     }
 
     pub(super) fn handle_ear_timeout(&mut self, now: Time, events: &mut impl Extend<MediaEvent>) {
+        let passed_on = self.is_passed_on();
         let Some(ear) = &mut self.ear else {
             self.timers.ear = Time::MAX;
             return;
@@ -128,23 +157,24 @@ impl Leg {
         if self.timers.ear + LATE < now {
             // The machine stood still. What came meanwhile is in the buffer, and time went on.
             let missed = (now.since(self.timers.ear).as_millis() / FRAME.as_millis()) as usize;
-            ear.detector.gap(missed * FRAME_SAMPLES);
+            ear.gap(missed * FRAME_SAMPLES);
             self.timers.ear += FRAME * missed as u32;
         }
         while self.timers.ear <= now {
+            ear.hear(now, self.timers.ear, passed_on);
             self.timers.ear += FRAME;
-            ear.hear(now);
         }
         // Keys as tones count only where none come as events: a gateway may let both through.
         let by_tone = self.format.is_some_and(|format| format.receive_dtmf.is_none());
-        while let Some(event) = ear.detector.poll_event() {
+        let Some(detector) = &mut ear.detector else { return };
+        while let Some(event) = detector.poll_event() {
             match event {
                 Event::Digit(digit) if by_tone => events.extend([MediaEvent::Dtmf { leg: self.id, digit }]),
                 Event::Digit(_) => {}
                 event => events.extend([MediaEvent::Detected { leg: self.id, what: Box::new(event) }]),
             }
         }
-        if ear.detector.is_done() && !by_tone {
+        if detector.is_done() && !by_tone {
             self.stop_listening();
         }
     }
