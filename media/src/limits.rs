@@ -109,3 +109,11 @@ pub(crate) const DIGITS: usize = 64;
 pub(crate) const AUDIO_SAMPLES: usize = 8_000 * 600;
 /// Octets of a WAV file: the longest audio at 16 kHz and 16 bits, and its headers.
 pub(crate) const WAV_BYTES: usize = AUDIO_SAMPLES * 4 + 4_096;
+
+// Recording
+
+/// Frames of a leg that are gathered before the recorder is told: 200 ms, well under what its timeline waits for.
+pub(crate) const TAP_FRAMES: usize = 10;
+/// Messages that wait for a recorder's thread, of 3.3 kB each: a disk that stands still for 1.6 s under a thousand
+/// recordings, or for a quarter of an hour under two.
+pub(crate) const RECORDER_MESSAGES: usize = 16_384;

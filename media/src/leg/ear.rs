@@ -1,4 +1,4 @@
-//! What is decoded of a far end's audio, for who listens here: a detector, a room. Nobody listens to most of a call, and
+//! What is decoded of a far end's audio, for who listens here: a detector, a recording, a room. Nobody listens to most of a call, and
 //! then there is no ear.
 
 use kraliki_time::Time;
@@ -10,12 +10,14 @@ use crate::codec::{FRAME_SAMPLES, OpusPolicy, OpusRate, SAMPLE_RATE_HZ, decoder}
 use crate::detect::{Detector, Event};
 use crate::event::MediaEvent;
 use crate::jitter::{Arrival, Content, Heard, JitterPolicy, Playout};
+use crate::record::Tap;
 use crate::resample::Resampler;
 use crate::sdp::AudioCodec;
 
 /// A leg's ear: jitter buffer and decoder, and who listens.
 pub(super) struct Ear {
     detector: Option<Box<Detector>>,
+    tap: Option<Box<Tap>>,
     /// A room listens, at so many samples a second, and says when a frame is due.
     room_hz: Option<u32>,
     /// Made with the first packet, and anew with another codec or rate.
@@ -51,7 +53,7 @@ impl Stream {
 
 impl Ear {
     fn new() -> Box<Ear> {
-        Box::new(Ear { detector: None, room_hz: None, stream: None })
+        Box::new(Ear { detector: None, tap: None, room_hz: None, stream: None })
     }
 
     fn rate_hz(&self) -> u32 {
@@ -59,7 +61,7 @@ impl Ear {
     }
 
     fn is_idle(&self) -> bool {
-        self.detector.is_none() && self.room_hz.is_none()
+        self.detector.is_none() && self.tap.is_none() && self.room_hz.is_none()
     }
 
     fn put(&mut self, now: Time, inbound: &Inbound, packet: &[u8]) {
@@ -91,21 +93,26 @@ impl Ear {
         );
     }
 
-    /// The frame of this tick, given to all who listen here; `None` before anything was heard.
-    fn hear(&mut self, now: Time) -> Option<(&[i16], Heard)> {
-        let Some(stream) = &mut self.stream else {
-            self.detector.iter_mut().for_each(|detector| detector.gap(FRAME_SAMPLES));
-            return None;
-        };
+    /// The frame that is due at `at`, given to all who listen here; `None` before anything was heard. A recording gets what
+    /// the other side may hear: nothing of who is muted or on hold.
+    fn hear(&mut self, now: Time, at: Time, passed_on: bool) -> Option<(&[i16], Heard)> {
+        if self.stream.is_none() {
+            self.gap(1);
+        }
+        let stream = self.stream.as_mut()?;
         let heard = stream.playout.tick(now, &mut stream.decoded);
         let frame = stream.resampler.process(&stream.decoded);
+        let narrow = match &mut stream.narrow {
+            Some(narrow) if self.detector.is_some() || self.tap.is_some() => narrow.process(frame),
+            _ => frame,
+        };
         if let Some(detector) = &mut self.detector {
-            detector.push(match &mut stream.narrow {
-                Some(narrow) => narrow.process(frame),
-                None => frame,
-            });
+            detector.push(narrow);
         }
-        Some((frame, heard))
+        if let Some(tap) = self.tap.as_mut().filter(|_| passed_on) {
+            tap.frame(at, narrow);
+        }
+        Some((frame, heard)).filter(|_| passed_on)
     }
 
     fn gap(&mut self, frames: usize) {
@@ -122,6 +129,16 @@ impl Leg {
     /// No detector listens any more.
     pub(crate) fn stop_listening(&mut self) {
         self.change_ear(|ear| ear.detector = None);
+    }
+
+    /// Gives a recording what the far end says from now on, whoever it is bridged to.
+    pub(crate) fn record(&mut self, tap: Tap) {
+        self.ear.get_or_insert_with(Ear::new).tap = Some(Box::new(tap));
+    }
+
+    /// Nothing is recorded any more.
+    pub(crate) fn stop_recording(&mut self) {
+        self.change_ear(|ear| ear.tap = None);
     }
 
     /// A room listens from now on: each 20 ms it asks by [`Leg::hear`] for a frame at `rate_hz`.
@@ -152,9 +169,9 @@ impl Leg {
         now: Time,
         events: &mut impl Extend<MediaEvent>,
     ) -> Option<(&[i16], Heard)> {
-        let passes = self.is_passed_on();
+        let passed_on = self.is_passed_on();
         self.tell_detected(events);
-        self.ear.as_mut()?.hear(now).filter(|_| passes)
+        self.ear.as_mut()?.hear(now, now, passed_on)
     }
 
     /// Changes who listens; without anybody there is no ear.
@@ -202,6 +219,7 @@ impl Leg {
     }
 
     pub(super) fn handle_ear_timeout(&mut self, now: Time, events: &mut impl Extend<MediaEvent>) {
+        let passed_on = self.is_passed_on();
         let Some(ear) = &mut self.ear else {
             self.timers.ear = Time::MAX;
             return;
@@ -213,8 +231,8 @@ impl Leg {
             self.timers.ear += FRAME * missed;
         }
         while self.timers.ear <= now {
+            ear.hear(now, self.timers.ear, passed_on);
             self.timers.ear += FRAME;
-            ear.hear(now);
         }
         self.tell_detected(events);
     }

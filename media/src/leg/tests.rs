@@ -374,3 +374,32 @@ fn silence_after_the_answer_is_heard_too() {
     run(&mut trunk, at(6_000), at(12_000), &mut events);
     assert_eq!(detected(&events), []);
 }
+
+#[test]
+fn a_recording_hears_what_may_be_heard_and_a_detector_beside_it_may_go() {
+    use crate::detect::{Detector, Rules, country};
+    use crate::record::{Channel, Tap};
+    let (tell, told) = crossbeam::channel::bounded(100);
+    let dropped = Arc::default();
+    let mut events = Vec::new();
+    let mut trunk = leg(11, Role::Trunk);
+    trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    trunk.listen(Detector::new(&Arc::new(Rules::standard()), country("us").unwrap()));
+    trunk.record(Tap::new(5, Channel::Trunk, tell, Arc::clone(&dropped)));
+    trunk.join(at(0), 1, None);
+    let tone: Vec<i16> = crate::audio::Tone::sine(440, 9_000).render(Duration::from_secs(1)).samples().into();
+    let now = say(&mut trunk, at(100), &tone, &mut events);
+    trunk.set_muted(true);
+    let now = say(&mut trunk, now, &tone, &mut events);
+    trunk.set_muted(false);
+    say(&mut trunk, now, &tone[..1_600], &mut events);
+    trunk.stop_recording();
+    assert_eq!(trunk.timers.ear, Time::MAX, "nobody listens any more");
+    let told: Vec<_> = told.try_iter().collect();
+    assert!(told.iter().all(|told| (told.recording, told.channel) == (5, Channel::Trunk)));
+    let times: Vec<Time> = told.iter().flat_map(|told| told.frames.iter().map(|frame| frame.0)).collect();
+    assert!((50..=60).contains(&times.len()), "{}", times.len());
+    assert!(!times.iter().any(|time| (at(1_121)..at(2_100)).contains(time)), "{times:?}");
+    assert!(told.iter().flat_map(|told| &told.samples).any(|sample| *sample > 8_000));
+    assert_eq!(dropped.load(std::sync::atomic::Ordering::Relaxed), 0);
+}

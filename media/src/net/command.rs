@@ -15,6 +15,7 @@ use crate::error::MediaError;
 use crate::event::LegId;
 use crate::leg::Leg;
 use crate::limits::COMMANDS;
+use crate::record::Tap;
 use crate::relay::{Across, Supervision};
 use crate::sdp::Negotiated;
 use crate::webrtc::OfferError;
@@ -24,6 +25,8 @@ pub(super) enum ToLeg {
     SetRemote(Box<Negotiated>),
     Answered,
     Listen(Box<Detector>),
+    Record(Box<Tap>),
+    StopRecording,
     Bridge { agent: LegId, beep: bool },
     Unbridge,
     Play { audio: Arc<Audio>, looped: bool },

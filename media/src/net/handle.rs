@@ -27,6 +27,7 @@ use crate::leg::{Leg, Role};
 use crate::limits::{
     DIGITS, EVENTS, REPLY_TIMEOUT, SHARD_LEGS, SHARDS, SHARED_RECEIVE_BUFFER_BYTES, SPARE_FILES,
 };
+use crate::record::Tap;
 use crate::relay::Supervision;
 use crate::sdp::{AudioCodec, Negotiated};
 use crate::webrtc::{BrowserConfig, BrowserTransport, Identity, OfferError};
@@ -212,6 +213,17 @@ impl MediaHandle {
     /// [`MediaHandle::answered`]; another description from the far end begins a new stream.
     pub fn listen(&self, leg: LegId, detector: Detector) -> Result<(), MediaError> {
         self.send(leg, ToLeg::Listen(Box::new(detector)))
+    }
+
+    /// Gives a recording all that a leg's far end says from now on, in place of the recording before. It is heard by
+    /// whoever it is bridged to; nothing is recorded of who is muted or on hold.
+    pub fn record(&self, leg: LegId, tap: Tap) -> Result<(), MediaError> {
+        self.send(leg, ToLeg::Record(Box::new(tap)))
+    }
+
+    /// Records nothing more of a leg. Closing it says the same.
+    pub fn stop_recording(&self, leg: LegId) -> Result<(), MediaError> {
+        self.send(leg, ToLeg::StopRecording)
     }
 
     /// The call is answered: from now on its RTP time-out counts, and who listens decides who answered. Bridging says

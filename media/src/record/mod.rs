@@ -8,10 +8,12 @@
 
 mod ogg;
 mod seal;
+mod tap;
 mod timeline;
 mod wav;
 
 pub use seal::{Ending, Opener, RecordingKey, SealError, open};
+pub use tap::Tap;
 pub use timeline::{Channel, TimelineCounters};
 
 use kraliki_time::Time;
