@@ -9,13 +9,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use kraliki_engine::runtime::TrunkProfile;
 use kraliki_engine::runtime::keys::{ListenAt, Network, one_or_many};
+use kraliki_engine::runtime::{CodecKey, TrunkProfile};
 use kraliki_sip::Transport;
 use serde::Deserialize;
 use toml::Spanned;
 
-use self::read::{megabytes, percent, ports, seconds_1_30, seconds_5_3600, shards};
+use self::read::{at_least_one_codec, megabytes, percent, ports, seconds_1_30, seconds_5_3600, shards};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -102,6 +102,8 @@ pub(crate) struct Media {
     #[serde(deserialize_with = "ports")]
     pub(crate) ports: RangeInclusive<u16>,
     pub(crate) browser_port: u16,
+    #[serde(deserialize_with = "at_least_one_codec")]
+    pub(crate) browser_codecs: Vec<CodecKey>,
     #[serde(deserialize_with = "shards")]
     pub(crate) shards: usize,
     #[serde(deserialize_with = "seconds_5_3600")]
@@ -191,6 +193,7 @@ impl Default for Media {
             advertise: Vec::new(),
             ports: 16_000..=19_999,
             browser_port: 15_000,
+            browser_codecs: vec![CodecKey::Pcmu, CodecKey::Pcma, CodecKey::Opus],
             shards: 1,
             rtp_timeout_s: 20,
             plain_agents: false,

@@ -9,6 +9,7 @@ use kraliki_control_api::{ApiConfig, TlsFiles as HttpTlsFiles};
 use kraliki_engine::TrunkId;
 use kraliki_engine::runtime::{CallbackConfig, JournalConfig, RuntimeConfig, TrunkConfig, TrunkProfile};
 use kraliki_media::detect::Rules;
+use kraliki_media::sdp::AudioCodec;
 use kraliki_media::{Audio, BrowserPorts, Interface, MediaConfig};
 use kraliki_sip::net::{
     CallVerifier, CertificateFetcher, FetchConfig, HepConfig, Listen, NetConfig, TlsFiles,
@@ -131,7 +132,12 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
     let media = MediaConfig {
         interfaces,
         ports: config.media.ports.clone(),
-        browsers: Some(BrowserPorts { listen: browsers_listen, port: config.media.browser_port, candidates }),
+        browsers: Some(BrowserPorts {
+            listen: browsers_listen,
+            port: config.media.browser_port,
+            candidates,
+            codecs: config.media.browser_codecs.iter().map(|codec| AudioCodec::from(*codec)).collect(),
+        }),
         shards: config.media.shards,
         ..MediaConfig::local(clock, config.media.ports.clone(), seed()?)
     };

@@ -8,6 +8,7 @@ mod leads;
 pub(crate) mod operation;
 mod phone;
 mod session;
+mod supervision;
 mod suppressions;
 mod trunks;
 
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(session::routes())
         .merge(phone::routes())
         .merge(calls::routes())
+        .merge(supervision::routes())
         .merge(suppressions::routes())
         .merge(operation::routes())
 }

@@ -179,11 +179,11 @@ impl Driver {
         self.drop_desk(agent, None);
         let session: String = random_array::<12>().iter().map(|b| format!("{b:02x}")).collect();
         self.desks.put(agent, Desk { session: session.clone(), leg, way, up: false });
+        leg.into_iter().for_each(|leg| self.follow_to(agent, leg));
         self.show_phone(agent);
         session
     }
 
-    /// The media's answer may take a moment: it is waited for elsewhere.
     pub(super) fn patch_session(
         &mut self,
         agent: AgentId,
@@ -196,6 +196,16 @@ impl Driver {
             let _ = reply.send(Err(SessionError::NotFound));
             return;
         };
+        self.patch_leg(leg, body, reply);
+    }
+
+    /// Restarts a browser's ICE, or takes its candidates. The media's answer may take a moment: it is waited for elsewhere.
+    pub(super) fn patch_leg(
+        &self,
+        leg: LegId,
+        body: String,
+        reply: oneshot::Sender<Result<Option<String>, SessionError>>,
+    ) {
         let media = self.media.clone();
         tokio::task::spawn_blocking(move || {
             let answer = media.restart_browser_leg(leg, body.as_bytes()).map_err(refused);

@@ -13,6 +13,7 @@ mod line;
 mod metrics;
 mod phone;
 mod prompts;
+mod supervise;
 mod trunk;
 
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 pub use callback::CallbackConfig;
 pub use handle::{EngineHandle, OpenedSession, PhoneServer, SessionError};
 pub use journal::{JournalConfig, SegmentFile, segments};
+pub use kraliki_media::Supervision;
 pub use line::VERDICT_ATTRIBUTE;
 pub use trunk::{
     AttestationKey, CodecKey, IdentityKey, InboundStir, NumberFormat, Numbers, ProfileError, ReliableKey,

@@ -187,9 +187,8 @@ impl Leg {
     /// The call was answered: what is heard from now on says by whom, and so does silence.
     pub(super) fn listen_to_answer(&mut self, now: Time) {
         let Some(ear) = &mut self.ear else { return };
-        if let Some(detector) = &mut ear.detector {
-            detector.answered();
-        }
+        let Some(detector) = &mut ear.detector else { return };
+        detector.answered();
         if ear.room_hz.is_none() {
             Leg::wake_ear(&mut self.timers, now);
         }

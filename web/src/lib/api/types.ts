@@ -277,7 +277,7 @@ export interface TrunkProfile {
 	session_timer_s: number;
 	redirects: number;
 	large_by_tcp: boolean;
-	codecs: ('pcmu' | 'pcma')[];
+	codecs: ('pcmu' | 'pcma' | 'g722' | 'opus' | 'l16')[];
 	srtp: 'off' | 'optional' | 'required';
 	accept_from: string[];
 	tls_ca: string | null;
