@@ -459,3 +459,6 @@ export interface ImportReport {
 	errors: ImportError[];
 	errors_truncated: boolean;
 }
+
+/** By whom a supervisor is heard: nobody, the agent, both sides. */
+export type SupervisionMode = 'listen' | 'whisper' | 'barge';
