@@ -12,7 +12,7 @@ use crate::audio::Audio;
 use crate::bridge;
 use crate::event::{LegId, MediaEvent};
 use crate::leg::{AddressChange, Channel, Datagram, Inbound, Leg, Polled, Role, Sending};
-use crate::webrtc::{LegTag, leg_tag_of};
+use crate::webrtc::{LegTag, TransportAddress, leg_tag_of};
 
 /// A datagram to be sent; its bytes lie in the buffer that was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(crate) struct Relay {
     events: VecDeque<MediaEvent>,
     closed: VecDeque<Closed>,
     /// Browsers by the addresses that they were heard from, and by their name in STUN.
-    addresses: HashMap<SocketAddr, usize>,
+    addresses: HashMap<TransportAddress, usize>,
     tags: HashMap<LegTag, usize>,
     beep: Arc<Audio>,
 }
@@ -200,10 +200,11 @@ impl Relay {
     pub(crate) fn handle_shared(
         &mut self,
         now: Time,
-        from: SocketAddr,
+        from: impl Into<TransportAddress>,
         buf: &mut [u8],
         len: usize,
     ) -> Result<Option<Transmit>, Stranger> {
+        let from = from.into();
         let slot = self.browser_of(from, buf.get(..len).unwrap_or_default()).ok_or(Stranger)?;
         let entry = self.entries.get_mut(slot).and_then(Option::as_mut).ok_or(Stranger)?;
         Ok(match entry.leg.handle_datagram(now, from, buf, len, &mut self.events) {
@@ -219,7 +220,12 @@ impl Relay {
         })
     }
 
-    fn browser_of(&self, from: SocketAddr, datagram: &[u8]) -> Option<usize> {
+    /// Whether an authentic check of a browser came from there.
+    pub(crate) fn is_known(&self, from: TransportAddress) -> bool {
+        self.addresses.contains_key(&from)
+    }
+
+    fn browser_of(&self, from: TransportAddress, datagram: &[u8]) -> Option<usize> {
         // STUN says whom it is for; a browser that was reloaded may speak from the address of the leg before.
         match datagram.first() {
             Some(0..=3) => self.tags.get(&leg_tag_of(datagram)?).copied(),

@@ -277,7 +277,7 @@ fn runtime_config(
     let sip = NetConfig { listen: vec![Listen::udp(SocketAddr::new(LOOPBACK, 0))], ..NetConfig::default() };
     let media = MediaConfig {
         // Each local address is a candidate, so that a browser on another machine hears too.
-        browsers: Some(BrowserPorts { listen: any, port: 0, candidates: local_addresses() }),
+        browsers: Some(BrowserPorts { listen: any, port: 0, candidates: local_addresses(), tcp: true }),
         ..MediaConfig::local(clock, ports, seed)
     };
     RuntimeConfig {

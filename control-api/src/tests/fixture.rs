@@ -279,7 +279,7 @@ async fn dialer_with(calls: &[i64], phones: Option<&str>) -> Dialer {
     let sip = NetConfig { listen, ..NetConfig::default() };
     let media = MediaConfig {
         interfaces: vec![Interface { listen: ip, advertise: ip }],
-        browsers: Some(BrowserPorts { listen: ip, port: 0, candidates: vec![ip] }),
+        browsers: Some(BrowserPorts { listen: ip, port: 0, candidates: vec![ip], tcp: false }),
         ..MediaConfig::local(clock, 40_000..=40_003, [7; 32])
     };
     let phones = phones.map(str::to_owned);

@@ -17,7 +17,7 @@ pub struct Interface {
     pub advertise: IpAddr,
 }
 
-/// The UDP ports for browsers: one per shard.
+/// The ports for browsers: one per shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrowserPorts {
     /// The local address to bind; unspecified is every one.
@@ -26,6 +26,8 @@ pub struct BrowserPorts {
     pub port: u16,
     /// The addresses that browsers are told, the preferred one first. The shard's port is added.
     pub candidates: Vec<IpAddr>,
+    /// Whether the same ports are offered over TCP too, for browsers whose network lets no UDP out.
+    pub tcp: bool,
 }
 
 /// The configuration of the media.
@@ -55,7 +57,7 @@ impl MediaConfig {
         MediaConfig {
             interfaces: vec![Interface { listen: ip, advertise: ip }],
             ports,
-            browsers: Some(BrowserPorts { listen: ip, port: 0, candidates: vec![ip] }),
+            browsers: Some(BrowserPorts { listen: ip, port: 0, candidates: vec![ip], tcp: true }),
             shards: 1,
             batch: Duration::from_millis(2),
             clock,
