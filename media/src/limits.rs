@@ -103,6 +103,10 @@ pub(crate) const SSRC_QUIET: Duration = Duration::from_millis(100);
 pub(crate) const STRAGGLERS: Duration = Duration::from_secs(1);
 /// An agent's leg that gave no sign of life for this long is silent.
 pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(1);
+/// A browser that gave no sign of life for this long is lost, until one comes: less than the 5 s in which an agent's
+/// absence must be known. A browser sends audio every 20 ms, muted or not, RTCP each few seconds, and, without
+/// a microphone, still checks consent every 2.5 s (Chromium) to 6 s (RFC 7675 §5.1).
+pub(crate) const LOST_AFTER: Duration = Duration::from_secs(4);
 /// A leg that was sent nothing for this long is sent silence: far ends that learn our address, and NAT, need packets.
 pub(crate) const FILL_AFTER: Duration = Duration::from_millis(200);
 /// The mean distance of RTCP reports (RFC 3550 §6.2).
