@@ -14,6 +14,7 @@ import type {
 	NewLead,
 	Outcome,
 	Page,
+	IceSettings,
 	PhoneSetup,
 	TrunkDetail,
 	TrunkProfile,
@@ -72,6 +73,8 @@ export const agent = {
 	dialPreview: (lead: number) => request('POST', '/api/agent/preview/dial', { body: { lead } }),
 	skipPreview: (lead: number, delay_s: number, reason: string) =>
 		request('POST', '/api/agent/preview/skip', { body: { lead, delay_s, reason } }),
+	/** The STUN and TURN servers for the audio leg; credentials are for a time only. */
+	ice: () => json<IceSettings>('GET', '/api/agent/ice'),
 	/** Opens the audio leg: an SDP offer for an answer and the place where the leg lives. */
 	async openLeg(offer: string): Promise<{ answer: string; location: string }> {
 		const raw = { type: 'application/sdp', body: offer };
