@@ -15,7 +15,7 @@ use crate::bridge;
 use crate::event::{LegId, MediaEvent};
 use crate::leg::{AddressChange, Channel, Datagram, FRAME, Inbound, Leg, Polled, Role, Sending};
 use crate::limits::WATCHERS;
-use crate::webrtc::{LegTag, leg_tag_of};
+use crate::webrtc::{LegTag, TransportAddress, leg_tag_of};
 use room::{Member, Part, Place, Room};
 
 pub(crate) use room::Across;
@@ -70,7 +70,7 @@ pub(crate) struct Relay {
     events: VecDeque<MediaEvent>,
     closed: VecDeque<Closed>,
     /// Browsers by the addresses that they were heard from, and by their name in STUN.
-    addresses: HashMap<SocketAddr, usize>,
+    addresses: HashMap<TransportAddress, usize>,
     tags: HashMap<LegTag, usize>,
     beep: Arc<Audio>,
 }
@@ -404,10 +404,11 @@ impl Relay {
     pub(crate) fn handle_shared(
         &mut self,
         now: Time,
-        from: SocketAddr,
+        from: impl Into<TransportAddress>,
         buf: &mut [u8],
         len: usize,
     ) -> Result<Option<Transmit>, Stranger> {
+        let from = from.into();
         let slot = self.browser_of(from, buf.get(..len).unwrap_or_default()).ok_or(Stranger)?;
         let entry = self.entries.get_mut(slot).and_then(Option::as_mut).ok_or(Stranger)?;
         Ok(match entry.leg.handle_datagram(now, from, buf, len, &mut self.events) {
@@ -424,7 +425,12 @@ impl Relay {
         })
     }
 
-    fn browser_of(&self, from: SocketAddr, datagram: &[u8]) -> Option<usize> {
+    /// Whether an authentic check of a browser came from there.
+    pub(crate) fn is_known(&self, from: TransportAddress) -> bool {
+        self.addresses.contains_key(&from)
+    }
+
+    fn browser_of(&self, from: TransportAddress, datagram: &[u8]) -> Option<usize> {
         // STUN says whom it is for; a browser that was reloaded may speak from the address of the leg before.
         match datagram.first() {
             Some(0..=3) => self.tags.get(&leg_tag_of(datagram)?).copied(),

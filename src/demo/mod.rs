@@ -283,6 +283,7 @@ fn runtime_config(
             port: 0,
             candidates: local_addresses(),
             codecs: AudioCodec::BROWSER.to_vec(),
+            tcp: true,
         }),
         ..MediaConfig::local(clock, ports, seed)
     };

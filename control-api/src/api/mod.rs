@@ -4,6 +4,7 @@ mod agent;
 mod calls;
 mod campaigns;
 mod dial;
+pub(crate) mod ice;
 mod leads;
 pub(crate) mod operation;
 mod phone;
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(agent::routes())
         .merge(dial::routes())
         .merge(session::routes())
+        .merge(ice::routes())
         .merge(phone::routes())
         .merge(calls::routes())
         .merge(supervision::routes())

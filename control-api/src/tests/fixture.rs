@@ -285,6 +285,7 @@ async fn dialer_with(calls: &[i64], phones: Option<&str>) -> Dialer {
             port: 0,
             candidates: vec![ip],
             codecs: AudioCodec::BROWSER.to_vec(),
+            tcp: false,
         }),
         ..MediaConfig::local(clock, 40_000..=40_003, [7; 32])
     };

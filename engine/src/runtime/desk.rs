@@ -35,15 +35,6 @@ pub(super) enum Way {
 }
 
 impl Desk {
-    /// A plain RTP leg has no handshake: its first sign of life is its coming up.
-    fn is_plain(&self) -> bool {
-        match &self.way {
-            Way::Browser => false,
-            Way::Plain => true,
-            Way::Phone(phone) => phone.plain.is_some(),
-        }
-    }
-
     pub(super) fn phone(&mut self) -> Option<&mut PhoneCall> {
         match &mut self.way {
             Way::Phone(phone) => Some(phone),
@@ -254,12 +245,20 @@ impl Driver {
                 desk.up = true;
                 AgentEvent::LegUp
             }
-            MediaEvent::Alive { .. } if desk.is_plain() && !desk.up => {
+            // A plain RTP leg has no handshake: its first sign of life is its coming up. A browser that was lost is back.
+            MediaEvent::Alive { .. } if !desk.up => {
                 desk.up = true;
                 AgentEvent::LegUp
             }
             MediaEvent::Alive { .. } => AgentEvent::Alive,
             MediaEvent::Silent { .. } => AgentEvent::Silent,
+            MediaEvent::Lost { .. } if !desk.up => return,
+            // Its session stays: it may come back by itself, or by an ICE restart.
+            MediaEvent::Lost { .. } => {
+                tracing::info!(%agent, "an agent's browser is lost");
+                desk.up = false;
+                AgentEvent::LegDown
+            }
             MediaEvent::LegDown { reason, .. } => {
                 tracing::info!(%agent, ?reason, "an agent's audio is gone");
                 self.drop_desk(agent, Some(PhoneProblem::Lost));

@@ -436,6 +436,7 @@ impl Driver {
         | MediaEvent::LegDown { leg, .. }
         | MediaEvent::Alive { leg }
         | MediaEvent::Silent { leg }
+        | MediaEvent::Lost { leg }
         | MediaEvent::FirstRtp { leg, .. }
         | MediaEvent::FirstPacket { trunk: leg, .. }
         | MediaEvent::Dtmf { leg, .. }

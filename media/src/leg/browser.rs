@@ -10,13 +10,15 @@ use crate::event::{DownReason, LegId, MediaEvent};
 use crate::limits::{CLEAR_AFTER, POOR_LOSS_256};
 use crate::rtp::OutLine;
 use crate::sdp::AudioCodec;
-use crate::webrtc::{BrowserTransport, Event, Failure, LegTag, OfferError, Output, Received};
+use crate::webrtc::{
+    BrowserTransport, Event, Failure, LegTag, OfferError, Output, Received, TransportAddress,
+};
 
 /// Datagrams from an address belong to the leg from now on, or no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AddressChange {
-    Learned(SocketAddr),
-    Forgotten(SocketAddr),
+    Learned(TransportAddress),
+    Forgotten(TransportAddress),
 }
 
 /// What a datagram was.
@@ -48,18 +50,27 @@ impl Browser {
 
     /// Where media goes, once there are keys.
     pub(super) fn media_target(&self) -> Option<SocketAddr> {
-        self.transport.remote().filter(|_| self.transport.is_up())
+        self.transport.remote().filter(|_| self.transport.is_up()).map(|remote| remote.address)
     }
 
     pub(super) fn seal_rtp(&mut self, to: SocketAddr, buf: &mut [u8], len: usize) -> Option<Sending> {
         let len = self.transport.protect_rtp(buf, len).ok()?;
-        Some(Sending { channel: Channel::Shared, to, len })
+        Some(Sending { channel: self.channel(), to, len })
     }
 
     pub(super) fn seal_rtcp(&mut self, to: SocketAddr, buf: &mut [u8], len: usize) -> Option<Sending> {
         let len = self.transport.protect_rtcp(buf, len).ok()?;
-        Some(Sending { channel: Channel::Shared, to, len })
+        Some(Sending { channel: self.channel(), to, len })
     }
+
+    /// By what media goes.
+    fn channel(&self) -> Channel {
+        self.transport.remote().map_or(Channel::Shared, channel_of)
+    }
+}
+
+fn channel_of(to: TransportAddress) -> Channel {
+    to.stream.map_or(Channel::Shared, Channel::Stream)
 }
 
 impl Leg {
@@ -103,7 +114,7 @@ impl Leg {
     pub(crate) fn handle_datagram(
         &mut self,
         now: Time,
-        from: SocketAddr,
+        from: impl Into<TransportAddress>,
         buf: &mut [u8],
         len: usize,
         events: &mut impl Extend<MediaEvent>,
@@ -172,7 +183,8 @@ impl Leg {
                     // A datagram beyond the MTU could not be sent; DTLS keeps its flights below.
                     let Some(room) = out.get_mut(..len) else { continue };
                     room.copy_from_slice(&transmit.bytes);
-                    return Some(Polled::Send(Sending { channel: Channel::Shared, to: transmit.to, len }));
+                    let (channel, to) = (channel_of(transmit.to), transmit.to.address);
+                    return Some(Polled::Send(Sending { channel, to, len }));
                 }
                 Output::Event(Event::AddressLearned(address)) => {
                     return Some(Polled::Address(AddressChange::Learned(address)));
@@ -200,7 +212,7 @@ impl Leg {
                 self.wake_frames(now);
             }
             Event::ConsentRegained | Event::AddressChanged(_) => self.wake_frames(now),
-            // Silent long before; what ends the leg is the user's decision.
+            // Lost long before; what ends the leg is the user's decision.
             Event::ConsentLost => {}
             Event::Closed => events.extend([down(DownReason::Closed)]),
             Event::Failed(Failure::SetupTimeout) => events.extend([down(DownReason::SetupTimeout)]),

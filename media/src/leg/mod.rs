@@ -31,7 +31,7 @@ use self::source::Source;
 use crate::audio::Audio;
 use crate::dtmf::{Digit, DigitReceiver, DigitSender};
 use crate::event::{LegId, MediaEvent};
-use crate::limits::{SHARDS, SILENT_AFTER};
+use crate::limits::{LOST_AFTER, SHARDS, SILENT_AFTER};
 use crate::play::{Overlay, Player};
 use crate::quality::LegCounters;
 use crate::relay::Supervision;
@@ -85,7 +85,7 @@ struct Timers {
     frame: Time,
     /// The next RTCP report.
     report: Time,
-    /// When an agent's leg would be silent.
+    /// When an agent's leg would be silent, and then when it would be lost.
     silent: Time,
     /// When an answered call would be given up.
     rtp_timeout: Time,
@@ -383,14 +383,7 @@ impl Leg {
     /// Looks at the watches; frames and reports are made by [`Leg::poll`].
     pub(crate) fn handle_timeout(&mut self, now: Time, events: &mut impl Extend<MediaEvent>) {
         if self.timers.silent <= now {
-            let due = self.last_heard + SILENT_AFTER;
-            if due <= now {
-                self.alive = false;
-                self.timers.silent = Time::MAX;
-                events.extend([MediaEvent::Silent { leg: self.id }]);
-            } else {
-                self.timers.silent = due;
-            }
+            self.check_silence(now, events);
         }
         if self.timers.rtp_timeout <= now {
             self.check_rtp_timeout(now, events);
@@ -399,6 +392,21 @@ impl Leg {
             self.handle_ear_timeout(now, events);
         }
         self.handle_transport_timeout(now);
+    }
+
+    /// A quiet agent's leg is silent first; a browser, which never stops sending by itself, is lost in the end.
+    fn check_silence(&mut self, now: Time, events: &mut impl Extend<MediaEvent>) {
+        let due = self.last_heard + if self.alive { SILENT_AFTER } else { LOST_AFTER };
+        if due > now {
+            self.timers.silent = due;
+        } else if std::mem::take(&mut self.alive) {
+            events.extend([MediaEvent::Silent { leg: self.id }]);
+            self.timers.silent =
+                if self.browser.is_some() { self.last_heard + LOST_AFTER } else { Time::MAX };
+        } else {
+            events.extend([MediaEvent::Lost { leg: self.id }]);
+            self.timers.silent = Time::MAX;
+        }
     }
 
     fn check_rtp_timeout(&mut self, now: Time, events: &mut impl Extend<MediaEvent>) {

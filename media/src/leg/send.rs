@@ -14,6 +14,7 @@ use crate::event::MediaEvent;
 use crate::limits::{FILL_AFTER, RTCP_INTERVAL};
 use crate::rtcp::{self, Report, ReportBlock, SenderInfo};
 use crate::rtp::{self, HEADER_LEN, Stamp};
+use crate::webrtc::StreamId;
 
 /// The length of a frame that is made here.
 pub(crate) const FRAME: Duration = Duration::from_millis(20);
@@ -33,6 +34,8 @@ pub(crate) enum Channel {
     Rtcp,
     /// Everything of a browser, over the port that all browsers share.
     Shared,
+    /// Everything of a browser that could only connect by TCP.
+    Stream(StreamId),
 }
 
 /// A datagram to be sent; its bytes lie in the buffer that was given.

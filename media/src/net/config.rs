@@ -18,7 +18,7 @@ pub struct Interface {
     pub advertise: IpAddr,
 }
 
-/// The UDP ports for browsers: one per shard.
+/// The ports for browsers: one per shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrowserPorts {
     /// The local address to bind; unspecified is every one.
@@ -31,6 +31,8 @@ pub struct BrowserPorts {
     /// the others is sent to a browser with a poor network, or when its call has more than telephone sound. Opus as the
     /// first makes every call be decoded.
     pub codecs: Vec<AudioCodec>,
+    /// Whether the same ports are offered over TCP too, for browsers whose network lets no UDP out.
+    pub tcp: bool,
 }
 
 /// The configuration of the media.
@@ -65,6 +67,7 @@ impl MediaConfig {
                 port: 0,
                 candidates: vec![ip],
                 codecs: AudioCodec::BROWSER.to_vec(),
+                tcp: true,
             }),
             shards: 1,
             batch: Duration::from_millis(2),

@@ -14,6 +14,7 @@ import type {
 	NewLead,
 	Outcome,
 	Page,
+	IceSettings,
 	PhoneSetup,
 	TrunkDetail,
 	TrunkProfile,
@@ -99,6 +100,9 @@ export class LegApi {
 		return request('DELETE', location, { keepalive: true });
 	}
 }
+
+/** The STUN and TURN servers for audio legs; credentials are for a time only. */
+export const ice = () => json<IceSettings>('GET', '/api/ice');
 
 export const legs = {
 	agent: new LegApi('/api/agent/session'),

@@ -341,6 +341,19 @@ export interface TrunkDetail {
 	profile: TrunkProfile;
 }
 
+/** What a peer connection is made with. */
+export interface IceSettings {
+	ice_servers: IceServerSettings[];
+	ice_transport_policy: RTCIceTransportPolicy;
+}
+
+/** A STUN or TURN server, as `RTCPeerConnection` takes it. */
+export interface IceServerSettings {
+	urls: string[];
+	username?: string;
+	credential?: string;
+}
+
 /** An agent's SIP phone. */
 export interface PhoneView {
 	agent: number;

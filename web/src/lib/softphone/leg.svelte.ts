@@ -3,7 +3,7 @@
  * are bridged; or a supervisor's, which follows an agent.
  * It repairs itself: an ICE restart when the path breaks, a new session when the server no longer knows the old one.
  */
-import { isTransient, legs, statusOf, type LegApi } from '$lib/api';
+import { ice, isTransient, legs, statusOf, type LegApi } from '$lib/api';
 import { devices, route } from './devices.svelte';
 import { countersOf, judge, type Counters, type Quality } from './quality';
 
@@ -136,11 +136,14 @@ export class Leg {
 
 	async #connect(): Promise<void> {
 		this.#closePeer();
-		const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+		const configuration = await configure();
+		// Meanwhile the leg may have been stopped, or begun anew.
+		if (!this.microphone) throw new DOMException('no microphone', 'NotFoundError');
+		this.#closePeer();
+		const pc = new RTCPeerConnection(configuration);
 		this.#pc = pc;
 		pc.ontrack = ({ track }) => this.#listen(track);
 		pc.onconnectionstatechange = () => pc === this.#pc && this.#onConnection(pc.connectionState);
-		if (!this.microphone) throw new DOMException('no microphone', 'NotFoundError');
 		pc.addTransceiver(this.microphone, { direction: 'sendrecv' });
 		await pc.setLocalDescription();
 		// The server learns our addresses from our checks: the offer need not wait for candidates.
@@ -207,6 +210,8 @@ export class Leg {
 	async #restartIce(): Promise<void> {
 		const pc = this.#pc;
 		if (!pc) return;
+		// The credentials of the servers may have run out since.
+		pc.setConfiguration(await configure());
 		if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' });
 		pc.restartIce();
 		await pc.setLocalDescription();
@@ -312,6 +317,12 @@ export class Leg {
 }
 
 export const leg = new Leg(legs.agent, 'kraliki-seat', 'caller-audio');
+
+/** How the network may be crossed, as the server's configuration has it. */
+async function configure(): Promise<RTCConfiguration> {
+	const { ice_servers, ice_transport_policy } = await ice();
+	return { bundlePolicy: 'max-bundle', iceServers: ice_servers, iceTransportPolicy: ice_transport_policy };
+}
 
 function faultOf(error: unknown): LegFault {
 	const name = error instanceof DOMException ? error.name : '';
