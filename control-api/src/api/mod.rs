@@ -7,6 +7,7 @@ mod dial;
 mod leads;
 pub(crate) mod operation;
 mod phone;
+mod recordings;
 mod session;
 mod suppressions;
 mod trunks;
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(session::routes())
         .merge(phone::routes())
         .merge(calls::routes())
+        .merge(recordings::routes())
         .merge(suppressions::routes())
         .merge(operation::routes())
 }

@@ -94,6 +94,8 @@ pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, Stor
         .synchronous(SqliteSynchronous::Full)
         // 64 MB of pages; the WAL is cut back to 64 MB after a large import.
         .pragma("cache_size", "-65536")
+        // What is deleted or replaced (a recording's key) is overwritten in its page.
+        .pragma("secure_delete", "FAST")
         .pragma("wal_autocheckpoint", LOG_PAGES)
         .pragma("journal_size_limit", "67108864")
         .optimize_on_close(true, 400);

@@ -1,14 +1,18 @@
 //! What is decoded of a far end's audio, for who listens here. Nobody listens to most of a call, and then there is no ear.
 
+use std::sync::Arc;
+
 use kraliki_time::Time;
 
 use super::receive::{Inbound, Kind};
 use super::send::{FRAME, LATE};
 use super::{Leg, Timers};
+use crate::audio::Audio;
 use crate::codec::{FRAME_SAMPLES, OpusPolicy, SAMPLE_RATE_HZ, decoder};
 use crate::detect::{Detector, Event};
 use crate::event::MediaEvent;
 use crate::jitter::{Arrival, Content, JitterPolicy, Playout};
+use crate::play::Overlay;
 use crate::record::Tap;
 use crate::resample::Resampler;
 use crate::sdp::AudioCodec;
@@ -110,6 +114,11 @@ impl Leg {
     pub(crate) fn stop_recording(&mut self) {
         self.ear.iter_mut().for_each(|ear| ear.tap = None);
         self.drop_idle_ear();
+    }
+
+    /// Mixes sound into what the far end hears, in place of what is mixed in still.
+    pub(crate) fn overlay(&mut self, sound: Arc<Audio>) {
+        self.sound.overlay = Some(Overlay::new(sound));
     }
 
     fn drop_idle_ear(&mut self) {

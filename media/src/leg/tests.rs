@@ -387,8 +387,7 @@ fn a_recording_hears_what_may_be_heard_and_a_detector_beside_it_may_go() {
     trunk.listen(Detector::new(&Arc::new(Rules::standard()), country("us").unwrap()));
     trunk.record(Tap::new(5, Channel::Trunk, tell, Arc::clone(&dropped)));
     trunk.join(at(0), 1, None);
-    let tone: Vec<i16> =
-        crate::audio::Tone::sine(440, 9_000).render(Duration::from_secs(1)).samples().into();
+    let tone: Vec<i16> = crate::audio::Tone::sine(440, 9_000).render(Duration::from_secs(1)).samples().into();
     let now = say(&mut trunk, at(100), &tone, &mut events);
     trunk.set_muted(true);
     let now = say(&mut trunk, now, &tone, &mut events);
