@@ -111,7 +111,5 @@ pub(crate) const TAP_FRAMES: usize = 10;
 pub(crate) const RECORDER_MESSAGES: usize = 16_384;
 /// Commands that wait for a recorder's thread: some thousand calls that begin and end while its disk stands still.
 pub(crate) const RECORDER_COMMANDS: usize = 16_384;
-/// Messages that a recorder's thread takes before it looks for commands again: a pause must not wait.
-pub(crate) const RECORDER_FRAMES_AT_ONCE: usize = 1_024;
 /// Recordings of one thread: more than a core codes at once.
 pub(crate) const RECORDINGS: usize = 4_096;

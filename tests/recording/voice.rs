@@ -14,7 +14,7 @@ pub(super) const PERIOD: usize = 1_000;
 /// The value of an octet of µ-law (ITU-T G.711, table 2a).
 pub(super) fn mu_law(octet: u8) -> i16 {
     let code = !octet;
-    let magnitude = ((i16::from(code & 0x0f) << 3) + 0x84 << (code >> 4 & 7)) - 0x84;
+    let magnitude = (((i16::from(code & 0x0f) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84;
     if code & 0x80 == 0 { magnitude } else { -magnitude }
 }
 
@@ -96,7 +96,7 @@ impl Voice {
                 let mut packet = vec![0x80, 0];
                 packet.extend((count as u16).to_be_bytes());
                 packet.extend(count.wrapping_mul(FRAME as u32).to_be_bytes());
-                packet.extend((u32::from(port) << 8 | 1).to_be_bytes());
+                packet.extend(((u32::from(port) << 8) | 1).to_be_bytes());
                 packet.extend(says[place]);
                 let _ = socket.send_to(&packet, to);
                 told.lock().unwrap().push(Sent { place, unix_ms: unix_ms() });

@@ -19,7 +19,7 @@ use super::seal::{HEADER, TAG};
 use super::tap::FromTap;
 use super::{Channel, FileFormat, Recording, RecordingConfig, Tap};
 use crate::error::MediaError;
-use crate::limits::{RECORDER_COMMANDS, RECORDER_FRAMES_AT_ONCE, RECORDER_MESSAGES, RECORDINGS};
+use crate::limits::{RECORDER_COMMANDS, RECORDER_MESSAGES, RECORDINGS};
 
 /// How often frames are taken. A thread with a thousand recordings gets a thousand messages meanwhile.
 const TICK: Duration = Duration::from_millis(100);
@@ -258,8 +258,7 @@ impl Thread {
                 // Whoever could end it is gone.
                 Err(RecvTimeoutError::Disconnected) => self.stopping = true,
             }
-            // Commands first: what is said after a pause is not to be written before the pause is known.
-            while self.take_commands() == RECORDER_FRAMES_AT_ONCE {}
+            self.take_frames();
             self.write();
             if self.stopping && self.recordings.is_empty() {
                 return;
@@ -267,13 +266,20 @@ impl Thread {
         }
     }
 
-    /// Takes the commands that are there and then frames; gives how many messages of these.
-    fn take_commands(&mut self) -> usize {
+    /// Takes all frames that came: what is written by the clock must not miss them. Before each of them commands: a pause
+    /// is known before what was said after it is written, however long the disk stood still.
+    fn take_frames(&mut self) {
+        for _ in 0..=RECORDER_MESSAGES {
+            self.take_commands();
+            let Ok(heard) = self.frames.try_recv() else { return };
+            self.heard(&heard);
+        }
+    }
+
+    fn take_commands(&mut self) {
         while let Ok(command) = self.commands.try_recv() {
             self.command(command);
         }
-        let frames = self.frames.clone();
-        frames.try_iter().take(RECORDER_FRAMES_AT_ONCE).map(|heard| self.heard(&heard)).count()
     }
 
     fn command(&mut self, command: Command) {
@@ -332,6 +338,7 @@ impl Thread {
     /// Writes what is due, now that all frames that came are in.
     fn write(&mut self) {
         let now = self.clock.now();
+        self.take_commands();
         let mut failed = Vec::new();
         for (number, open) in &mut self.recordings {
             if now >= open.polled + SECOND
@@ -351,7 +358,7 @@ impl Thread {
     }
 
     fn end(&mut self, recording: u64, now: Time) {
-        let Some(open) = self.take(recording) else { return };
+        let Some(open) = self.close(recording) else { return };
         let before = open.written;
         match open.finish(now, &self.shared) {
             Ok(written) => (self.tell)(RecorderEvent::Ended { recording, written }),
@@ -360,12 +367,12 @@ impl Thread {
     }
 
     fn give_up(&mut self, recording: u64, error: &io::Error) {
-        if let Some(open) = self.take(recording) {
+        if let Some(open) = self.close(recording) {
             self.fail(recording, open.written, error);
         }
     }
 
-    fn take(&mut self, recording: u64) -> Option<InProgress> {
+    fn close(&mut self, recording: u64) -> Option<InProgress> {
         let open = self.recordings.remove(&recording)?;
         self.shared.recordings.fetch_sub(1, Ordering::Relaxed);
         Some(open)

@@ -163,6 +163,39 @@ fn a_disk_that_stands_still_delays_nobody_and_loses_only_what_the_queue_does_not
 }
 
 #[test]
+fn a_pause_holds_though_the_disk_stood_still_when_it_came() {
+    let (tell, told) = teller();
+    let memory = Arc::<Mutex<Vec<u8>>>::default();
+    let ((begun, has_begun), (let_go, go_on)) = (bounded(1), bounded(1));
+    let stands_still = Some((begun, go_on));
+    let disk = Mutex::new(Some(Disk { memory: Arc::clone(&memory), stands_still, room: usize::MAX }));
+    let open_disk: Open = Arc::new(move |_: &Path| {
+        let disk: Box<dyn Sink> = Box::new(disk.lock().unwrap().take().unwrap());
+        Ok(disk)
+    });
+    let recorder = Recorder::start_with(Clock::start(), 1, tell, open_disk, 1_000).unwrap();
+    let key = RecordingKey([7; 32]);
+    recorder.begin(1, config(FileFormat::Wav, Some(key.clone())), "x".into()).unwrap();
+    let mut tap = recorder.tap(1, Channel::Agent).unwrap();
+    let way = &recorder.inner.ways[0].commands;
+    speak(&mut tap, Channel::Agent, 0..110);
+    has_begun.recv().unwrap();
+    // Said, paused, said on: all of it waits behind the write. The pause is told after what came before it.
+    speak(&mut tap, Channel::Agent, 110..150);
+    way.send(Command::Pause { recording: 1, at: ms(3_000), on: true }).unwrap();
+    speak(&mut tap, Channel::Agent, 150..400);
+    let_go.send(()).unwrap();
+    way.send(Command::Finish { recording: 1, at: ms(8_000) }).unwrap();
+    recorder.shutdown();
+    assert!(matches!(told.recv().unwrap(), RecorderEvent::Ended { .. }));
+    let (plain, _) = open(&key, &memory.lock().unwrap()).unwrap();
+    let [_, agent] = channels(&plain);
+    for (n, sample) in agent.into_iter().enumerate() {
+        assert_eq!(sample, if n < 24_000 { said(Channel::Agent, n as u64) } else { 0 }, "sample {n}");
+    }
+}
+
+#[test]
 fn a_full_disk_ends_its_recording_and_no_other() {
     let (tell, told) = teller();
     let open_disk: Open = Arc::new(|path: &Path| {
