@@ -2,6 +2,7 @@
 //! `KRALIKI_HTTP_LISTEN` is `[http] listen`, `KRALIKI_TRUNK_<NAME>_PASSWORD` a trunk's password.
 
 mod read;
+mod recording;
 mod trunk;
 
 use std::fmt;
@@ -16,6 +17,8 @@ use kraliki_sip::Transport;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub(crate) use self::recording::Recording;
+
 use self::read::{at_least_one_codec, megabytes, percent, ports, seconds_1_30, seconds_5_3600, shards};
 
 /// Everything that can be configured.
@@ -28,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) stir: Stir,
     pub(crate) media: Media,
     pub(crate) store: Store,
+    pub(crate) recording: Recording,
     pub(crate) engine: Engine,
     pub(crate) log: Log,
     pub(crate) trunk: Vec<Spanned<TrunkProfile>>,
@@ -403,6 +407,7 @@ impl Config {
         if self.engine.journal_keep_mb / 2 < self.engine.journal_segment_mb {
             return none("[engine] journal_keep_mb must be at least twice journal_segment_mb");
         }
+        self.recording.check()?;
         trunk::check(&self.trunk, &self.sip.listen)?;
         Ok(())
     }
@@ -540,6 +545,15 @@ mod tests {
             ("[media]\nice_transport_policy = \"relay\"", "needs a turn: server in ice_servers"),
             ("[engine]\njournal_segment_mb = 0", "k.toml:2: 0 is out of range; give 1 to 1000000"),
             ("[engine]\njournal_keep_mb = 300", "must be at least twice journal_segment_mb"),
+            ("[recording]\nformat = \"mp3\"", "k.toml:2: unknown variant `mp3`"),
+            ("[recording]\nbitrate_kbps = 128", "k.toml:2: 128 is out of range; give 12 to 64"),
+            ("[recording]\ndirectory = \"\"", "[recording] directory is empty"),
+            ("[recording]\ns3_endpoint = \"http://127.0.0.1:9000\"", "s3_endpoint needs s3_bucket"),
+            (
+                "[recording]\ns3_bucket = \"b\"\ns3_endpoint = \"127.0.0.1:9000\"",
+                "write it with http:// or https://",
+            ),
+            ("[recording]\ns3_bucket = \"b\"\ns3_access_key_id = \"x\"", "need each other"),
             ("[log]\nformat = \"xml\"", "k.toml:2: unknown variant `xml`"),
             ("[http]\ntls_cert = \"/none.pem\"", "k.toml:2: tls_cert needs tls_key"),
             ("[[trunk]]\nname = \"a\"", "missing field `address`"),

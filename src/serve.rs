@@ -170,6 +170,7 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         phones_sha256: config.sip.phones_sha256,
         callback: callback_config(config)?,
         stir: call_verifier(config, clock)?,
+        recording: Some(config.recording.recordings()),
         detection: Arc::new(detection_rules(config)?),
         media,
         trunks: Vec::new(),
@@ -181,6 +182,9 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         seed: None,
     };
     runtime.trunks = trunks(config, &runtime)?;
+    if let Some(bucket) = runtime.recording.as_ref().and_then(|recording| recording.bucket.as_ref()) {
+        bucket.open().context("[recording] s3")?;
+    }
     if let Some(files) = &runtime.tls {
         let mut files = files.clone();
         files.clients.extend(runtime.trunks.iter().flat_map(|trunk| trunk.tls.iter().cloned()));

@@ -144,6 +144,16 @@ impl CallState {
     }
 }
 
+/// Whether a call is recorded now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingState {
+    /// What both sides say is kept.
+    On,
+    /// Silence is kept instead, until somebody resumes.
+    Paused,
+}
+
 /// A call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallView {
@@ -167,6 +177,8 @@ pub struct CallView {
     pub outcome: Option<Outcome>,
     /// What the agent chose.
     pub disposition: Option<String>,
+    /// Whether it is recorded now; none: it is not.
+    pub recording: Option<RecordingState>,
     /// The number that is shown to the called person.
     pub caller_id: String,
     /// Whom.

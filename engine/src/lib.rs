@@ -33,13 +33,13 @@ mod trunk;
 pub use agent::AgentState;
 pub use campaign::{
     CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp, MachineDetection, Mode,
-    RetryRule,
+    RecordingPolicy, RetryRule,
 };
 pub use counters::{Counters, Gauges, Spread};
 pub use engine::{Engine, NotACheckpoint};
 pub use event::{
     AgentView, BreakerState, CallState, CallView, CampaignView, Event, LeadView, PhoneProblem, PhoneState,
-    PhoneView, PreviewView, Snapshot, TrunkView,
+    PhoneView, PreviewView, RecordingState, Snapshot, TrunkView,
 };
 pub use id::{AgentId, AttemptId, CampaignId, LeadId, ListId, TrunkId, TryId};
 pub use input::{

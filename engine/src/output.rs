@@ -46,6 +46,27 @@ pub enum Output {
         /// Whether to hold.
         on: bool,
     },
+    /// Record an answered call from now on, both sides; it was just bridged. Further bridges of it are recorded too.
+    Record {
+        /// Which call.
+        id: TryId,
+        /// Whose leg it is bridged to.
+        agent: AgentId,
+        /// Both sides hear a beep so many seconds apart; 0: never.
+        beep_s: u32,
+    },
+    /// Leave silence in a call's recording, or go on.
+    PauseRecording {
+        /// Which call.
+        id: TryId,
+        /// Whether to pause.
+        on: bool,
+    },
+    /// A call's recording is over.
+    StopRecording {
+        /// Which call.
+        id: TryId,
+    },
     /// Send keys to the far end.
     Dtmf {
         /// Which call.

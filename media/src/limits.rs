@@ -138,3 +138,7 @@ pub(crate) const TAP_FRAMES: usize = 10;
 /// Messages that wait for a recorder's thread, of 3.3 kB each: a disk that stands still for 1.6 s under a thousand
 /// recordings, or for a quarter of an hour under two.
 pub(crate) const RECORDER_MESSAGES: usize = 16_384;
+/// Commands that wait for a recorder's thread: some thousand calls that begin and end while its disk stands still.
+pub(crate) const RECORDER_COMMANDS: usize = 16_384;
+/// Recordings of one thread: more than a core codes at once.
+pub(crate) const RECORDINGS: usize = 4_096;

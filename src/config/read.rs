@@ -30,6 +30,18 @@ pub(super) fn seconds_5_3600<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::
     in_range(d, 5..=3600)
 }
 
+pub(super) fn kbps_12_64<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    in_range(d, 12..=64)
+}
+
+pub(super) fn days<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    in_range(d, 0..=36_500)
+}
+
+pub(super) fn threads<'de, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error> {
+    Ok(in_range(d, 1..=16)? as usize)
+}
+
 pub(super) fn percent<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     in_range(d, 0..=100)
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use kraliki_control_api::{ApiConfig, Role, TlsFiles};
-use kraliki_engine::runtime::{EngineHandle, JournalConfig, RuntimeConfig, TrunkConfig};
+use kraliki_engine::runtime::{EngineHandle, JournalConfig, RecordingsConfig, RuntimeConfig, TrunkConfig};
 use kraliki_engine::simulate::Floor;
 use kraliki_engine::store::Store;
 use kraliki_engine::{
@@ -125,13 +125,11 @@ async fn demo(options: Options) -> anyhow::Result<()> {
 
     let store = dir.path().join("demo.db");
     let api = api_config(&options, dir.path())?;
-    let node = Node::start(
-        &store,
-        runtime_config(&options, carrier, base..=base + PORTS - 1, clock, rng.random()),
-        api,
-        clock,
-    )
-    .await?;
+    let config = RuntimeConfig {
+        recording: Some(RecordingsConfig::in_directory(dir.path().join("recordings"))),
+        ..runtime_config(&options, carrier, base..=base + PORTS - 1, clock, rng.random())
+    };
+    let node = Node::start(&store, config, api, clock).await?;
     let seat = set_up(&node.handle, &options, campaign, &mut rng).await?;
     let url = console_url(&options, &node)?;
     eprintln!(

@@ -8,6 +8,7 @@ pub(crate) mod ice;
 mod leads;
 pub(crate) mod operation;
 mod phone;
+mod recordings;
 mod session;
 mod supervision;
 mod suppressions;
@@ -34,6 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(phone::routes())
         .merge(calls::routes())
         .merge(supervision::routes())
+        .merge(recordings::routes())
         .merge(suppressions::routes())
         .merge(operation::routes())
 }

@@ -18,6 +18,7 @@ use super::journal::{Ended, Journal};
 use super::line::Lines;
 use super::phone::Phones;
 use super::prompts::Prompts;
+use super::recording::{Recordings, Started};
 use super::supervise::Supervisors;
 use super::trunk::{Known, TrunkChange, TrunkConfig, Watches};
 use crate::store::{Job, PhoneSecret, QueueFull, StoreEvent, Writer};
@@ -68,6 +69,7 @@ pub(super) struct Parts {
     pub(super) resolver: Arc<DnsResolver>,
     pub(super) restore: Input,
     pub(super) phones: Vec<PhoneSecret>,
+    pub(super) recording: Option<Started>,
 }
 
 /// The engine and everything that it moves.
@@ -84,6 +86,7 @@ pub(super) struct Driver {
     pub(super) phones: Phones,
     pub(super) callers: Callers,
     pub(super) prompts: Prompts,
+    pub(super) recordings: Recordings,
     /// Trunks that calls may go by.
     pub(super) trunks: BTreeMap<TrunkId, Arc<TrunkConfig>>,
     pub(super) watches: Watches,
@@ -132,6 +135,7 @@ impl Driver {
             phones: Phones::default(),
             callers: Callers::default(),
             prompts: Prompts::default(),
+            recordings: Recordings::new(parts.recording),
             trunks: trunks.collect(),
             watches,
             resolver: parts.resolver,
@@ -214,6 +218,7 @@ impl Driver {
         }
         self.sip.stop();
         self.media.shutdown();
+        self.recordings.shutdown();
         self.publish();
         let now = self.now();
         self.journal.take().map(|journal| journal.end(now))
@@ -422,6 +427,7 @@ impl Driver {
             }
             Request::Verdict { id, verdict } => self.give_line(id, LineEvent::Verdict(verdict)),
             Request::CallerVerified { call, verdict } => self.on_caller_verified(call, &verdict),
+            Request::RecordingLost { call } => self.on_recording_lost(call),
             Request::Stop => return false,
         }
         true
@@ -464,6 +470,7 @@ impl Driver {
         self.watch_trunks(now);
         self.watch_callers(now);
         self.watch_phones(now);
+        self.beep_recordings();
         self.settle();
         if let Some(journal) = &mut self.journal {
             journal.tick(now, &self.engine);

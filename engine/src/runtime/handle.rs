@@ -35,6 +35,9 @@ pub(super) struct Shared {
     pub(super) metrics: super::metrics::Metrics,
     pub(super) phones: PhonesAt,
     pub(super) changing: super::trunk::Changing,
+    /// Where recordings lie; none: nothing is recorded.
+    pub(super) places: Option<super::recording::Places>,
+    pub(super) keeping: Option<Arc<super::recording::Keeping>>,
     /// The runtime of whoever started us, for work that takes longer than the loop should wait.
     pub(super) beside: tokio::runtime::Handle,
 }
@@ -147,6 +150,10 @@ pub(super) enum Request {
     CallerVerified {
         call: kraliki_sip::CallKey,
         verdict: kraliki_sip::stir::Verdict,
+    },
+    /// A call's recording could not be begun, or broke off.
+    RecordingLost {
+        call: AttemptId,
     },
     Stop,
 }

@@ -83,7 +83,10 @@ impl Driver {
             Output::Bridge { id, agent } => {
                 let legs = self.lines.leg(id).zip(self.desks.leg(agent));
                 match legs {
-                    Some((trunk, desk)) => told(self.media.bridge(trunk, desk, true)),
+                    Some((trunk, desk)) => {
+                        told(self.media.bridge(trunk, desk, true));
+                        self.record_agent(id, agent);
+                    }
                     None => tracing::error!(%id, %agent, "asked to bridge a leg that is not there"),
                 }
             }
@@ -95,6 +98,7 @@ impl Driver {
             Output::Hold { id, on } => {
                 if let Some(leg) = self.lines.leg(id) {
                     told(self.media.hold(leg, on));
+                    self.hold_recording(id, on);
                 }
             }
             Output::Dtmf { id, digits } => {
@@ -103,6 +107,9 @@ impl Driver {
                     told(self.media.send_dtmf(leg, &digits));
                 }
             }
+            Output::Record { id, agent, beep_s } => self.begin_recording(id, agent, beep_s),
+            Output::PauseRecording { id, on } => self.pause_recording(id, on),
+            Output::StopRecording { id } => self.end_recording(id.attempt),
             Output::Play { id, campaign, what } => self.play_message(id, campaign, what),
             Output::StopPlay { id } => self.stop_message(id),
             other => tracing::error!(?other, "the runtime does not know this output"),

@@ -17,10 +17,11 @@ use super::limits::{BUSY_WAIT, LOG_PAGES, READER_WAIT, READERS};
 
 /// The steps of the schema, in order. One that landed never changes. They are listed by hand because the macro
 /// that would find them builds SQLite and half of sqlx a second time, for the compiler.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "initial", include_str!("../../migrations/0001_initial.sql")),
     (2, "phones", include_str!("../../migrations/0002_phones.sql")),
     (3, "trunks", include_str!("../../migrations/0003_trunks.sql")),
+    (4, "recordings", include_str!("../../migrations/0004_recordings.sql")),
 ];
 
 /// "KRLK", in the header of the file (offset 68): tells our databases from others.
@@ -100,6 +101,8 @@ pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, Stor
         .synchronous(SqliteSynchronous::Full)
         // 64 MB of pages; the WAL is cut back to 64 MB after a large import.
         .pragma("cache_size", "-65536")
+        // What is deleted or replaced (a recording's key) is overwritten in its page.
+        .pragma("secure_delete", "FAST")
         .pragma("wal_autocheckpoint", LOG_PAGES)
         .pragma("journal_size_limit", "67108864")
         .optimize_on_close(true, 400);

@@ -275,6 +275,11 @@ impl Leg {
         self.wake_frames(now);
     }
 
+    /// Mixes sound into what the far end hears, in place of what is mixed in still.
+    pub(crate) fn overlay(&mut self, sound: Arc<Audio>) {
+        self.sound.overlay = Some(Overlay::new(sound));
+    }
+
     /// Stops what is played.
     pub(crate) fn stop(&mut self, now: Time) {
         if self.sound.player.take().is_some() {

@@ -27,6 +27,7 @@ pub(super) enum ToLeg {
     Listen(Box<Detector>),
     Record(Box<Tap>),
     StopRecording,
+    Beep(Arc<Audio>),
     Bridge { agent: LegId, beep: bool },
     Unbridge,
     Play { audio: Arc<Audio>, looped: bool },

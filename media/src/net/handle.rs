@@ -239,6 +239,11 @@ impl MediaHandle {
         self.send(leg, ToLeg::StopRecording)
     }
 
+    /// Mixes sound into what a leg hears from now on, once: the beep of a recorded call.
+    pub fn beep(&self, leg: LegId, beep: Arc<Audio>) -> Result<(), MediaError> {
+        self.send(leg, ToLeg::Beep(beep))
+    }
+
     /// The call is answered: from now on its RTP time-out counts, and who listens decides who answered. Bridging says
     /// the same.
     pub fn answered(&self, leg: LegId) -> Result<(), MediaError> {

@@ -418,6 +418,7 @@ impl Shard {
             ToLeg::Answered => drop(relay.with_leg(id, |leg| leg.watch(now))),
             ToLeg::Listen(detector) => drop(relay.with_leg(id, |leg| leg.listen(*detector))),
             ToLeg::Record(tap) => drop(relay.with_leg(id, |leg| leg.record(*tap))),
+            ToLeg::Beep(beep) => drop(relay.with_leg(id, |leg| leg.overlay(beep))),
             ToLeg::StopRecording => drop(relay.with_leg(id, Leg::stop_recording)),
             ToLeg::Bridge { agent, beep } if agent.home() == self.parts.index => {
                 relay.bridge(now, id, agent, beep);

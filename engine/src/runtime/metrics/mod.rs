@@ -48,6 +48,7 @@ pub(super) struct Metrics {
     store: Arc<StoreStats>,
     journal: Option<Arc<JournalStats>>,
     trunks: ArcSwap<Vec<Arc<TrunkFigures>>>,
+    recording: Option<super::recording::Figures>,
     ended: Ended,
 }
 
@@ -71,9 +72,10 @@ impl Metrics {
         store: Arc<StoreStats>,
         journal: Option<Arc<JournalStats>>,
         trunks: Vec<Arc<TrunkFigures>>,
+        recording: Option<super::recording::Figures>,
     ) -> Metrics {
-        let trunks = ArcSwap::from_pointee(trunks);
-        Metrics { published: ArcSwap::default(), sip, media, store, journal, trunks, ended: Ended::default() }
+        let (published, trunks) = (ArcSwap::default(), ArcSwap::from_pointee(trunks));
+        Metrics { published, sip, media, store, journal, trunks, recording, ended: Ended::default() }
     }
 
     /// A trunk as people look at it.
@@ -133,6 +135,7 @@ impl Metrics {
         families.extend(rtp(&self.ended));
         families.extend(store(&self.store));
         families.extend(self.journal.iter().flat_map(|stats| journal(stats)));
+        families.extend(self.recording.iter().flat_map(recording));
         families.push(queues(&self.store, &published));
         let filled: Vec<MetricFamily> = families.into_iter().filter(|f| !f.get_metric().is_empty()).collect();
         TextEncoder::new().encode_to_string(&filled).unwrap_or_default()
@@ -538,6 +541,48 @@ fn journal(stats: &JournalStats) -> [MetricFamily; 4] {
             get(&stats.dropped),
         ),
         gauge("kraliki_journal_writing", "1 while the journal is written.", get(&stats.writing)),
+    ]
+}
+
+fn recording(figures: &super::recording::Figures) -> [MetricFamily; 8] {
+    let (stats, keeping) = (figures.recorder(), figures.keeping());
+    [
+        gauge("kraliki_recordings", "Calls that are being recorded.", one(stats.recordings)),
+        counter(
+            "kraliki_recording_bytes_total",
+            "Bytes of recordings written to the disk.",
+            one(stats.bytes_written),
+        ),
+        counter(
+            "kraliki_recording_frames_dropped_total",
+            "Frames of 20 ms that recordings lack because the disk was too slow.",
+            one(stats.frames_dropped),
+        ),
+        counter(
+            "kraliki_recording_errors_total",
+            "Recordings that could not be begun or written.",
+            one(stats.errors),
+        ),
+        gauge(
+            "kraliki_recording_uploads_pending",
+            "Recordings that wait for their upload.",
+            one(keeping.uploads_pending.load(Relaxed)),
+        ),
+        counter(
+            "kraliki_recording_uploads_total",
+            "Recordings uploaded.",
+            one(keeping.uploaded.load(Relaxed)),
+        ),
+        counter(
+            "kraliki_recording_upload_failures_total",
+            "Uploads that failed; they are tried again.",
+            one(keeping.upload_failures.load(Relaxed)),
+        ),
+        counter(
+            "kraliki_recordings_deleted_total",
+            "Recordings whose files were removed, by people or because they were old.",
+            one(keeping.deleted.load(Relaxed)),
+        ),
     ]
 }
 

@@ -30,7 +30,7 @@ async fn a_call_from_the_try_to_the_disposition() {
     assert!(rig.write(disposed(1, "sale", done)).await);
     assert!(rig.write(disposed(1, "call_back", change(1, LeadStatus::Retry, 1))).await);
 
-    let CallDetail { call, tries, dispositions } = rig.call(1).await;
+    let CallDetail { call, tries, dispositions, recording } = rig.call(1).await;
     assert_eq!((call.campaign, call.lead, call.agent), (ONE, LeadId(1), Some(AgentId(9))));
     assert_eq!((call.started_unix_ms, call.answered_unix_ms), (NOW, Some(NOW + 5_000)));
     assert_eq!((call.connected_unix_ms, call.ended_unix_ms), (Some(NOW + 6_000), Some(NOW + 66_000)));
@@ -42,6 +42,7 @@ async fn a_call_from_the_try_to_the_disposition() {
         [(1, Some(503), Some(34)), (2, None, None)]
     );
     assert_eq!(dispositions.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(), ["sale", "call_back"]);
+    assert_eq!((recording, call.recorded), (None, false));
     let lead = rig.lead(1).await;
     assert_eq!((lead.status, lead.attempts, lead.next_unix_ms), (LeadStatus::Retry, 1, NOW + 600_000));
     rig.stop().await;

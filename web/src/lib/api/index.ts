@@ -135,6 +135,14 @@ export const calls = {
 	dtmf: (id: number, digits: string) => request('POST', `/api/calls/${id}/dtmf`, { body: { digits } }),
 	dispose: (id: number, body: { code: string; note?: string; callback_unix_ms?: number }) =>
 		request('POST', `/api/calls/${id}/disposition`, { body }),
+	/** Leaves silence in the recording from now on, or goes on. */
+	pauseRecording: (id: number, on: boolean) =>
+		request('POST', `/api/calls/${id}/recording/${on ? 'pause' : 'resume'}`),
+};
+
+export const recordings = {
+	audio: async (call: number): Promise<Blob> =>
+		(await request('GET', `/api/recordings/${call}/audio`)).blob(),
 };
 
 async function importCsv(

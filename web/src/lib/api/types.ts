@@ -130,6 +130,8 @@ export interface CampaignSettings {
 	max_cps: number;
 	cancel_ringing: boolean;
 	machine_detection: 'off' | 'hang_up';
+	recording: 'off' | 'all';
+	recording_beep_s: number;
 	abandonment_cap: number;
 	trunk: string;
 	caller_id: string;
@@ -200,6 +202,8 @@ export interface CallView {
 	agent: number | null;
 	outcome: Outcome | null;
 	disposition: string | null;
+	/** Whether it is recorded now. */
+	recording: 'on' | 'paused' | null;
 	caller_id: string;
 	lead: LeadView;
 }
@@ -422,6 +426,8 @@ export interface CallRecord {
 	outcome: Outcome | null;
 	disposition: string | null;
 	note: string;
+	/** Whether there is a recording of it. */
+	recorded: boolean;
 }
 
 /** A lead as it is stored. */

@@ -27,6 +27,7 @@ const call = (id: number, change: Partial<CallView> = {}): CallView => ({
 	agent: null,
 	outcome: null,
 	disposition: null,
+	recording: null,
 	caller_id: '',
 	lead: {
 		id: 1,
