@@ -12,6 +12,7 @@ mod interop;
 mod modes;
 mod peers;
 mod phones;
+mod quality;
 mod support;
 mod tree;
 mod trunks;

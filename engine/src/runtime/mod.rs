@@ -13,6 +13,7 @@ mod line;
 mod metrics;
 mod phone;
 mod prompts;
+mod quality;
 mod trunk;
 
 use std::net::SocketAddr;

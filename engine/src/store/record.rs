@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use crate::RestoredCampaign;
 use crate::{
-    AgentId, AttemptId, CampaignId, LeadId, LeadStatus, ListId, Outcome, Pii, Restore, StoredTrunk, Trunk,
-    TrunkId, TryId, Undisposed,
+    AgentId, AttemptId, CampaignId, LeadId, LeadStatus, LegRecord, ListId, Outcome, Pii, Restore,
+    StoredTrunk, Trunk, TrunkId, TryId, Undisposed,
 };
 
 /// A lead as it stands in the store.
@@ -162,6 +162,8 @@ pub struct CallDetail {
     pub tries: Vec<TryRecord>,
     /// What agents said of it, oldest first.
     pub dispositions: Vec<DispositionRecord>,
+    /// How each side was heard, in the order in which they ended. None while the call lasts, or when nobody answered.
+    pub legs: Vec<LegRecord>,
 }
 
 /// One INVITE.

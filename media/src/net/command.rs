@@ -50,6 +50,8 @@ pub(super) enum Command {
         agent: LegId,
         beep: bool,
     },
+    /// Tell how the bridges are heard.
+    Bridges,
     /// A leg that left this shard has ended elsewhere.
     Forget(LegId),
     /// Close all legs and end.

@@ -94,6 +94,7 @@ impl Far {
             opus: None,
             direction: Direction::SendRecv,
             ptime_ms: 20,
+            xr: Default::default(),
             srtp: None,
         };
         media.set_remote(leg.id, agreed).unwrap();
@@ -176,7 +177,7 @@ fn a_call_and_an_agent_hear_each_other() {
 
     rig.media.close(caller.leg).unwrap();
     let ended = rig.wait(|event| match event {
-        MediaEvent::LegEnded { leg, counters } => Some((*leg, *counters)),
+        MediaEvent::LegEnded { leg, counters, .. } => Some((*leg, *counters)),
         _ => None,
     });
     assert_eq!(ended.0, caller.leg);

@@ -15,6 +15,7 @@ use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
 use super::journal::JournalStats;
+use super::quality::AgentQuality;
 use super::trunk::TrunkFigures;
 use crate::store::{COMMIT_BUCKETS_US, StoreStats};
 use crate::{AgentState, BreakerState, CallState, Counters, Gauges, Outcome, Snapshot};
@@ -49,6 +50,8 @@ pub(super) struct Metrics {
     journal: Option<Arc<JournalStats>>,
     trunks: ArcSwap<Vec<Arc<TrunkFigures>>>,
     ended: Ended,
+    /// Of agents' legs.
+    agents: AgentQuality,
 }
 
 /// Sums over the legs that have ended.
@@ -73,7 +76,16 @@ impl Metrics {
         trunks: Vec<Arc<TrunkFigures>>,
     ) -> Metrics {
         let trunks = ArcSwap::from_pointee(trunks);
-        Metrics { published: ArcSwap::default(), sip, media, store, journal, trunks, ended: Ended::default() }
+        Metrics {
+            published: ArcSwap::default(),
+            sip,
+            media,
+            store,
+            journal,
+            trunks,
+            ended: Ended::default(),
+            agents: AgentQuality::default(),
+        }
     }
 
     /// A trunk as people look at it.
@@ -98,6 +110,11 @@ impl Metrics {
 
     pub(super) fn publish(&self, counters: Counters, gauges: Gauges, waiting: Waiting) {
         self.published.store(Arc::new(Published { counters, gauges, waiting }));
+    }
+
+    /// Of agents' legs that were in a call.
+    pub(super) fn agents(&self) -> &AgentQuality {
+        &self.agents
     }
 
     pub(super) fn leg_ended(&self, leg: &LegCounters) {
@@ -128,6 +145,7 @@ impl Metrics {
         let mut families = engine(&published.counters, &published.gauges);
         families.extend(live(snapshot));
         families.extend(super::trunk::families(&self.trunks.load()));
+        families.extend(super::quality::families(&self.trunks.load(), &self.agents));
         families.extend(sip(&self.sip));
         families.extend(media(&self.media));
         families.extend(rtp(&self.ended));
