@@ -12,6 +12,7 @@ mod interop;
 mod modes;
 mod peers;
 mod phones;
+mod quality;
 mod recording;
 mod supervision;
 mod support;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    AgentId, AgentState, AttemptId, CampaignId, CampaignStatus, LeadId, Mode, Outcome, Pii, TrunkId,
+    AgentId, AgentState, AttemptId, CallQuality, CampaignId, CampaignStatus, LeadId, Mode, Outcome, Pii,
+    TrunkId, UnheardView,
 };
 
 /// A change, sent to every live listener who may see it.
@@ -33,6 +34,13 @@ pub enum Event {
     },
     /// An agent's SIP phone changed.
     Phone(PhoneView),
+    /// How calls with agents are heard, every few seconds. The driver tells it.
+    Quality {
+        /// Some of them, each with its figures of the last seconds.
+        calls: Vec<CallQuality>,
+    },
+    /// A side of a call is not heard, or is heard again. The driver tells it.
+    Unheard(UnheardView),
 }
 
 /// Everything at one moment.

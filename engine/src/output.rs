@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::{
-    AgentId, AttemptId, Campaign, CampaignId, LeadId, LeadStatus, Outcome, Pii, StoredTrunk, TrunkId, TryId,
+    AgentId, AttemptId, Campaign, CampaignId, LeadId, LeadStatus, LegRecord, Outcome, Pii, StoredTrunk,
+    TrunkId, TryId,
 };
 
 /// One thing to do.
@@ -261,6 +262,13 @@ pub enum Write {
         from_unix_ms: i64,
         /// How long it lasted, in ms.
         lasted_ms: u64,
+    },
+    /// How a side of a call was heard. The driver writes it.
+    Leg {
+        /// Of which call.
+        attempt: AttemptId,
+        /// How.
+        leg: Box<LegRecord>,
     },
 }
 

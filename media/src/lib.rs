@@ -14,6 +14,7 @@ pub mod detect;
 mod dtmf;
 mod error;
 mod event;
+mod hearing;
 pub mod jitter;
 mod leg;
 pub mod level;
@@ -35,7 +36,8 @@ pub mod webrtc;
 pub use audio::{Audio, Tone, Voice, WavError};
 pub use dtmf::Digit;
 pub use error::{MediaError, StartError};
-pub use event::{DownReason, LegId, MediaEvent};
+pub use event::{BridgeQuality, DownReason, LegId, MediaEvent};
+pub use hearing::{LegQuality, Unheard};
 pub use leg::Learn;
 pub use net::{
     BrowserError, BrowserPorts, Interface, Media, MediaConfig, MediaHandle, MediaStats, PortStats, RtpLeg,

@@ -113,6 +113,10 @@ pub(crate) const FILL_AFTER: Duration = Duration::from_millis(200);
 pub(crate) const POOR_LOSS_256: u8 = 5;
 /// A poor network counts as good after this long with less: a few reports.
 pub(crate) const CLEAR_AFTER: Duration = Duration::from_secs(30);
+/// In a call, no packet for this long is no pause any more: far ends that leave silence out send comfort noise or RTCP.
+pub(crate) const NO_PACKETS_AFTER: Duration = Duration::from_secs(5);
+/// In a call, nothing but zeros for this long: people breathe, and lines hum.
+pub(crate) const NO_SOUND_AFTER: Duration = Duration::from_secs(10);
 /// The mean distance of RTCP reports (RFC 3550 §6.2).
 pub(crate) const RTCP_INTERVAL: Duration = Duration::from_secs(5);
 /// Datagrams within this time keep a shard waking by the clock; after it, it sleeps until something comes.

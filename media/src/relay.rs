@@ -12,7 +12,7 @@ use kraliki_time::Time;
 
 use crate::audio::Audio;
 use crate::bridge;
-use crate::event::{LegId, MediaEvent};
+use crate::event::{BridgeQuality, LegId, MediaEvent};
 use crate::leg::{AddressChange, Channel, Datagram, FRAME, Inbound, Leg, Polled, Role, Sending};
 use crate::limits::WATCHERS;
 use crate::webrtc::{LegTag, TransportAddress, leg_tag_of};
@@ -486,7 +486,7 @@ impl Relay {
                     None => {}
                 }
                 if entry.leg.is_ending() {
-                    self.end(slot);
+                    self.end(now, slot);
                 } else {
                     self.reschedule(slot);
                 }
@@ -562,19 +562,39 @@ impl Relay {
         }
     }
 
+    /// How the bridges were heard since this was asked for last.
+    pub(crate) fn bridges(&mut self, now: Time) -> Vec<BridgeQuality> {
+        let mut bridges = Vec::new();
+        for slot in 0..self.entries.len() {
+            let Some(trunk) = self.leg_mut(slot).filter(|leg| leg.role() == Role::Trunk) else { continue };
+            let Some(peer) = trunk.peer() else { continue };
+            let (trunk, of_trunk) = (trunk.id(), trunk.recent_quality(now));
+            let Some(agent) = self.leg_mut(peer) else { continue };
+            let (agent, of_agent) = (agent.id(), agent.recent_quality(now));
+            if let (Some(of_trunk), Some(of_agent)) = (of_trunk, of_agent) {
+                bridges.push(BridgeQuality { trunk, agent, of_trunk, of_agent });
+            }
+        }
+        bridges
+    }
+
     fn part(&mut self, now: Time, slot: usize) {
         let Some(peer) = self.leg_mut(slot).and_then(|leg| leg.peer()) else { return };
         let anchor = self.anchor(slot);
-        for slot in [slot, peer] {
-            if let Some(leg) = self.leg_mut(slot) {
-                leg.part(now);
+        for (slot, other) in [(slot, peer), (peer, slot)] {
+            let trunk = self.leg_mut(other).map(|leg| leg.id());
+            if let Some(leg) = self.leg_mut(slot)
+                && let (Some(quality), Some(trunk)) = (leg.part(now), trunk)
+            {
+                let (leg, quality) = (leg.id(), Box::new(quality));
+                self.events.push_back(MediaEvent::Parted { leg, trunk, quality });
             }
             self.ready.push_back(slot);
         }
         self.settle(now, anchor);
     }
 
-    fn end(&mut self, slot: usize) {
+    fn end(&mut self, now: Time, slot: usize) {
         let Some(Entry { leg, .. }) = self.entries.get_mut(slot).and_then(Option::take) else { return };
         let id = leg.id();
         self.slots.remove(&id);
@@ -584,7 +604,8 @@ impl Relay {
         }
         self.free.push(slot);
         self.closed.push_back(Closed { slot, id, visited: leg.visited() });
-        self.events.push_back(MediaEvent::LegEnded { leg: id, counters: leg.counters() });
+        let quality = leg.quality(now).map(Box::new);
+        self.events.push_back(MediaEvent::LegEnded { leg: id, counters: leg.counters(), quality });
     }
 }
 

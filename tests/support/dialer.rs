@@ -18,6 +18,7 @@ const START: Duration = Duration::from_secs(30);
 pub(crate) struct Site {
     pub(crate) dir: TempDir,
     pub(crate) sip_port: u16,
+    pub(crate) browser_port: u16,
     config: PathBuf,
 }
 
@@ -42,7 +43,7 @@ impl Site {
             dir.path().join("kraliki.db").display()
         );
         std::fs::write(&config, text).unwrap();
-        Site { dir, sip_port, config }
+        Site { dir, sip_port, browser_port: browser, config }
     }
 
     pub(crate) fn config(&self) -> &str {

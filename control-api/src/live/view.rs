@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kraliki_engine::{
-    AgentId, AttemptId, CampaignId, CampaignStatus, CampaignView, Event, Mode, Snapshot, TrunkId,
+    AgentId, AttemptId, CampaignId, CampaignStatus, CampaignView, Event, Mode, Side, Snapshot, TrunkId,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -85,6 +85,12 @@ impl View {
                 Event::Agent(agent) if agent.id == me => {}
                 Event::Call(call) if call.agent == Some(me) => {}
                 Event::Phone(phone) if phone.agent == me => {}
+                Event::Unheard(view) if view.agent == me => {}
+                Event::Quality { calls } => {
+                    let calls: Vec<_> = calls.iter().filter(|call| call.agent == me).cloned().collect();
+                    let own = (!calls.is_empty()).then_some(Event::Quality { calls })?;
+                    return serde_json::to_string(&own).ok();
+                }
                 Event::Campaign(campaign) => return self.title(campaign),
                 Event::CampaignDeleted { id } => {
                     self.titles.remove(id);
@@ -113,6 +119,8 @@ enum About {
     Agent(AgentId),
     Call(AttemptId),
     Phone(AgentId),
+    Quality(u64),
+    Unheard(AttemptId, Side),
 }
 
 /// Events that wait to be sent, the last one about each thing, in the order in which these last ones came.
@@ -133,6 +141,9 @@ impl Gathered {
             Event::Trunk(view) => About::Trunk(view.id),
             Event::TrunkDeleted { id } => About::Trunk(*id),
             Event::Phone(view) => About::Phone(view.agent),
+            // Each tells of other calls.
+            Event::Quality { .. } => About::Quality(self.count),
+            Event::Unheard(view) => About::Unheard(view.call, view.side),
         };
         self.count += 1;
         if let Some(earlier) = self.last.insert(about, self.count) {

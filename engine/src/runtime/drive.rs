@@ -105,6 +105,8 @@ pub(super) struct Driver {
     clock_offset_ms: i64,
     clock_told: Time,
     drained: bool,
+    /// When the calls' quality was asked for.
+    pub(super) quality_asked: Time,
 }
 
 enum Got {
@@ -151,6 +153,7 @@ impl Driver {
             clock_offset_ms: 0,
             clock_told: Time::ZERO,
             drained: false,
+            quality_asked: Time::ZERO,
         };
         driver.tell_clock(driver.now());
         driver.give(parts.restore);
@@ -339,7 +342,7 @@ impl Driver {
         }
     }
 
-    fn job(&mut self, job: Job) {
+    pub(super) fn job(&mut self, job: Job) {
         if self.backlog.is_empty() {
             if let Err(QueueFull(job)) = self.writer.try_send(job) {
                 self.backlog.push_back(*job);
@@ -434,10 +437,16 @@ impl Driver {
     }
 
     fn on_media(&mut self, event: MediaEvent) {
-        if let MediaEvent::LegEnded { counters, .. } = event {
-            self.shared.metrics.leg_ended(&counters);
-            return;
-        }
+        let event = match event {
+            MediaEvent::LegEnded { leg, counters, quality } => {
+                self.shared.metrics.leg_ended(&counters);
+                return self.on_leg_ended(leg, quality.as_deref());
+            }
+            MediaEvent::Parted { leg, trunk, quality } => return self.on_parted(leg, trunk, &quality),
+            MediaEvent::Unheard { leg, why } => return self.on_unheard(leg, why),
+            MediaEvent::Bridges { bridges } => return self.on_bridges(&bridges),
+            event => event,
+        };
         let (MediaEvent::BrowserUp { leg }
         | MediaEvent::LegDown { leg, .. }
         | MediaEvent::Alive { leg }
@@ -471,6 +480,7 @@ impl Driver {
         self.watch_callers(now);
         self.watch_phones(now);
         self.beep_recordings();
+        self.watch_quality(now);
         self.settle();
         if let Some(journal) = &mut self.journal {
             journal.tick(now, &self.engine);

@@ -13,6 +13,7 @@ mod line;
 mod metrics;
 mod phone;
 mod prompts;
+mod quality;
 mod recording;
 mod supervise;
 mod trunk;

@@ -115,6 +115,7 @@ impl Store {
                     Ok(DispositionRecord { code, note, at_unix_ms })
                 })
                 .collect::<Result<_, StoreError>>()?,
+            legs: self.legs(id).await?,
         }))
     }
 

@@ -9,6 +9,7 @@ mod apply;
 mod error;
 mod import;
 mod leads;
+mod legs;
 mod limits;
 mod open;
 mod phones;

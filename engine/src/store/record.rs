@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::RestoredCampaign;
 use crate::{
-    AgentId, AttemptId, CampaignId, LeadId, LeadStatus, ListId, Outcome, Pii, Restore, StoredTrunk, Trunk,
-    TrunkId, TryId, Undisposed,
+    AgentId, AttemptId, CampaignId, LeadId, LeadStatus, LegRecord, ListId, Outcome, Pii, Restore,
+    StoredTrunk, Trunk, TrunkId, TryId, Undisposed,
 };
 
 /// A lead as it stands in the store.
@@ -167,6 +167,8 @@ pub struct CallDetail {
     pub dispositions: Vec<DispositionRecord>,
     /// Its recording.
     pub recording: Option<RecordingRecord>,
+    /// How each side was heard, in the order in which they ended. None while the call lasts, or when nobody answered.
+    pub legs: Vec<LegRecord>,
 }
 
 /// What a recording's file is.

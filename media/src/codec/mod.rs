@@ -8,7 +8,7 @@ mod opus;
 
 pub use opus::{OpusPolicy, OpusRate};
 
-pub(crate) use g711::{PCMA_TO_PCMU, PCMU_TO_PCMA};
+pub(crate) use g711::{ALAW_MAGNITUDES, PCMA_TO_PCMU, PCMU_TO_PCMA, ULAW_MAGNITUDES};
 pub(crate) use opus::mono_encoder;
 
 use crate::sdp::AudioCodec;

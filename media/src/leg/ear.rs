@@ -141,7 +141,7 @@ impl Leg {
         self.change_ear(|ear| ear.tap = None);
     }
 
-    /// A room listens from now on: each 20 ms it asks by [`Leg::hear`] for a frame at `rate_hz`.
+    /// A room listens from now on: each 20 ms it asks by [`Leg::take_frame`] for a frame at `rate_hz`.
     pub(crate) fn enter_room(&mut self, rate_hz: u32) {
         self.ear.get_or_insert_with(Ear::new).room_hz = Some(rate_hz);
         self.timers.ear = Time::MAX;
@@ -164,7 +164,7 @@ impl Leg {
     }
 
     /// The frame of this tick for the room; `None` when nothing was ever heard, or nothing is to be passed on.
-    pub(crate) fn hear(
+    pub(crate) fn take_frame(
         &mut self,
         now: Time,
         events: &mut impl Extend<MediaEvent>,

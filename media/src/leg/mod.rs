@@ -5,8 +5,10 @@
 
 mod browser;
 mod ear;
+mod heard;
 mod mouth;
 mod receive;
+mod report;
 mod secure;
 mod send;
 mod source;
@@ -31,6 +33,7 @@ use self::source::Source;
 use crate::audio::Audio;
 use crate::dtmf::{Digit, DigitReceiver, DigitSender};
 use crate::event::{LegId, MediaEvent};
+use crate::hearing::{Hearing, LegQuality};
 use crate::limits::{LOST_AFTER, SHARDS, SILENT_AFTER};
 use crate::play::{Overlay, Player};
 use crate::quality::LegCounters;
@@ -93,6 +96,8 @@ struct Timers {
     transport: Time,
     /// The next frame that is heard.
     ear: Time,
+    /// When the far end would not be heard.
+    hearing: Time,
 }
 
 pub(crate) struct Leg {
@@ -113,6 +118,8 @@ pub(crate) struct Leg {
     ear: Option<Box<Ear>>,
     /// Present once frames were to be encoded.
     mouth: Option<Box<Mouth>>,
+    /// Present from the answer on, or while an agent is in a call.
+    hearing: Option<Box<Hearing>>,
     timers: Timers,
     sending: send::State,
     report: send::ReportState,
@@ -163,6 +170,7 @@ impl Leg {
             rtp_timeout: Time::MAX,
             transport: Time::MAX,
             ear: Time::MAX,
+            hearing: Time::MAX,
         };
         Leg {
             id,
@@ -176,6 +184,7 @@ impl Leg {
             digits_in: DigitReceiver::default(),
             ear: None,
             mouth: None,
+            hearing: None,
             timers: never,
             sending: send::State::default(),
             report: send::ReportState::new(line.ssrc()),
@@ -234,6 +243,7 @@ impl Leg {
         if agreed.srtp.is_some() || self.secure.is_some() {
             self.secure.get_or_insert_with(|| Box::new(Secure::new())).agree(agreed.srtp.as_ref());
         }
+        self.report.xr.wanted = agreed.xr;
         self.digits_in.reset();
         self.listen_anew();
         self.set_format(
@@ -262,6 +272,7 @@ impl Leg {
     /// The call is answered: from now on its silence counts for the RTP time-out.
     pub(crate) fn watch(&mut self, now: Time) {
         self.listen_to_answer(now);
+        self.begin_hearing(now);
         if self.role == Role::Trunk && self.watched_since.is_none() && !self.rtp_timeout.is_zero() {
             self.watched_since = Some(now);
             self.timers.rtp_timeout = now + self.rtp_timeout;
@@ -300,6 +311,7 @@ impl Leg {
         if self.held && !held {
             // Silence on hold is not held against it.
             self.watched_since = self.watched_since.map(|_| now);
+            self.expect_to_hear(now);
         }
         self.held = held;
         self.line.cut();
@@ -320,17 +332,19 @@ impl Leg {
         self.line.cut();
         self.stop_listening();
         self.watch(now);
+        self.expect_to_hear(now);
         self.wake_frames(now);
     }
 
-    /// Parts it from its peer.
-    pub(crate) fn part(&mut self, now: Time) {
+    /// Parts it from its peer. Gives how an agent was heard in the call.
+    pub(crate) fn part(&mut self, now: Time) -> Option<LegQuality> {
         self.peer = None;
         self.sound.overlay = None;
         self.announce = false;
         self.held = false;
         self.line.cut();
         self.wake_frames(now);
+        self.end_hearing(now)
     }
 
     /// Asks for the last words: a BYE, then the end.
@@ -382,7 +396,7 @@ impl Leg {
     /// When it wants [`Leg::handle_timeout`].
     pub(crate) fn timeout(&self) -> Time {
         let t = &self.timers;
-        t.frame.min(t.report).min(t.silent).min(t.rtp_timeout).min(t.transport).min(t.ear)
+        t.frame.min(t.report).min(t.silent).min(t.rtp_timeout).min(t.transport).min(t.ear).min(t.hearing)
     }
 
     /// Looks at the watches; frames and reports are made by [`Leg::poll`].
@@ -395,6 +409,9 @@ impl Leg {
         }
         if self.timers.ear <= now {
             self.handle_ear_timeout(now, events);
+        }
+        if self.timers.hearing <= now {
+            self.handle_hearing_timeout(now, events);
         }
         self.handle_transport_timeout(now);
     }

@@ -180,6 +180,7 @@ impl Leg {
                 events.extend([MediaEvent::Dtmf { leg: self.id, digit }]);
             }
         }
+        self.hear(now, begins, &inbound, packet, events);
         self.put_in_ear(now, &inbound, packet);
         inbound
     }
@@ -196,13 +197,11 @@ impl Leg {
             self.counters.far_fraction_lost = block.fraction_lost;
             self.note_far_loss(now, block.fraction_lost);
             self.counters.far_jitter = units(block.jitter, self.line.clock_hz());
-            // RFC 3550 §6.4.1: arrival less LSR less DLSR, in 65,536ths of a second; nonsense wraps to a huge value.
-            let arrival = rtcp::ntp_middle(rtcp::ntp(now));
-            let round_trip = arrival.wrapping_sub(block.last_sr).wrapping_sub(block.delay_since_last_sr);
-            if block.last_sr != 0 && round_trip < 10 << 16 {
-                let nanos = (u64::from(round_trip) * 1_000_000_000) >> 16;
-                self.counters.round_trip = Some(std::time::Duration::from_nanos(nanos));
+            if let Some(hearing) = &mut self.hearing {
+                hearing.report(&block, self.counters.far_jitter);
             }
+            self.round_trip(now, block.last_sr, block.delay_since_last_sr);
         }
+        self.take_extended(now, compound);
     }
 }

@@ -82,13 +82,14 @@ pub(super) struct ReportState {
     /// The middle of the far end's last NTP time, and when it came.
     pub(super) last_sr: Option<(u32, Time)>,
     packets_before: u64,
+    pub(super) xr: super::report::Xr,
 }
 
 impl ReportState {
     pub(super) fn new(ssrc: u32) -> ReportState {
         // RFC 7022 §4.2: a short-term name says nothing about who or where we are.
         let cname = format!("{:08x}@kraliki.invalid", ssrc.wrapping_mul(0x9e37_79b1).rotate_left(13));
-        ReportState { cname, count: 0, last_sr: None, packets_before: 0 }
+        ReportState { cname, count: 0, last_sr: None, packets_before: 0, xr: super::report::Xr::default() }
     }
 }
 
@@ -408,6 +409,7 @@ impl Leg {
             block,
             cname: &self.report.cname,
             bye: self.is_ending(),
+            extended: self.extended_report(now),
         };
         rtcp::compound(&report, out)
     }

@@ -58,6 +58,8 @@ pub(super) enum Command {
         agent: LegId,
         beep: bool,
     },
+    /// Tell how the bridges are heard.
+    Bridges,
     /// A leg that left this shard has ended elsewhere.
     Forget(LegId),
     /// Close all legs and end.

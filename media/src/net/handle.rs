@@ -305,6 +305,14 @@ impl MediaHandle {
         self.send(leg, ToLeg::Counters)
     }
 
+    /// Asks how the bridged calls are heard; each shard that has any tells it as [`MediaEvent::Bridges`].
+    pub fn bridges(&self) {
+        for inbox in self.inner.inboxes.iter() {
+            // A shard that is behind has more urgent things to tell.
+            let _ = inbox.send(Command::Bridges);
+        }
+    }
+
     /// Closes a leg and parts it from its peer. [`MediaEvent::LegEnded`] follows.
     pub fn close(&self, leg: LegId) -> Result<(), MediaError> {
         self.send(leg, ToLeg::Close)

@@ -399,6 +399,12 @@ impl Shard {
                 self.count_legs(1);
                 self.relay.bridge(now, trunk, agent, beep);
             }
+            Command::Bridges => {
+                let bridges = self.relay.bridges(now);
+                if !bridges.is_empty() {
+                    self.event(MediaEvent::Bridges { bridges });
+                }
+            }
             Command::Forget(id) => {
                 self.moved.remove(&id);
             }

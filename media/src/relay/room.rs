@@ -167,7 +167,7 @@ impl Room {
                 Place::Here(slot) => {
                     let Some(Some(entry)) = legs.get_mut(slot) else { continue };
                     let id = entry.leg.id();
-                    let Some((frame, heard)) = entry.leg.hear(now, events) else { continue };
+                    let Some((frame, heard)) = entry.leg.take_frame(now, events) else { continue };
                     if party.member.part == Part::Caller && heard == Heard::Sound {
                         caller_heard = Some(slot);
                     }

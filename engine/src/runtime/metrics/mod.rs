@@ -15,6 +15,7 @@ use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
 use super::journal::JournalStats;
+use super::quality::AgentQuality;
 use super::trunk::TrunkFigures;
 use crate::store::{COMMIT_BUCKETS_US, StoreStats};
 use crate::{AgentState, BreakerState, CallState, Counters, Gauges, Outcome, Snapshot};
@@ -50,6 +51,8 @@ pub(super) struct Metrics {
     trunks: ArcSwap<Vec<Arc<TrunkFigures>>>,
     recording: Option<super::recording::Figures>,
     ended: Ended,
+    /// Of agents' legs.
+    agents: AgentQuality,
 }
 
 /// Sums over the legs that have ended.
@@ -74,8 +77,18 @@ impl Metrics {
         trunks: Vec<Arc<TrunkFigures>>,
         recording: Option<super::recording::Figures>,
     ) -> Metrics {
-        let (published, trunks) = (ArcSwap::default(), ArcSwap::from_pointee(trunks));
-        Metrics { published, sip, media, store, journal, trunks, recording, ended: Ended::default() }
+        let trunks = ArcSwap::from_pointee(trunks);
+        Metrics {
+            published: ArcSwap::default(),
+            sip,
+            media,
+            store,
+            journal,
+            trunks,
+            recording,
+            ended: Ended::default(),
+            agents: AgentQuality::default(),
+        }
     }
 
     /// A trunk as people look at it.
@@ -100,6 +113,11 @@ impl Metrics {
 
     pub(super) fn publish(&self, counters: Counters, gauges: Gauges, waiting: Waiting) {
         self.published.store(Arc::new(Published { counters, gauges, waiting }));
+    }
+
+    /// Of agents' legs that were in a call.
+    pub(super) fn agents(&self) -> &AgentQuality {
+        &self.agents
     }
 
     pub(super) fn leg_ended(&self, leg: &LegCounters) {
@@ -130,6 +148,7 @@ impl Metrics {
         let mut families = engine(&published.counters, &published.gauges);
         families.extend(live(snapshot));
         families.extend(super::trunk::families(&self.trunks.load()));
+        families.extend(super::quality::families(&self.trunks.load(), &self.agents));
         families.extend(sip(&self.sip));
         families.extend(media(&self.media));
         families.extend(rtp(&self.ended));

@@ -5,6 +5,7 @@ import type {
 	AgentDesk,
 	Campaign,
 	CampaignSettings,
+	CallDetail,
 	CallRecord,
 	DueLead,
 	ImportReport,
@@ -130,6 +131,7 @@ export const calls = {
 		limit?: number;
 		before?: Page<unknown>['next'];
 	}) => json<Page<CallRecord>>('GET', `/api/calls${query(filter)}`),
+	get: (id: number) => json<CallDetail>('GET', `/api/calls/${id}`),
 	hangup: (id: number) => request('POST', `/api/calls/${id}/hangup`),
 	hold: (id: number, on: boolean) => request('POST', `/api/calls/${id}/hold`, { body: { on } }),
 	dtmf: (id: number, digits: string) => request('POST', `/api/calls/${id}/dtmf`, { body: { digits } }),
