@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::browser::far_end::Heard;
 use crate::browser::write_wav;
-use crate::support::{Process, free_udp_block, wait_for};
+use crate::support::{Process, free_port, free_udp_block, wait_for};
 
 const MODULES: &str = "/usr/lib/baresip/modules";
 const RATE: u32 = 8_000;
@@ -34,7 +34,7 @@ impl Baresip {
         std::fs::create_dir_all(&dumps).unwrap();
         let tone = home.join("tone.wav");
         write_tone(&tone, hz);
-        let control = super::free_tcp_port();
+        let control = free_port();
         let ports = free_udp_block(20);
         // The source's rate is the codec's: baresip would not resample it without another module.
         let config = format!(
