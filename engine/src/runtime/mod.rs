@@ -303,14 +303,16 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
     Ok(Running { handle, sip: bound, done })
 }
 
+/// The keeper of recordings, and where its words come from.
+type Keeper = (recording::KeeperTask, mpsc::Receiver<recording::Keep>);
+
 /// What records calls, and what keeps their files; after what a crash left was written down.
 async fn start_recording(
     config: &RuntimeConfig,
     store: &Store,
     requests: &mpsc::Sender<handle::Request>,
     clock: Clock,
-) -> Result<Option<(recording::Started, (recording::KeeperTask, mpsc::Receiver<recording::Keep>))>, StartError>
-{
+) -> Result<Option<(recording::Started, Keeper)>, StartError> {
     let Some(recordings) = &config.recording else { return Ok(None) };
     recording::recover(store, recordings).await?;
     let places = recording::Places::new(recordings)?;
