@@ -14,6 +14,8 @@ pub mod detect;
 mod dtmf;
 mod error;
 mod event;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 pub mod jitter;
 mod leg;
 pub mod level;
