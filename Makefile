@@ -33,7 +33,7 @@ test: setup console ## every test, the ones with SIPp and Chromium included
 	npm --prefix web run check
 	npm --prefix web test
 	cargo test $(TESTED) --no-run
-	cargo test $(TESTED) --quiet --lib --bins --test allocations
+	cargo test $(TESTED) --quiet --lib --bins --test allocations --test memory
 	cargo test $(TESTED) --test system -- --test-threads=1
 
 soak: setup console ## the long tests: thousands of seeds for each family of faults, real crashes, half an hour of calls
@@ -45,7 +45,7 @@ soak: setup console ## the long tests: thousands of seeds for each family of fau
 	KRALIKI_SOAK=1 cargo test $(TESTED) --test system -- --test-threads=1 crash
 	target/release/kraliki-benches --soak
 
-fuzz: ## random bytes against all that reads bytes from the network, for a minute (FUZZ_SECONDS=15 for each of 4 targets)
+fuzz: ## random bytes against all that reads bytes from the network, for two minutes (FUZZ_SECONDS=15 for each of 8 targets)
 	@scripts/fuzz
 
 quality: setup console ## how speech is heard over bad networks, as a table (several minutes)

@@ -3,6 +3,7 @@
 
 mod answers;
 mod api;
+mod attacks;
 mod browser;
 mod cli;
 mod crash;

@@ -15,6 +15,8 @@ mod dtmf;
 mod error;
 mod event;
 mod hearing;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 pub mod jitter;
 mod leg;
 pub mod level;

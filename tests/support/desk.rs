@@ -15,25 +15,32 @@ const FRAME: usize = 160;
 /// What an agent's microphone gives, and what a called person says: not silence, and easy to tell apart.
 const AGENT_SOUND: u8 = 0x37;
 const PERSON_SOUND: u8 = 0x2a;
+/// Silence in PCMU.
+const SILENCE: u8 = 0xff;
 /// An audio leg comes up with its first packet; this is for a machine that is busy.
 const LEG_UP: Duration = Duration::from_secs(10);
 
 /// One end of plain RTP on a thread of its own; gone when dropped.
 struct Rtp {
-    port: u16,
+    socket: UdpSocket,
     heard: Arc<AtomicU64>,
+    foreign: Arc<AtomicU64>,
     packets: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Rtp {
-    /// Sends `says` every 20 ms to `to`, or to whoever sent last; counts packets that are made of `hears`.
+    /// Sends `says` every 20 ms to `to`, or to whoever sent last; counts packets that are made of `hears`, and those that
+    /// are neither that nor silence.
     fn start(socket: UdpSocket, mut to: Option<SocketAddr>, says: u8, hears: u8) -> Rtp {
         let port = socket.local_addr().unwrap().port();
-        let (heard, packets, stop) = <(Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicBool>)>::default();
+        let shared = socket.try_clone().unwrap();
+        let (heard, packets, foreign) = <(Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicU64>)>::default();
+        let stop = Arc::<AtomicBool>::default();
         let fixed = to.is_some();
         let (counter, all, stopped) = (heard.clone(), packets.clone(), stop.clone());
+        let others = foreign.clone();
         let thread = std::thread::spawn(move || {
             let ssrc = u32::from(port) << 8 | u32::from(says);
             let mut next = Instant::now();
@@ -55,8 +62,11 @@ impl Rtp {
                     }
                     all.fetch_add(1, Ordering::Relaxed);
                     let sound = packet.get(12..length).unwrap_or_default();
-                    if sound.len() == FRAME && sound.iter().all(|byte| *byte == hears) {
+                    let is_of = |wanted: u8| sound.iter().all(|byte| *byte == wanted);
+                    if sound.len() == FRAME && is_of(hears) {
                         counter.fetch_add(1, Ordering::Relaxed);
+                    } else if !is_of(SILENCE) {
+                        others.fetch_add(1, Ordering::Relaxed);
                     }
                 }
                 let Some(to) = to else { continue };
@@ -68,7 +78,7 @@ impl Rtp {
                 let _ = socket.send_to(&frame, to);
             }
         });
-        Rtp { port, heard, packets, stop, thread: Some(thread) }
+        Rtp { socket: shared, heard, foreign, packets, stop, thread: Some(thread) }
     }
 }
 
@@ -91,7 +101,17 @@ impl FarEnd {
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.0.port
+        self.0.socket.local_addr().unwrap().port()
+    }
+
+    /// Its socket, for those who speak from its address.
+    pub(crate) fn socket(&self) -> &UdpSocket {
+        &self.0.socket
+    }
+
+    /// Packets of sound that is not the agent's.
+    pub(crate) fn foreign(&self) -> u64 {
+        self.0.foreign.load(Ordering::Relaxed)
     }
 
     /// Packets of the agent's own sound.
@@ -150,6 +170,11 @@ impl Desk {
     /// Packets of the called person's own sound.
     pub(crate) fn heard(&self) -> u64 {
         self.rtp.heard.load(Ordering::Relaxed)
+    }
+
+    /// Packets of sound that is not the called person's; the beep is such.
+    pub(crate) fn foreign(&self) -> u64 {
+        self.rtp.foreign.load(Ordering::Relaxed)
     }
 
     /// Packets of any sound.

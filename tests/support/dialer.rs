@@ -1,5 +1,6 @@
 //! A dialer of its own: configuration, store and users in a directory that goes away.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -18,6 +19,8 @@ const START: Duration = Duration::from_secs(30);
 pub(crate) struct Site {
     pub(crate) dir: TempDir,
     pub(crate) sip_port: u16,
+    /// The ports of calls' audio, and that of browsers.
+    pub(crate) media: RangeInclusive<u16>,
     pub(crate) browser_port: u16,
     config: PathBuf,
 }
@@ -31,6 +34,11 @@ pub(crate) struct Dialer {
 impl Site {
     /// With trunks as TOML, and so many UDP ports for audio. Each call takes two, for 5 s longer than it lasts.
     pub(crate) fn new(trunks: &str, media_ports: u16) -> Site {
+        Site::with_media(trunks, media_ports, "")
+    }
+
+    /// As `new`, with more in `[media]`.
+    pub(crate) fn with_media(trunks: &str, media_ports: u16, media: &str) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("kraliki.toml");
         let sip_port = free_port();
@@ -38,12 +46,12 @@ impl Site {
         let (browser, last) = (first + media_ports, first + media_ports - 1);
         let text = format!(
             "[http]\nlisten = \"127.0.0.1:0\"\n[sip]\nlisten = \"127.0.0.1:{sip_port}\"\n\
-             [media]\nlisten = \"127.0.0.1\"\nports = \"{first}-{last}\"\nbrowser_port = {browser}\nplain_agents = true\n\
+             [media]\nlisten = \"127.0.0.1\"\nports = \"{first}-{last}\"\nbrowser_port = {browser}\nplain_agents = true\n{media}\
              [store]\npath = \"{}\"\n[log]\nlevel = \"warn\"\n{trunks}",
             dir.path().join("kraliki.db").display()
         );
         std::fs::write(&config, text).unwrap();
-        Site { dir, sip_port, browser_port: browser, config }
+        Site { dir, sip_port, media: first..=last, browser_port: browser, config }
     }
 
     pub(crate) fn config(&self) -> &str {

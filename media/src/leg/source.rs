@@ -59,6 +59,8 @@ pub(super) struct Source {
     left: Option<Left>,
     /// The next allowed packet decides the address.
     open: bool,
+    /// So does the next allowed report.
+    open_rtcp: bool,
     stats: Option<ReceiveStats>,
     /// The next packet may bring a new SSRC.
     relock: bool,
@@ -78,6 +80,7 @@ impl Source {
             learned_rtcp: None,
             left: None,
             open: true,
+            open_rtcp: true,
             stats: None,
             relock: true,
             last: Time::ZERO,
@@ -103,7 +106,7 @@ impl Source {
         }
         self.described = Some(rtp);
         self.described_rtcp = Some(rtcp);
-        self.open = true;
+        (self.open, self.open_rtcp) = (true, true);
         self.relock = true;
     }
 
@@ -176,7 +179,8 @@ impl Source {
         Ok(!known)
     }
 
-    /// Takes the sender of an RTCP packet: the host that sends the RTP, or the one described.
+    /// Takes the sender of an RTCP packet: the host that sends the RTP, or the one described. It is learned once, too: another
+    /// program of that host would get our reports.
     pub(super) fn rtcp(&mut self, from: SocketAddr) -> Result<(), Refusal> {
         if self.learned_rtcp == Some(from) {
             return Ok(());
@@ -186,9 +190,10 @@ impl Source {
             Learn::Exact => self.described_rtcp == Some(from),
             Learn::SameHost | Learn::Anywhere => is_host(self.rtp_target()) || is_host(self.described_rtcp),
         };
-        if !allowed {
+        if !allowed || (!self.open_rtcp && self.described_rtcp != Some(from)) {
             return Err(Refusal::Address);
         }
+        self.open_rtcp = false;
         self.learned_rtcp = Some(from);
         Ok(())
     }
@@ -279,6 +284,13 @@ mod tests {
         assert_eq!(anywhere.rtcp(address("203.0.113.9:1")), Err(Refusal::Address));
         assert_eq!(anywhere.rtcp(address("198.51.100.1:1025")), Ok(()));
         assert_eq!(anywhere.rtcp_target(), Some(address("198.51.100.1:1025")));
+        // Learned once; where it is described it may always come from; a re-INVITE opens it again.
+        assert_eq!(anywhere.rtcp(address("198.51.100.1:6666")), Err(Refusal::Address));
+        assert_eq!(anywhere.rtcp_target(), Some(address("198.51.100.1:1025")));
+        assert_eq!(anywhere.rtcp(address("10.0.0.1:4001")), Ok(()));
+        assert_eq!(anywhere.rtcp(address("198.51.100.1:1025")), Err(Refusal::Address));
+        anywhere.describe(far, address("10.0.0.1:4001"));
+        assert_eq!(anywhere.rtcp(address("198.51.100.1:1025")), Ok(()));
     }
 
     #[test]

@@ -23,5 +23,24 @@ pub use offer::{BrowserMedia, OfferError};
 pub use stun::{LegTag, leg_tag_of};
 pub use transport::{BrowserConfig, BrowserTransport, Counters, Event, Failure, Output, Received, Transmit};
 
+/// For fuzzing: a check with a right form is answered, and one that we did not key is not authentic.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn fuzz_check(datagram: &[u8]) {
+    if let Some(request) = stun::BindingRequest::parse(datagram) {
+        let key = stun::integrity_key("nobody's password");
+        let _ = request.is_authentic(&key);
+        let answer = request.success(&key, ([192, 0, 2, 1], 9).into());
+        assert!(stun::BindingRequest::parse(&answer).is_none(), "an answer is no request");
+    }
+}
+
+/// For fuzzing: a browser's offer.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn fuzz_offer(body: &[u8]) {
+    if let Ok(offer) = offer::Offer::parse(body, &crate::sdp::AudioCodec::G711) {
+        assert!(!offer.media.codecs.is_empty());
+    }
+}
+
 #[cfg(test)]
 pub(crate) use transport::world as test_browser;
