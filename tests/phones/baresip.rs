@@ -34,7 +34,7 @@ impl Baresip {
         std::fs::create_dir_all(&dumps).unwrap();
         let tone = home.join("tone.wav");
         write_tone(&tone, hz);
-        let control = super::free_tcp_port();
+        let control = super::free_port();
         let ports = free_udp_block(20);
         // The source's rate is the codec's: baresip would not resample it without another module.
         let config = format!(
