@@ -6,6 +6,7 @@
 
 mod person;
 
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -14,7 +15,9 @@ use kraliki_media::sdp::AudioCodec;
 use serde_json::{Value, json};
 
 use crate::browser::write_wav;
-use crate::support::{Impairment, Network, PASSWORD, Process, Site, campaign, free_port};
+use crate::support::{
+    Client, Desk, Impairment, Network, PASSWORD, Process, Site, campaign, free_port, wait_for,
+};
 use person::{Heard, Person};
 
 /// A shift of one call on a busy machine.
@@ -81,18 +84,13 @@ fn speech_is_heard_over_a_bad_network() {
         assert!(score.correlation > 0.7 && score.pesq > 1.8 && score.longest_gap_ms <= 200.0, "{score:?}");
     }
     // The dialer's own figures say the same.
-    let leg = |call: &Call, side: &str| {
-        let all = call.legs.as_array().unwrap();
-        all.iter().find(|leg| leg["side"] == side).unwrap_or_else(|| panic!("{:#}", call.legs))["figures"]
-            .clone()
-    };
-    let (good, bad) = (leg(&clean, "agent"), leg(&lossy, "agent"));
+    let (good, bad) = (figures(&clean.legs, "agent"), figures(&lossy.legs, "agent"));
     assert!(good["loss"].as_f64().unwrap() < 0.01 && good["mos"].as_f64().unwrap() > 4.0, "{good:#}");
     assert!((0.02..0.09).contains(&bad["loss"].as_f64().unwrap()), "{bad:#}");
     assert!(bad["mos"].as_f64().unwrap() < good["mos"].as_f64().unwrap() - 0.2, "{bad:#}");
     assert!(bad["far_loss"].as_f64().unwrap() > 0.01, "the browser's reports: {bad:#}");
     for side in ["carrier", "agent"] {
-        let figures = leg(&clean, side);
+        let figures = figures(&clean.legs, side);
         assert_eq!((&figures["codec"], &figures["unheard"]), (&json!("PCMU"), &Value::Null), "{figures:#}");
         assert_eq!(figures["clipped"], 0.0, "{figures:#}");
         assert!((0.02..0.9).contains(&figures["silent"].as_f64().unwrap()), "speech has pauses: {figures:#}");
@@ -114,20 +112,15 @@ fn table() {
                 for (who, score, side) in
                     [("agent", call.agent, "carrier"), ("called person", call.person, "agent")]
                 {
-                    let legs = call.legs.as_array().unwrap();
-                    let figures = legs.iter().find(|leg| leg["side"] == side).map(|leg| &leg["figures"]);
+                    let mos = figures(&call.legs, side)["mos"].as_f64().unwrap();
                     println!(
-                        "| {codec} | {hop:?} | {}% | {who} | {:.0} | {:.3} | {:.0} | {:.0} | {:.2} | {} |",
+                        "| {codec} | {hop:?} | {}% | {who} | {:.0} | {:.3} | {:.0} | {:.0} | {:.2} | {mos:.2} |",
                         loss * 100.0,
                         score.delay_ms,
                         score.correlation,
                         score.gaps_ms,
                         score.longest_gap_ms,
                         score.pesq,
-                        figures.map_or("–".into(), |f| format!(
-                            "{:.2}",
-                            f["mos"].as_f64().unwrap_or_default()
-                        )),
                     );
                 }
             }
@@ -148,24 +141,14 @@ fn call(codec: AudioCodec, hop: Hop, impairment: Impairment, seed: u64) -> Call 
     let person = Person::start(codec, codec.payload_type(), samples);
     let at = |of: Hop| if of == hop { impairment } else { Impairment::default() };
     let carrier_hop = Network::start(([127, 0, 0, 1], person.port).into(), at(Hop::Carrier), seed);
-    let trunk_port = free_port();
-    let site = Site::new(
-        &format!(
-            "[[trunk]]\nname = \"sipp\"\naddress = \"127.0.0.1:{trunk_port}\"\ncaller_id = \"+12015550100\"\n\
-             max_cps = 1\nmax_channels = 2\noptions_keepalive = false\n"
-        ),
-        MEDIA_PORTS,
-    );
+    let (site, trunk_port) = site();
     let browser_hop =
         Network::start(([127, 0, 0, 1], site.browser_port).into(), at(Hop::Browser), seed ^ 0xb);
     let sipp = crate::browser::answering_sipp(trunk_port, carrier_hop.port, 1, dir);
     site.users(&[("mona", "manager"), ("ada", "agent")]);
     let dialer = site.serve();
     let manager = dialer.login("mona");
-    let made = manager.post("/api/campaigns", &campaign("One call", json!({"mode": "progressive"}))).ok(201);
-    let id = made["id"].as_i64().unwrap();
-    manager.send(&format!("/api/campaigns/{id}/leads"), "text/csv", "phone\n+12025550123\n").ok(200);
-    manager.post(&format!("/api/campaigns/{id}/start"), &json!({})).ok(200);
+    let id = campaign_of_one(&manager);
 
     let options = json!({
         "url": dialer.base, "username": "ada", "password": PASSWORD, "microphone": microphone,
@@ -208,12 +191,7 @@ fn call(codec: AudioCodec, hop: Hop, impairment: Impairment, seed: u64) -> Call 
     });
     // When Chromium plays the microphone's file is not known.
     let person = score(&microphone, &by_person, |_| f64::NAN);
-    let calls = manager.get(&format!("/api/calls?campaign={id}")).ok(200);
-    let number = calls["items"][0]["id"].as_i64().unwrap();
-    let legs = crate::support::wait_for("the call's record of both legs", SHIFT, || {
-        let detail = manager.get(&format!("/api/calls/{number}")).ok(200);
-        Some(detail["legs"].clone()).filter(|legs| legs.as_array().is_some_and(|legs| legs.len() == 2))
-    });
+    let legs = legs(&manager, only_call(&manager, id));
     let lost = match hop {
         Hop::Carrier => carrier_hop.loss(),
         Hop::Browser => browser_hop.loss(),
@@ -222,6 +200,79 @@ fn call(codec: AudioCodec, hop: Hop, impairment: Impairment, seed: u64) -> Call 
         "{hop:?} {impairment:?}: lost {lost:.3}\nagent {agent:?}\nperson {person:?}\n{page:#}\n{legs:#}"
     );
     Call { agent, person, lost, page, legs }
+}
+
+/// A dialer with one trunk, and the trunk's port.
+fn site() -> (Site, u16) {
+    let trunk_port = free_port();
+    let site = Site::new(
+        &format!(
+            "[[trunk]]\nname = \"sipp\"\naddress = \"127.0.0.1:{trunk_port}\"\ncaller_id = \"+12015550100\"\n\
+             max_cps = 1\nmax_channels = 2\noptions_keepalive = false\n"
+        ),
+        MEDIA_PORTS,
+    );
+    (site, trunk_port)
+}
+
+/// A running campaign with one lead; gives its id.
+fn campaign_of_one(manager: &Client) -> i64 {
+    let made = manager.post("/api/campaigns", &campaign("One call", json!({"mode": "progressive"}))).ok(201);
+    let id = made["id"].as_i64().unwrap();
+    manager.send(&format!("/api/campaigns/{id}/leads"), "text/csv", "phone\n+12025550123\n").ok(200);
+    manager.post(&format!("/api/campaigns/{id}/start"), &json!({})).ok(200);
+    id
+}
+
+fn only_call(manager: &Client, campaign: i64) -> i64 {
+    let calls = manager.get(&format!("/api/calls?campaign={campaign}")).ok(200);
+    calls["items"][0]["id"].as_i64().unwrap()
+}
+
+/// How both sides were heard, once it is on disk.
+fn legs(manager: &Client, call: i64) -> Value {
+    wait_for("the call's record of both legs", SHIFT, || {
+        let detail = manager.get(&format!("/api/calls/{call}")).ok(200);
+        Some(detail["legs"].clone()).filter(|legs| legs.as_array().is_some_and(|legs| legs.len() == 2))
+    })
+}
+
+fn figures(legs: &Value, side: &str) -> Value {
+    let all = legs.as_array().unwrap();
+    all.iter().find(|leg| leg["side"] == side).unwrap_or_else(|| panic!("{legs:#}"))["figures"].clone()
+}
+
+#[test]
+fn one_way_audio_is_told_counted_and_stored() {
+    // It answers, and sends nothing.
+    let mute = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (site, trunk_port) = site();
+    let audio_port = mute.local_addr().unwrap().port();
+    let sipp = crate::browser::answering_sipp(trunk_port, audio_port, 1, site.dir.path());
+    site.users(&[("mona", "manager"), ("ada", "agent")]);
+    let dialer = site.serve();
+    let manager = dialer.login("mona");
+    let desk = Desk::open(dialer.login("ada")).unwrap();
+    let id = campaign_of_one(&manager);
+    let counted = "kraliki_trunk_one_way_total{trunk=\"sipp\",side=\"carrier\",why=\"no_packets\"} 1";
+    wait_for("one-way audio to be counted", SHIFT, || {
+        manager.get("/metrics").text.lines().any(|line| line == counted).then_some(())
+    });
+    let call = only_call(&manager, id);
+    desk.client().post(&format!("/api/calls/{call}/hangup"), &json!({})).ok(204);
+    let legs = legs(&manager, call);
+    let (carrier, agent) = (figures(&legs, "carrier"), figures(&legs, "agent"));
+    assert_eq!(carrier["packets_received"], 0, "{legs:#}");
+    assert_eq!(carrier["unheard"], "no_packets", "{legs:#}");
+    assert!(carrier["unheard_ms"].as_i64().unwrap() >= 5_000, "{legs:#}");
+    assert_eq!((&agent["packets_lost"], &agent["unheard"]), (&json!(0), &Value::Null), "{legs:#}");
+    assert!(agent["packets_received"].as_i64().unwrap() > 100, "{legs:#}");
+    assert!(agent["mos"].as_f64().unwrap() > 4.0, "{legs:#}");
+    let metrics = manager.get("/metrics").text;
+    for line in ["kraliki_agent_mos_count{way=\"plain\"} 1", "kraliki_trunk_mos_count{trunk=\"sipp\"} 0"] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+    }
+    drop(sipp);
 }
 
 /// What was heard from the middle on: before, the call began and the buffers settled.

@@ -14,9 +14,9 @@ pub mod detect;
 mod dtmf;
 mod error;
 mod event;
-mod hearing;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
+mod hearing;
 pub mod jitter;
 mod leg;
 pub mod level;

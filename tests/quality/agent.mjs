@@ -59,8 +59,13 @@ try {
 	await browser.close();
 }
 
-/** Runs in the page before its own scripts: the answer's candidates name the network's port. */
+/** Runs in the page before its own scripts: the microphone is not worked on, and answers name the network's port. */
 function useNetwork([dialer, network]) {
+	// The microphone as it is: what the network does is judged, not what the browser makes of two voices at once.
+	const devices = navigator.mediaDevices;
+	const open = devices.getUserMedia.bind(devices);
+	const raw = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+	devices.getUserMedia = ({ audio, ...rest }) => open({ ...rest, audio: { ...(audio === true ? {} : audio), ...raw } });
 	const Connection = window.RTCPeerConnection;
 	window.connections = [];
 	window.RTCPeerConnection = class extends Connection {

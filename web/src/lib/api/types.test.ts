@@ -54,6 +54,7 @@ describe('fields', () => {
 		['CampaignSettings', 'CampaignSettings'],
 		['CampaignView', 'CampaignView'],
 		['Disposition', 'Disposition'],
+		['DispositionRecord', 'DispositionRecord'],
 		['DueLead', 'DueLead'],
 		['IceServerSettings', 'IceServerSettings'],
 		['IceSettings', 'IceSettings'],

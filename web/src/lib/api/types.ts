@@ -506,9 +506,16 @@ export interface CallRecord {
 /** A call with all that belongs to it. */
 export interface CallDetail extends CallRecord {
 	tries: TryRecord[];
-	dispositions: { code: string; note: string; at_unix_ms: number }[];
+	dispositions: DispositionRecord[];
 	/** None while the call lasts, or when nobody answered. */
 	legs: LegRecord[];
+}
+
+/** What an agent said of a call. */
+export interface DispositionRecord {
+	code: string;
+	note: string;
+	at_unix_ms: number;
 }
 
 /** One INVITE. */
