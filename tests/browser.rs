@@ -36,13 +36,7 @@ fn an_agent_reads_a_lead_and_dials_it_by_keyboard() {
 fn work_a_shift(mode: &str) {
     let far_end = FarEnd::start(FAR_HZ);
     let trunk_port = free_port();
-    let site = Site::new(
-        &format!(
-            "[[trunk]]\nname = \"sipp\"\naddress = \"127.0.0.1:{trunk_port}\"\ncaller_id = \"+12015550100\"\n\
-             max_cps = 1\nmax_channels = 2\noptions_keepalive = false\n"
-        ),
-        MEDIA_PORTS,
-    );
+    let site = Site::new(&trunk(trunk_port), MEDIA_PORTS);
     let dir = site.dir.path();
     let microphone = dir.join("microphone.wav");
     write_beeps(&microphone, AGENT_HZ);
@@ -86,6 +80,14 @@ fn work_a_shift(mode: &str) {
     assert!(items[0]["talk_ms"].as_i64().unwrap() > 1000, "{calls:#}");
     wait_for("the agent's leg to close", STEP, || (legs(&manager) == 0.0).then_some(()));
     assert_eq!(dialer.terminate(STEP), Some(0));
+}
+
+/// One that is SIPp's.
+pub(crate) fn trunk(port: u16) -> String {
+    format!(
+        "[[trunk]]\nname = \"sipp\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550100\"\n\
+         max_cps = 1\nmax_channels = 2\noptions_keepalive = false\n"
+    )
 }
 
 /// What the page played, and what its connection counted meanwhile.

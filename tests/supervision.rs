@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::browser::far_end::FarEnd;
-use crate::browser::{answering_sipp, write_beeps};
+use crate::browser::{answering_sipp, trunk, write_beeps};
 use crate::support::{PASSWORD, Process, Site, campaign, free_port};
 
 const CALLER_HZ: f64 = 700.0;
@@ -49,13 +49,7 @@ const PHASES: [(&str, &[(&str, &[&str])]); 6] = [
 fn a_supervisor_listens_whispers_barges_and_moves_on() {
     let far_end = FarEnd::start(CALLER_HZ);
     let trunk_port = free_port();
-    let site = Site::new(
-        &format!(
-            "[[trunk]]\nname = \"sipp\"\naddress = \"127.0.0.1:{trunk_port}\"\ncaller_id = \"+12015550100\"\n\
-             max_cps = 1\nmax_channels = 2\noptions_keepalive = false\n"
-        ),
-        8,
-    );
+    let site = Site::new(&trunk(trunk_port), 8);
     let dir = site.dir.path();
     let people: BTreeMap<&str, Value> = PEOPLE
         .iter()
