@@ -2,7 +2,12 @@
 // `result {...}`. When something does not happen in time: the page's console, a screenshot, exit code 1.
 //
 // node agent.mjs '{"url", "username", "password", "microphone", "hears_hz", "preview", "disposition", "screenshot"}'
+//
+// With "only_tcp" the page is told of our candidates over TCP alone, as if its network let no UDP out. With "vanishes" the
+// browser is killed in the call, and the line `vanished {...}` says what it heard until then.
 import { createRequire } from 'node:module';
+
+import { toneShares } from './page.mjs';
 
 // The driver is among the console's development packages.
 const { chromium } = createRequire(new URL('../../web/package.json', import.meta.url))('playwright-core');
@@ -15,7 +20,8 @@ const WINDOW_EVERY_MS = 100;
 const TABS = 40;
 
 const said = [];
-const browser = await chromium.launch({
+const server = await chromium.launchServer({
+	headless: true,
 	executablePath: '/usr/bin/chromium',
 	args: [
 		'--no-sandbox',
@@ -31,6 +37,7 @@ const browser = await chromium.launch({
 		'--no-first-run',
 	],
 });
+const browser = await chromium.connect(server.wsEndpoint());
 const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en-US' });
 context.setDefaultTimeout(STEP_MS);
 const page = await context.newPage();
@@ -38,7 +45,8 @@ page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`
 page.on('pageerror', (error) => said.push(`uncaught: ${error.message}`));
 
 try {
-	console.log(`result ${JSON.stringify(await shift())}`);
+	const result = await shift();
+	if (result) console.log(`result ${JSON.stringify(result)}`);
 } catch (error) {
 	console.error(error.message);
 	for (const line of said) console.error(`the page's console: ${line}`);
@@ -46,11 +54,13 @@ try {
 	console.error(`screenshot: ${options.screenshot}`);
 	process.exitCode = 1;
 } finally {
-	await browser.close();
+	await browser.close().catch(() => {});
+	await server.close().catch(() => {});
 }
 
 async function shift() {
 	await page.addInitScript(keepConnections);
+	if (options.only_tcp) await page.route('**/api/agent/session**', withoutUdp);
 	const wrong = await signIn();
 
 	// Everything is reached by keyboard.
@@ -63,6 +73,12 @@ async function shift() {
 	const arrival = await page.getByTestId('arrival').textContent();
 	const heading = await page.locator('[data-call-state] h1').textContent();
 	const heard = await listen();
+	if (options.vanishes) {
+		// All of its processes at once: none can say good-bye.
+		process.kill(-server.process().pid, 'SIGKILL');
+		console.log(`vanished ${JSON.stringify({ heard })}`);
+		return null;
+	}
 
 	// A reload loses neither the call nor its audio.
 	await page.reload();
@@ -88,6 +104,14 @@ async function shift() {
 	await page.locator('input[name=password]').waitFor();
 	const states = await page.evaluate(() => window.connections.map((c) => c.connectionState));
 	return { wrong, previewed, waited_ms, arrival, heading, heard, heard_after_reload, closed_status, states, said };
+}
+
+/** Takes the candidates over UDP out of the server's answer. */
+async function withoutUdp(route) {
+	const response = await route.fetch();
+	const lines = (await response.text()).split('\r\n');
+	const kept = lines.filter((line) => !/^a=candidate:\S+ 1 udp /i.test(line));
+	await route.fulfill({ response, body: kept.join('\r\n') });
 }
 
 /** First with a wrong password, then with the right one; gives what the page said to the wrong one. */
@@ -149,6 +173,11 @@ function keepConnections() {
 async function counters() {
 	const found = {};
 	const stats = await window.connections.at(-1).getStats();
+	const all = [...stats.values()];
+	const pair = all.find((s) => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
+	const local = all.find((s) => s.id === pair?.localCandidateId);
+	found.way = local && { type: local.candidateType, protocol: local.protocol, relay: local.relayProtocol };
+	found.remote_protocol = all.find((s) => s.id === pair?.remoteCandidateId)?.protocol;
 	for (const s of stats.values()) {
 		if (s.type === 'inbound-rtp') {
 			found.received = s.packetsReceived;
@@ -162,29 +191,4 @@ async function counters() {
 		if (s.type === 'codec') found.codec = s.mimeType;
 	}
 	return found;
-}
-
-/** Runs in the page: of windows of what it plays, the share of the energy that lies at one frequency (Goertzel). */
-async function toneShares([hz, windows, everyMs]) {
-	const audio = new AudioContext();
-	const analyser = new AnalyserNode(audio, { fftSize: 8192 });
-	audio.createMediaStreamSource(document.querySelector('#caller-audio').srcObject).connect(analyser);
-	const samples = new Float32Array(analyser.fftSize);
-	// A whole number of periods of 10 Hz, so that the tone falls on one bin.
-	const n = audio.sampleRate / 10;
-	const coefficient = 2 * Math.cos((2 * Math.PI * hz) / audio.sampleRate);
-	const shares = [];
-	for (let window = 0; window < windows; window++) {
-		await new Promise((resolve) => setTimeout(resolve, everyMs));
-		analyser.getFloatTimeDomainData(samples);
-		let [energy, s1, s2] = [0, 0, 0];
-		for (const x of samples.subarray(samples.length - n)) {
-			energy += x * x;
-			[s1, s2] = [x + coefficient * s1 - s2, s1];
-		}
-		const power = s1 * s1 + s2 * s2 - coefficient * s1 * s2;
-		shares.push(energy / n < 1e-6 ? 0 : (2 * power) / (n * energy));
-	}
-	await audio.close();
-	return shares;
 }
