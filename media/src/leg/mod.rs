@@ -334,6 +334,7 @@ impl Leg {
 
     pub(crate) fn counters(&self) -> LegCounters {
         let sums = self.source.sums();
+        let dropped = self.browser.as_ref().map_or(self.counters, |browser| browser.count(self.counters));
         LegCounters {
             packets_received: sums.received,
             octets_received: sums.octets,
@@ -342,7 +343,7 @@ impl Leg {
             packets_expected: sums.expected,
             packets_lost: sums.lost,
             jitter: units(self.source.stats().map_or(0, |s| s.jitter())),
-            ..self.counters
+            ..dropped
         }
     }
 
