@@ -4,11 +4,11 @@
 pub(crate) mod far_end;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, PASSWORD, Process, Site, campaign, free_port, wait_for};
+use crate::support::{Client, PASSWORD, Process, Site, campaign, free_port, free_udp_block, wait_for};
 use far_end::{FarEnd, Heard};
 
 /// What the called person says, and what the agent says.
@@ -23,17 +23,77 @@ const STEP: Duration = Duration::from_secs(30);
 /// The script bounds each of its own steps; this is for all of them.
 const SHIFT: Duration = Duration::from_secs(150);
 
+/// A lost agent is known as such within 5 s; then the called person is held for 10 s (the engine's `AGENT_BACK`).
+const LOST_AND_HELD: Duration = Duration::from_secs(5 + 10);
+/// For a machine that is busy, and the polls of the test.
+const SLACK: Duration = Duration::from_secs(3);
+
 #[test]
 fn an_agent_takes_a_call_in_a_browser() {
-    work_a_shift("progressive");
+    let seen = work_a_shift("progressive", "", &json!({}));
+    assert_eq!(seen["heard"]["after"]["way"]["protocol"], "udp", "{seen:#}");
 }
 
 #[test]
 fn an_agent_reads_a_lead_and_dials_it_by_keyboard() {
-    work_a_shift("preview");
+    work_a_shift("preview", "", &json!({}));
 }
 
-fn work_a_shift(mode: &str) {
+#[test]
+fn an_agent_without_udp_takes_a_call_over_tcp() {
+    let seen = work_a_shift("progressive", "", &json!({"only_tcp": true}));
+    for heard in ["heard", "heard_after_reload"] {
+        assert_eq!(seen[heard]["after"]["way"]["protocol"], "tcp", "{seen:#}");
+        assert_eq!(seen[heard]["after"]["remote_protocol"], "tcp", "{seen:#}");
+    }
+}
+
+/// Behind a firewall that lets out nothing but the TURN server: coturn, with passwords for a time.
+#[test]
+fn an_agent_behind_a_firewall_takes_a_call_through_turn() {
+    let turn = Turn::start();
+    let media = format!(
+        "ice_transport_policy = \"relay\"\nice_servers = [{{ urls = [\"turn:127.0.0.1:{}?transport=tcp\"], secret = \"{SECRET}\" }}]\n",
+        turn.port
+    );
+    let seen = work_a_shift("progressive", &media, &json!({}));
+    for heard in ["heard", "heard_after_reload"] {
+        let way = &seen[heard]["after"]["way"];
+        assert_eq!((&way["type"], &way["relay"]), (&json!("relay"), &json!("tcp")), "{seen:#}");
+    }
+}
+
+#[test]
+fn an_agent_takes_a_call_in_firefox() {
+    let far_end = FarEnd::start(FAR_HZ);
+    let trunk_port = free_port();
+    // Firefox has no candidate on the loopback (its switch for that does not reach the process that looks for addresses), so
+    // audio goes by another address of this host.
+    let site = Site::with_media(&trunk(trunk_port), MEDIA_PORTS, "listen = \"0.0.0.0\"\n");
+    let dir = site.dir.path();
+    let sipp = answering_sipp(trunk_port, far_end.port, 1, dir);
+    site.users(&[("mona", "manager"), ("ada", "agent")]);
+    let dialer = site.serve();
+    let manager = dialer.login("mona");
+    campaign_of_one(&manager, "progressive");
+    let options = json!({
+        "url": dialer.base, "username": "ada", "password": PASSWORD, "hears_hz": FAR_HZ, "speaks_hz": AGENT_HZ,
+        "disposition": "Not interested", "port": free_port(), "profile": dir.join("firefox"),
+    });
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/firefox.mjs");
+    let mut agent = Process::start("node", &[script, &options.to_string()], dir);
+    let seen: Value = agent.wait_line(SHIFT, |line| serde_json::from_str(line.strip_prefix("result ")?).ok());
+    assert_eq!(agent.finish(STEP).0, Some(0));
+    eprintln!("{seen:#}");
+    assert_eq!(seen["heading"], "Petra Ozvěna", "{seen:#}");
+    assert_tone(&seen["shares"]);
+    assert_far_end_heard(&far_end.finish());
+    assert_eq!(sipp.finish(STEP).0, Some(0));
+    assert_eq!(dialer.terminate(STEP), Some(0));
+}
+
+#[test]
+fn a_browser_that_vanishes_is_noticed_and_its_call_ends() {
     let far_end = FarEnd::start(FAR_HZ);
     let trunk_port = free_port();
     let site = Site::new(&trunk(trunk_port), MEDIA_PORTS);
@@ -44,15 +104,93 @@ fn work_a_shift(mode: &str) {
     site.users(&[("mona", "manager"), ("ada", "agent")]);
     let dialer = site.serve();
     let manager = dialer.login("mona");
+    campaign_of_one(&manager, "progressive");
+    let mut agent =
+        start_agent("browser_vanishes", &dialer.base, &microphone, dir, &json!({"vanishes": true}));
+    let seen: Value =
+        agent.wait_line(SHIFT, |line| serde_json::from_str(line.strip_prefix("vanished ")?).ok());
+    let vanished = Instant::now();
+    assert_heard(&seen["heard"]);
+    let ada = dialer.login("ada");
+    let state = || ada.get("/api/agent/state").ok(200);
+    assert_eq!(state()["state"], "talking");
+    // Nobody said good-bye: it is the silence that tells.
+    wait_for("the call to end", LOST_AND_HELD + SLACK, || (state()["state"] == "wrap_up").then_some(()));
+    eprintln!("the call ended {:?} after the browser had vanished", vanished.elapsed());
+    assert_eq!(sipp.finish(STEP).0, Some(0));
+    far_end.finish();
+    assert_eq!(dialer.terminate(STEP), Some(0));
+}
+
+/// One that is SIPp's.
+pub(crate) fn trunk(port: u16) -> String {
+    format!(
+        "[[trunk]]\nname = \"sipp\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550100\"\n\
+         max_cps = 1\nmax_channels = 2\noptions_keepalive = false\n"
+    )
+}
+
+/// Starts the agent's browser.
+fn start_agent(name: &str, url: &str, microphone: &Path, dir: &Path, more: &Value) -> Process {
+    let screenshot = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.png"));
+    let mut options = json!({
+        "url": url, "username": "ada", "password": PASSWORD, "microphone": microphone,
+        "hears_hz": FAR_HZ, "disposition": "Not interested", "screenshot": screenshot,
+    });
+    options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/agent.mjs");
+    Process::start("node", &[script, &options.to_string()], dir)
+}
+
+/// coturn on the loopback, which it allows as a peer only when it is told to.
+struct Turn {
+    port: u16,
+    _process: Process,
+    _dir: tempfile::TempDir,
+}
+
+/// What coturn and the dialer share.
+const SECRET: &str = "a secret of the test";
+
+impl Turn {
+    fn start() -> Turn {
+        let dir = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let first = free_udp_block(20);
+        let file = |name: &str| dir.path().join(name).display().to_string();
+        let config = format!(
+            "listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nlistening-port={port}\nmin-port={first}\nmax-port={}\n\
+             use-auth-secret\nstatic-auth-secret={SECRET}\nrealm=kraliki.test\nallow-loopback-peers\nno-tls\nno-dtls\n\
+             no-cli\nfingerprint\npidfile={}\nuserdb={}\nlog-file=stdout\n",
+            first + 19,
+            file("turn.pid"),
+            file("turn.db")
+        );
+        std::fs::write(dir.path().join("turn.conf"), config).unwrap();
+        let process = Process::start("turnserver", &["-c", &file("turn.conf")], dir.path());
+        let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).ok().map(drop);
+        wait_for("coturn to listen", STEP, listens);
+        Turn { port, _process: process, _dir: dir }
+    }
+}
+
+/// A call from list to disposition; gives what the page saw. `media` is more of the configuration, `more` of the browser.
+fn work_a_shift(mode: &str, media: &str, more: &Value) -> Value {
+    let far_end = FarEnd::start(FAR_HZ);
+    let trunk_port = free_port();
+    let site = Site::with_media(&trunk(trunk_port), MEDIA_PORTS, media);
+    let dir = site.dir.path();
+    let microphone = dir.join("microphone.wav");
+    write_beeps(&microphone, AGENT_HZ);
+    let sipp = answering_sipp(trunk_port, far_end.port, 1, dir);
+    site.users(&[("mona", "manager"), ("ada", "agent")]);
+    let dialer = site.serve();
+    let manager = dialer.login("mona");
     let campaign = campaign_of_one(&manager, mode);
 
-    let screenshot = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("browser_{mode}.png"));
-    let options = json!({
-        "url": dialer.base, "username": "ada", "password": PASSWORD, "microphone": microphone,
-        "hears_hz": FAR_HZ, "preview": mode == "preview", "disposition": "Not interested", "screenshot": screenshot,
-    });
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/agent.mjs");
-    let mut agent = Process::start("node", &[script, &options.to_string()], dir);
+    let mut more = more.clone();
+    more["preview"] = (mode == "preview").into();
+    let mut agent = start_agent(&format!("browser_{mode}"), &dialer.base, &microphone, dir, &more);
     let seen: Value = agent.wait_line(SHIFT, |line| serde_json::from_str(line.strip_prefix("result ")?).ok());
     assert_eq!(agent.finish(STEP).0, Some(0));
     eprintln!("{seen:#}");
@@ -80,21 +218,12 @@ fn work_a_shift(mode: &str) {
     assert!(items[0]["talk_ms"].as_i64().unwrap() > 1000, "{calls:#}");
     wait_for("the agent's leg to close", STEP, || (legs(&manager) == 0.0).then_some(()));
     assert_eq!(dialer.terminate(STEP), Some(0));
-}
-
-/// One that is SIPp's.
-pub(crate) fn trunk(port: u16) -> String {
-    format!(
-        "[[trunk]]\nname = \"sipp\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550100\"\n\
-         max_cps = 1\nmax_channels = 2\noptions_keepalive = false\n"
-    )
+    seen
 }
 
 /// What the page played, and what its connection counted meanwhile.
 fn assert_heard(heard: &Value) {
-    let shares = heard["shares"].as_array().unwrap();
-    let tones = shares.iter().filter(|share| share.as_f64().unwrap() > TONE).count();
-    assert!(tones * 2 > shares.len(), "the far end's tone is not in what the browser plays: {heard:#}");
+    assert_tone(&heard["shares"]);
     let count = |when: &str, what: &str| heard[when][what].as_f64().unwrap_or_default();
     for way in ["received", "sent"] {
         // 50 packets a second for 2.5 s, on a machine that may be busy.
@@ -104,6 +233,13 @@ fn assert_heard(heard: &Value) {
         assert!(count("before", level).max(count("after", level)) > 0.001, "{level}: {heard:#}");
     }
     assert_eq!(heard["after"]["codec"], "audio/PCMU", "{heard:#}");
+}
+
+/// That most of what the page played was the far end's tone.
+fn assert_tone(shares: &Value) {
+    let all = shares.as_array().unwrap();
+    let tones = all.iter().filter(|share| share.as_f64().unwrap() > TONE).count();
+    assert!(tones * 2 > all.len(), "the far end's tone is not in what the browser plays: {shares:#}");
 }
 
 fn assert_far_end_heard(heard: &Heard) {

@@ -33,7 +33,10 @@ pub fn stun(datagram: &[u8]) {
 
 /// What was read can be written and read again, and our answers can be read.
 pub fn sdp(body: &[u8]) {
-    if let Ok(description) = parse(body) {
+    // A fragment of nothing is written as nothing.
+    if let Ok(description) = parse(body)
+        && description.origin.is_some()
+    {
         let again = parse(description.to_string().as_bytes()).unwrap();
         assert_eq!(again.media.len(), description.media.len());
     }

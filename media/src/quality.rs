@@ -29,9 +29,9 @@ pub struct LegCounters {
     pub dropped_address: u64,
     /// Packets of another SSRC than the locked one.
     pub dropped_ssrc: u64,
-    /// Datagrams that are no RTP or RTCP, or of a type that was not agreed.
+    /// Datagrams that are no RTP or RTCP, or of a type that was not agreed; of a browser's also STUN that is not authentic.
     pub dropped_malformed: u64,
-    /// Packets that are not authentic, or came again (SRTP on a plain leg).
+    /// Packets that are not authentic, or came again (SRTP).
     pub dropped_srtp: u32,
     /// Packets of the other leg that this one could not take: held, played over, late.
     pub dropped_relay: u64,

@@ -2,7 +2,10 @@
 // `result {...}`. When something does not happen in time: the page's console, a screenshot, exit code 1.
 //
 // node agent.mjs '{"url", "username", "password", "microphone", "hears_hz", "preview", "disposition", "screenshot"}'
-import { launch, toneShares } from './page.mjs';
+//
+// With "only_tcp" the page is told of our candidates over TCP alone, as if its network let no UDP out. With "vanishes" the
+// browser is killed in the call, and the line `vanished {...}` says what it heard until then.
+import { serve, toneShares } from './page.mjs';
 
 const options = JSON.parse(process.argv[2]);
 const STEP_MS = 20_000;
@@ -12,7 +15,7 @@ const WINDOW_EVERY_MS = 100;
 const TABS = 40;
 
 const said = [];
-const browser = await launch(options.microphone);
+const { server, browser } = await serve(options.microphone);
 const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en-US' });
 context.setDefaultTimeout(STEP_MS);
 const page = await context.newPage();
@@ -20,7 +23,8 @@ page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`
 page.on('pageerror', (error) => said.push(`uncaught: ${error.message}`));
 
 try {
-	console.log(`result ${JSON.stringify(await shift())}`);
+	const result = await shift();
+	if (result) console.log(`result ${JSON.stringify(result)}`);
 } catch (error) {
 	console.error(error.message);
 	for (const line of said) console.error(`the page's console: ${line}`);
@@ -28,11 +32,13 @@ try {
 	console.error(`screenshot: ${options.screenshot}`);
 	process.exitCode = 1;
 } finally {
-	await browser.close();
+	await browser.close().catch(() => {});
+	await server.close().catch(() => {});
 }
 
 async function shift() {
 	await page.addInitScript(keepConnections);
+	if (options.only_tcp) await page.route('**/api/agent/session**', withoutUdp);
 	const wrong = await signIn();
 
 	// Everything is reached by keyboard.
@@ -45,6 +51,12 @@ async function shift() {
 	const arrival = await page.getByTestId('arrival').textContent();
 	const heading = await page.locator('[data-call-state] h1').textContent();
 	const heard = await listen();
+	if (options.vanishes) {
+		// All of its processes at once: none can say good-bye.
+		process.kill(-server.process().pid, 'SIGKILL');
+		console.log(`vanished ${JSON.stringify({ heard })}`);
+		return null;
+	}
 
 	// A reload loses neither the call nor its audio.
 	await page.reload();
@@ -70,6 +82,14 @@ async function shift() {
 	await page.locator('input[name=password]').waitFor();
 	const states = await page.evaluate(() => window.connections.map((c) => c.connectionState));
 	return { wrong, previewed, waited_ms, arrival, heading, heard, heard_after_reload, closed_status, states, said };
+}
+
+/** Takes the candidates over UDP out of the server's answer. */
+async function withoutUdp(route) {
+	const response = await route.fetch();
+	const lines = (await response.text()).split('\r\n');
+	const kept = lines.filter((line) => !/^a=candidate:\S+ 1 udp /i.test(line));
+	await route.fulfill({ response, body: kept.join('\r\n') });
 }
 
 /** First with a wrong password, then with the right one; gives what the page said to the wrong one. */
@@ -131,6 +151,11 @@ function keepConnections() {
 async function counters() {
 	const found = {};
 	const stats = await window.connections.at(-1).getStats();
+	const all = [...stats.values()];
+	const pair = all.find((s) => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
+	const local = all.find((s) => s.id === pair?.localCandidateId);
+	found.way = local && { type: local.candidateType, protocol: local.protocol, relay: local.relayProtocol };
+	found.remote_protocol = all.find((s) => s.id === pair?.remoteCandidateId)?.protocol;
 	for (const s of stats.values()) {
 		if (s.type === 'inbound-rtp') {
 			found.received = s.packetsReceived;

@@ -6,7 +6,17 @@ const { chromium } = createRequire(new URL('../../web/package.json', import.meta
 
 /** Chromium whose microphone is a WAV file, over and over. */
 export function launch(microphone) {
-	return chromium.launch({
+	return chromium.launch(settings(microphone));
+}
+
+/** The same, with its process, which can be killed. */
+export async function serve(microphone) {
+	const server = await chromium.launchServer({ headless: true, ...settings(microphone) });
+	return { server, browser: await chromium.connect(server.wsEndpoint()) };
+}
+
+function settings(microphone) {
+	return {
 		executablePath: '/usr/bin/chromium',
 		args: [
 			'--no-sandbox',
@@ -21,7 +31,7 @@ export function launch(microphone) {
 			'--disable-sync',
 			'--no-first-run',
 		],
-	});
+	};
 }
 
 /** Runs in the page: of windows of what it plays, the share of the energy that lies at one frequency (Goertzel). */
@@ -46,5 +56,33 @@ export async function toneShares([hz, windows, everyMs, element = '#caller-audio
 		shares.push(energy / n < 1e-6 ? 0 : (2 * power) / (n * energy));
 	}
 	await audio.close();
+	return shares;
+}
+
+/** Runs in the page: the same of a recording, where no sound card lets an AudioContext run. */
+export async function recordedToneShares([hz, ms]) {
+	const recorder = new MediaRecorder(document.querySelector('#caller-audio').srcObject);
+	const pieces = [];
+	recorder.ondataavailable = ({ data }) => pieces.push(data);
+	const stopped = new Promise((resolve) => (recorder.onstop = resolve));
+	recorder.start();
+	await new Promise((resolve) => setTimeout(resolve, ms));
+	recorder.stop();
+	await stopped;
+	const bytes = await new Blob(pieces).arrayBuffer();
+	const audio = await new OfflineAudioContext(1, 1, 48_000).decodeAudioData(bytes);
+	const samples = audio.getChannelData(0);
+	const n = audio.sampleRate / 10;
+	const coefficient = 2 * Math.cos((2 * Math.PI * hz) / audio.sampleRate);
+	const shares = [];
+	for (let at = 0; at + n <= samples.length; at += n) {
+		let [energy, s1, s2] = [0, 0, 0];
+		for (const x of samples.slice(at, at + n)) {
+			energy += x * x;
+			[s1, s2] = [x + coefficient * s1 - s2, s1];
+		}
+		const power = s1 * s1 + s2 * s2 - coefficient * s1 * s2;
+		shares.push(energy / n < 1e-6 ? 0 : (2 * power) / (n * energy));
+	}
 	return shares;
 }

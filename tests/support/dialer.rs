@@ -37,16 +37,17 @@ impl Site {
         Site::with_media(trunks, media_ports, "")
     }
 
-    /// As `new`, with more in `[media]`.
+    /// As `new`, with more in `[media]`; `listen` there is instead of the loopback.
     pub(crate) fn with_media(trunks: &str, media_ports: u16, media: &str) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("kraliki.toml");
         let sip_port = free_port();
         let first = free_udp_block(media_ports + 2);
         let (browser, last) = (first + media_ports, first + media_ports - 1);
+        let listen = if media.contains("listen = ") { "" } else { "listen = \"127.0.0.1\"\n" };
         let text = format!(
             "[http]\nlisten = \"127.0.0.1:0\"\n[sip]\nlisten = \"127.0.0.1:{sip_port}\"\n\
-             [media]\nlisten = \"127.0.0.1\"\nports = \"{first}-{last}\"\nbrowser_port = {browser}\nplain_agents = true\n{media}\
+             [media]\n{listen}ports = \"{first}-{last}\"\nbrowser_port = {browser}\nplain_agents = true\n{media}\
              [store]\npath = \"{}\"\n[log]\nlevel = \"warn\"\n{trunks}",
             dir.path().join("kraliki.db").display()
         );

@@ -8,6 +8,7 @@ use rand::{CryptoRng, Rng, RngExt};
 use super::{Channel, Format, Inbound, Learn, Leg, Polled, Role, Sending};
 use crate::event::{DownReason, LegId, MediaEvent};
 use crate::limits::{CLEAR_AFTER, POOR_LOSS_256};
+use crate::quality::LegCounters;
 use crate::rtp::OutLine;
 use crate::sdp::AudioCodec;
 use crate::webrtc::{
@@ -61,6 +62,18 @@ impl Browser {
     pub(super) fn seal_rtcp(&mut self, to: SocketAddr, buf: &mut [u8], len: usize) -> Option<Sending> {
         let len = self.transport.protect_rtcp(buf, len).ok()?;
         Some(Sending { channel: self.channel(), to, len })
+    }
+
+    /// Adds what the transport did not let through.
+    pub(super) fn count(&self, counters: LegCounters) -> LegCounters {
+        let dropped = self.transport.counters();
+        let srtp = u32::try_from(dropped.srtp_refused + dropped.srtp_replayed).unwrap_or(u32::MAX);
+        LegCounters {
+            dropped_srtp: counters.dropped_srtp.saturating_add(srtp),
+            dropped_address: counters.dropped_address + dropped.unchecked_source,
+            dropped_malformed: counters.dropped_malformed + dropped.unknown + dropped.stun_refused,
+            ..counters
+        }
     }
 
     /// By what media goes.

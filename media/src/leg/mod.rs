@@ -381,6 +381,7 @@ impl Leg {
 
     pub(crate) fn counters(&self) -> LegCounters {
         let sums = self.source.sums();
+        let dropped = self.browser.as_ref().map_or(self.counters, |browser| browser.count(self.counters));
         LegCounters {
             packets_received: sums.received,
             octets_received: sums.octets,
@@ -389,7 +390,7 @@ impl Leg {
             packets_expected: sums.expected,
             packets_lost: sums.lost,
             jitter: self.source.stats().map_or(Duration::ZERO, |s| units(s.jitter(), s.clock_hz())),
-            ..self.counters
+            ..dropped
         }
     }
 

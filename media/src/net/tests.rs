@@ -516,6 +516,7 @@ fn forged_and_repeated_packets_at_the_browsers_port_are_dropped() {
     let mut buf = [0; 2_000];
     assert!(attacker.recv_from(&mut buf).is_err(), "nothing goes to the attacker");
     assert!(rig.media.stats().shards[0].strangers > 20);
+    assert!(rig.counters(leg).dropped_srtp > 50);
     assert!(!rig.events.try_iter().any(|event| matches!(event, MediaEvent::LegDown { .. })));
 }
 

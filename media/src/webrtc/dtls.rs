@@ -38,7 +38,6 @@ pub(super) struct DtlsLeg {
     verified: bool,
     keys: Option<Keys>,
     connected: bool,
-    buffer: Vec<u8>,
 }
 
 impl DtlsLeg {
@@ -50,7 +49,6 @@ impl DtlsLeg {
             verified: false,
             keys: None,
             connected: false,
-            buffer: vec![0; BUFFER],
         }
     }
 
@@ -70,8 +68,10 @@ impl DtlsLeg {
     }
 
     pub(super) fn poll(&mut self, now: Time) -> Step {
+        // Not kept: a leg is idle for a whole shift, and there are many.
+        let mut buffer = vec![0; BUFFER];
         loop {
-            let needed = match self.dtls.poll_output(&mut self.buffer) {
+            let needed = match self.dtls.poll_output(&mut buffer) {
                 dimpl::Output::Packet(packet) => return Step::Packet(packet.to_vec()),
                 dimpl::Output::BufferTooSmall { needed } if needed <= usize::from(u16::MAX) => needed,
                 dimpl::Output::BufferTooSmall { .. } => return Step::Failed(Failure::NoKeys),
@@ -102,8 +102,8 @@ impl DtlsLeg {
                 // A browser leg has no data channel.
                 _ => 0,
             };
-            if needed > self.buffer.len() {
-                self.buffer.resize(needed, 0);
+            if needed > buffer.len() {
+                buffer.resize(needed, 0);
             }
             if self.connected
                 && let Some(keys) = self.keys.take()

@@ -124,6 +124,17 @@ impl Offer {
         self.description.media.get(self.at)
     }
 
+    /// Lets go of what was only there to be answered: of the hundred attributes of a browser, kept for a whole shift, two
+    /// are asked for again.
+    pub(super) fn settle(&mut self) {
+        let keep = |name: &str| ["mid", "group"].iter().any(|kept| name.eq_ignore_ascii_case(kept));
+        let media = self.description.media.iter_mut().map(|media| &mut media.attributes);
+        for attributes in media.chain([&mut self.description.attributes]) {
+            attributes.retain(|attribute| keep(&attribute.name));
+            attributes.shrink_to_fit();
+        }
+    }
+
     /// The name that the browser gave the stream (RFC 5888).
     pub(super) fn mid(&self) -> Option<&str> {
         crate::sdp::attributes(&self.stream()?.attributes, "mid").next()

@@ -161,11 +161,12 @@ impl BrowserTransport {
         config: BrowserConfig,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<(BrowserTransport, String), OfferError> {
-        let offer = Offer::parse(offer, &config.codecs)?;
+        let mut offer = Offer::parse(offer, &config.codecs)?;
         let ice = IceLite::new(&offer.ice.ufrag, rng);
         // 62 bits (RFC 8829 §5.2.1).
         let origin = Origin { session_id: rng.next_u64() >> 2, version: 1 };
         let answer = answer::to_offer(&offer, &config, ice.local(), &origin);
+        offer.settle();
         let transport = BrowserTransport {
             dtls: Some(DtlsLeg::new(Arc::clone(&config.identity), offer.fingerprint, now)),
             config,
@@ -224,7 +225,9 @@ impl BrowserTransport {
         }
         self.offer = offer;
         self.origin.version = self.origin.version.saturating_add(1);
-        Ok(Some(answer::to_offer(&self.offer, &self.config, self.ice.local(), &self.origin)))
+        let answer = answer::to_offer(&self.offer, &self.config, self.ice.local(), &self.origin);
+        self.offer.settle();
+        Ok(Some(answer))
     }
 
     /// What names the leg in STUN, for its whole life.
