@@ -10,15 +10,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use kraliki_engine::runtime::TrunkProfile;
+use kraliki_control_api::IceAccess;
 use kraliki_engine::runtime::keys::{ListenAt, Network, one_or_many};
+use kraliki_engine::runtime::{CodecKey, TrunkProfile};
 use kraliki_sip::Transport;
 use serde::Deserialize;
 use toml::Spanned;
 
 pub(crate) use self::recording::Recording;
 
-use self::read::{megabytes, percent, ports, seconds_1_30, seconds_5_3600, shards};
+use self::read::{at_least_one_codec, megabytes, percent, ports, seconds_1_30, seconds_5_3600, shards};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -106,12 +107,66 @@ pub(crate) struct Media {
     #[serde(deserialize_with = "ports")]
     pub(crate) ports: RangeInclusive<u16>,
     pub(crate) browser_port: u16,
+    #[serde(deserialize_with = "at_least_one_codec")]
+    pub(crate) browser_codecs: Vec<CodecKey>,
+    pub(crate) browser_tcp: bool,
+    pub(crate) ice_servers: Vec<IceServer>,
+    pub(crate) ice_transport_policy: IcePolicy,
     #[serde(deserialize_with = "shards")]
     pub(crate) shards: usize,
     #[serde(deserialize_with = "seconds_5_3600")]
     pub(crate) rtp_timeout_s: u32,
     pub(crate) plain_agents: bool,
     pub(crate) detection_rules: Option<Spanned<PathBuf>>,
+}
+
+/// A STUN or TURN server for browsers.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IceServer {
+    pub(crate) urls: Vec<String>,
+    pub(crate) username: Option<String>,
+    pub(crate) credential: Option<String>,
+    pub(crate) secret: Option<String>,
+}
+
+impl IceServer {
+    /// What it asks for; the error says what to write.
+    pub(crate) fn access(&self) -> Result<IceAccess, String> {
+        let schemes = ["stun:", "stuns:", "turn:", "turns:"];
+        let is_server = |url: &&String| {
+            schemes.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+        };
+        if let Some(url) = self.urls.iter().find(|url| !is_server(url)) {
+            return Err(format!(
+                "{url:?} is no server; write it as stun:host, turn:host:3478?transport=udp or turns:host"
+            ));
+        }
+        let turn = self.urls.iter().find(|url| url.starts_with("turn"));
+        match (&self.username, &self.credential, &self.secret, turn) {
+            _ if self.urls.is_empty() => Err("name at least one of urls".to_owned()),
+            (Some(username), Some(credential), None, _) => {
+                Ok(IceAccess::Fixed { username: username.clone(), credential: credential.clone() })
+            }
+            (None, None, Some(secret), _) if !secret.is_empty() => Ok(IceAccess::Secret(secret.clone())),
+            (None, None, None, None) => Ok(IceAccess::Open),
+            (.., Some(url)) => Err(format!("{url} needs username and credential, or secret")),
+            _ => Err("give username and credential, or secret, or none of them".to_owned()),
+        }
+    }
+}
+
+impl fmt::Debug for IceServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IceServer").field("urls", &self.urls).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum IcePolicy {
+    All,
+    Relay,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -195,6 +250,10 @@ impl Default for Media {
             advertise: Vec::new(),
             ports: 16_000..=19_999,
             browser_port: 15_000,
+            browser_codecs: vec![CodecKey::Pcmu, CodecKey::Pcma, CodecKey::Opus],
+            browser_tcp: true,
+            ice_servers: Vec::new(),
+            ice_transport_policy: IcePolicy::All,
             shards: 1,
             rtp_timeout_s: 20,
             plain_agents: false,
@@ -311,6 +370,13 @@ impl Config {
             return none(
                 "[media] advertise must name one address for each of [media] listen, in the same order",
             );
+        }
+        for server in &self.media.ice_servers {
+            server.access().map_err(|message| (None, format!("[media] ice_servers: {message}")))?;
+        }
+        let relays = |server: &IceServer| server.urls.iter().any(|url| url.starts_with("turn"));
+        if self.media.ice_transport_policy == IcePolicy::Relay && !self.media.ice_servers.iter().any(relays) {
+            return none("[media] ice_transport_policy = \"relay\" needs a turn: server in ice_servers");
         }
         check_pair(&self.http.tls_cert, &self.http.tls_key)?;
         check_pair(&self.sip.tls_cert, &self.sip.tls_key)?;
@@ -463,6 +529,20 @@ mod tests {
             ("[htp]\n", "k.toml:1: unknown field `htp`"),
             ("[media]\nports = \"70-80\"", "k.toml:2: \"70-80\" is not a range of ports"),
             ("[media]\nrtp_timeout_s = 0", "k.toml:2: 0 is out of range; give 5 to 3600"),
+            (
+                "[media]\nice_servers = [{ urls = [\"http://x\"] }]",
+                "\"http://x\" is no server; write it as stun:",
+            ),
+            ("[media]\nice_servers = [{ urls = [] }]", "name at least one of urls"),
+            (
+                "[media]\nice_servers = [{ urls = [\"turn:x\"] }]",
+                "turn:x needs username and credential, or secret",
+            ),
+            (
+                "[media]\nice_servers = [{ urls = [\"turn:x\"], username = \"u\", secret = \"s\" }]",
+                "turn:x needs username and credential, or secret",
+            ),
+            ("[media]\nice_transport_policy = \"relay\"", "needs a turn: server in ice_servers"),
             ("[engine]\njournal_segment_mb = 0", "k.toml:2: 0 is out of range; give 1 to 1000000"),
             ("[engine]\njournal_keep_mb = 300", "must be at least twice journal_segment_mb"),
             ("[recording]\nformat = \"mp3\"", "k.toml:2: unknown variant `mp3`"),

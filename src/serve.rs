@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use kraliki_control_api::{ApiConfig, TlsFiles as HttpTlsFiles};
+use kraliki_control_api::{ApiConfig, IceConfig, IceServer, TlsFiles as HttpTlsFiles};
 use kraliki_engine::TrunkId;
 use kraliki_engine::runtime::{CallbackConfig, JournalConfig, RuntimeConfig, TrunkConfig, TrunkProfile};
 use kraliki_media::detect::Rules;
+use kraliki_media::sdp::AudioCodec;
 use kraliki_media::{Audio, BrowserPorts, Interface, MediaConfig};
 use kraliki_sip::net::{
     CallVerifier, CertificateFetcher, FetchConfig, HepConfig, Listen, NetConfig, TlsFiles,
@@ -18,7 +19,7 @@ use kraliki_time::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failed;
-use crate::config::{Config, Engine as EngineKeys, LogFormat};
+use crate::config::{Config, Engine as EngineKeys, IcePolicy, LogFormat};
 use crate::node::{Node, local_addresses, log_to_stderr, route_to, seed};
 
 /// Calls may go on for this long after SIGTERM when the configuration does not say.
@@ -83,6 +84,20 @@ fn api_config(config: &Config) -> ApiConfig {
         tls: tls.map(|(cert, key)| HttpTlsFiles { cert: cert.get_ref().clone(), key: key.get_ref().clone() }),
         trusted_proxies: http.trusted_proxies.iter().map(|network| network.0).collect(),
         allowed_origins: http.allowed_origins.clone(),
+        ice: ice_config(config),
+    }
+}
+
+/// What browsers are told of STUN and TURN.
+fn ice_config(config: &Config) -> IceConfig {
+    // Servers that ask for nonsense are refused when the file is read.
+    let servers =
+        config.media.ice_servers.iter().filter_map(|server| {
+            Some(IceServer { urls: server.urls.clone(), access: server.access().ok()? })
+        });
+    IceConfig {
+        servers: servers.collect(),
+        relay_only: config.media.ice_transport_policy == IcePolicy::Relay,
     }
 }
 
@@ -131,7 +146,13 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
     let media = MediaConfig {
         interfaces,
         ports: config.media.ports.clone(),
-        browsers: Some(BrowserPorts { listen: browsers_listen, port: config.media.browser_port, candidates }),
+        browsers: Some(BrowserPorts {
+            listen: browsers_listen,
+            port: config.media.browser_port,
+            candidates,
+            codecs: config.media.browser_codecs.iter().map(|codec| AudioCodec::from(*codec)).collect(),
+            tcp: config.media.browser_tcp,
+        }),
         shards: config.media.shards,
         ..MediaConfig::local(clock, config.media.ports.clone(), seed()?)
     };

@@ -13,6 +13,7 @@ mod modes;
 mod peers;
 mod phones;
 mod recording;
+mod supervision;
 mod support;
 mod tree;
 mod trunks;

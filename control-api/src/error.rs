@@ -156,7 +156,7 @@ impl From<SessionError> for Problem {
         match error {
             SessionError::BadOffer(_) => Problem::invalid("", text),
             SessionError::NotFound => Problem::not_found(text),
-            SessionError::NoPhone(_) => Problem::conflict(text),
+            SessionError::Conflict(_) => Problem::conflict(text),
             SessionError::Unavailable(_) => {
                 Problem::unavailable(text).retry_after(std::time::Duration::from_secs(1))
             }

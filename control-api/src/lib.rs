@@ -19,6 +19,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use api::ice::{IceAccess, IceConfig, IceServer};
 pub use auth::{PasswordError, Role, UnknownRole, hash_password};
 pub use error::{ApiError, Problem};
 pub use openapi::openapi;

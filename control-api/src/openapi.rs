@@ -23,6 +23,7 @@ use crate::router;
         (name = "campaigns", description = "Whom to call, when, how fast"),
         (name = "leads", description = "Lists of people to be called"),
         (name = "agent", description = "The agent's own state and audio"),
+        (name = "supervision", description = "Supervisors who listen, whisper or barge in"),
         (name = "calls", description = "Calls in progress and past ones"),
         (name = "recordings", description = "What was said in calls"),
         (name = "suppressions", description = "Numbers that must not be called"),

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
+use crate::api::ice::IceConfig;
 use crate::error::ApiError;
 use crate::limits;
 use crate::peer::Connection;
@@ -42,6 +43,8 @@ pub struct ApiConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// Origins of other hosts' pages that may open live sockets and renew sessions, e.g. `https://console.example`.
     pub allowed_origins: Vec<String>,
+    /// STUN and TURN servers for browsers.
+    pub ice: IceConfig,
 }
 
 /// Where certificate and key lie, in PEM.

@@ -9,6 +9,7 @@ use kraliki_engine::AgentId;
 use kraliki_engine::runtime::EngineHandle;
 use tokio::sync::{Semaphore, watch};
 
+use crate::api::ice::IceConfig;
 use crate::auth::{Guard, Keys, Verifier};
 use crate::error::ApiError;
 use crate::limits;
@@ -36,6 +37,7 @@ struct Inner {
     metrics: Metrics,
     trusted_proxies: Vec<IpNet>,
     allowed_origins: Vec<String>,
+    ice: IceConfig,
     stopped: watch::Receiver<bool>,
     started: Instant,
 }
@@ -64,6 +66,7 @@ impl Api {
             metrics: Metrics::new().map_err(|e| start(&e))?,
             trusted_proxies: config.trusted_proxies.clone(),
             allowed_origins: config.allowed_origins.clone(),
+            ice: config.ice.clone(),
             stopped,
             started: Instant::now(),
         })))
@@ -107,6 +110,10 @@ impl Api {
 
     pub(crate) fn allowed_origins(&self) -> &[String] {
         &self.0.allowed_origins
+    }
+
+    pub(crate) fn ice(&self) -> &IceConfig {
+        &self.0.ice
     }
 
     /// Turns true when the server stops.

@@ -74,6 +74,11 @@ pub enum MediaEvent {
         /// The leg.
         leg: LegId,
     },
+    /// A browser's leg gave no sign of life for four seconds: it is lost until [`MediaEvent::Alive`] comes.
+    Lost {
+        /// The leg.
+        leg: LegId,
+    },
     /// The first RTP from the far end.
     FirstRtp {
         /// The leg.

@@ -42,3 +42,4 @@ pub use net::{
     ShardStats, Tell, TrunkOptions,
 };
 pub use quality::{Bursts, Impairments, LegCounters, LossMeter, mos};
+pub use relay::Supervision;

@@ -48,6 +48,23 @@ pub(crate) const SHARED_READS: usize = 16;
 /// The receive buffer asked for on the browsers' shared socket: 100 ms of a thousand browsers, as the kernel counts.
 pub(crate) const SHARED_RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 
+/// TCP connections of browsers on one shard, each of a few kB: as many agents as a shard carries, and all of them may be
+/// behind such a network. Beyond, those that are no browser's yet give way.
+pub(crate) const STREAMS: usize = 1_024;
+/// Connections taken in one wake-up, so that audio does not wait for a flood of them.
+pub(crate) const STREAM_ACCEPTS: usize = 64;
+/// A browser sends its first check as soon as it is connected; who has none after this is none.
+pub(crate) const STREAM_SETUP: Duration = Duration::from_secs(5);
+/// A connection that brought nothing for as long as consent lasts is dead.
+pub(crate) const STREAM_IDLE: Duration = CONSENT_TIMEOUT;
+/// What is read of a connection at once: 20 datagrams of audio, which is 400 ms.
+pub(crate) const STREAM_READ_BYTES: usize = 4_096;
+/// Reads of one connection in one wake-up, so that a flood by one cannot starve the others.
+pub(crate) const STREAM_READS: usize = 4;
+/// What the kernel may hold of a connection that is stuck: about half a second of audio (it takes twice what is asked,
+/// and counts its own overhead). More would only be heard late.
+pub(crate) const STREAM_SEND_BUFFER_BYTES: usize = 16 << 10;
+
 // Legs, queues
 
 /// Legs of one shard. A core carries about a thousand bridged calls; ringing lines and idle agents come on top.
@@ -86,8 +103,16 @@ pub(crate) const SSRC_QUIET: Duration = Duration::from_millis(100);
 pub(crate) const STRAGGLERS: Duration = Duration::from_secs(1);
 /// An agent's leg that gave no sign of life for this long is silent.
 pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(1);
+/// A browser that gave no sign of life for this long is lost, until one comes: less than the 5 s in which an agent's
+/// absence must be known. A browser sends audio every 20 ms, muted or not, RTCP each few seconds, and, without
+/// a microphone, still checks consent every 2.5 s (Chromium) to 6 s (RFC 7675 §5.1).
+pub(crate) const LOST_AFTER: Duration = Duration::from_secs(4);
 /// A leg that was sent nothing for this long is sent silence: far ends that learn our address, and NAT, need packets.
 pub(crate) const FILL_AFTER: Duration = Duration::from_millis(200);
+/// A browser that reports this share of loss (in 256ths: 2%) has a poor network: G.711 without what it lost is heard.
+pub(crate) const POOR_LOSS_256: u8 = 5;
+/// A poor network counts as good after this long with less: a few reports.
+pub(crate) const CLEAR_AFTER: Duration = Duration::from_secs(30);
 /// The mean distance of RTCP reports (RFC 3550 §6.2).
 pub(crate) const RTCP_INTERVAL: Duration = Duration::from_secs(5);
 /// Datagrams within this time keep a shard waking by the clock; after it, it sleeps until something comes.
@@ -95,6 +120,10 @@ pub(crate) const SHARD_LINGER: Duration = Duration::from_millis(50);
 
 // Sound
 
+/// Frames that wait to be said to a far end: they come one at a time, two when a thread was late.
+pub(crate) const SAID_FRAMES: usize = 4;
+/// Supervisors with one agent at a time: a mixer's parties less the call and the agent.
+pub(crate) const WATCHERS: usize = crate::mix::MAX_PARTIES - 2;
 /// Digits waiting to be sent on a leg: longer than any menu wants.
 pub(crate) const DIGITS: usize = 64;
 /// The longest audio to be played, in samples: ten minutes.

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use kraliki_engine::runtime::CodecKey;
 use kraliki_engine::runtime::keys::in_range;
 use serde::{Deserialize, Deserializer};
 
@@ -47,4 +48,12 @@ pub(super) fn percent<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> 
 
 pub(super) fn megabytes<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     in_range(d, 1..=1_000_000)
+}
+
+pub(super) fn at_least_one_codec<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<CodecKey>, D::Error> {
+    let codecs = Vec::deserialize(d)?;
+    if codecs.is_empty() {
+        return Err(serde::de::Error::custom("no codec is named; name at least one, e.g. [\"pcmu\"]"));
+    }
+    Ok(codecs)
 }

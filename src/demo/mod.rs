@@ -18,6 +18,7 @@ use kraliki_engine::store::Store;
 use kraliki_engine::{
     CallingWindow, CampaignId, CampaignSettings, Command, Outcome, Reply, RetryRule, Trunk, TrunkId,
 };
+use kraliki_media::sdp::AudioCodec;
 use kraliki_media::{BrowserPorts, Media, MediaConfig};
 use kraliki_sip::net::{Listen, NetConfig};
 use kraliki_time::Clock;
@@ -275,7 +276,13 @@ fn runtime_config(
     let sip = NetConfig { listen: vec![Listen::udp(SocketAddr::new(LOOPBACK, 0))], ..NetConfig::default() };
     let media = MediaConfig {
         // Each local address is a candidate, so that a browser on another machine hears too.
-        browsers: Some(BrowserPorts { listen: any, port: 0, candidates: local_addresses() }),
+        browsers: Some(BrowserPorts {
+            listen: any,
+            port: 0,
+            candidates: local_addresses(),
+            codecs: AudioCodec::BROWSER.to_vec(),
+            tcp: true,
+        }),
         ..MediaConfig::local(clock, ports, seed)
     };
     RuntimeConfig {

@@ -2,10 +2,7 @@
 // `result {...}`. When something does not happen in time: the page's console, a screenshot, exit code 1.
 //
 // node agent.mjs '{"url", "username", "password", "microphone", "hears_hz", "preview", "disposition", "screenshot"}'
-import { createRequire } from 'node:module';
-
-// The driver is among the console's development packages.
-const { chromium } = createRequire(new URL('../../web/package.json', import.meta.url))('playwright-core');
+import { launch, toneShares } from './page.mjs';
 
 const options = JSON.parse(process.argv[2]);
 const STEP_MS = 20_000;
@@ -15,22 +12,7 @@ const WINDOW_EVERY_MS = 100;
 const TABS = 40;
 
 const said = [];
-const browser = await chromium.launch({
-	executablePath: '/usr/bin/chromium',
-	args: [
-		'--no-sandbox',
-		'--disable-gpu',
-		'--use-fake-device-for-media-stream',
-		'--use-fake-ui-for-media-stream',
-		`--use-file-for-fake-audio-capture=${options.microphone}`,
-		'--allow-loopback-in-peer-connection',
-		'--autoplay-policy=no-user-gesture-required',
-		'--disable-background-networking',
-		'--disable-component-update',
-		'--disable-sync',
-		'--no-first-run',
-	],
-});
+const browser = await launch(options.microphone);
 const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en-US' });
 context.setDefaultTimeout(STEP_MS);
 const page = await context.newPage();
@@ -162,29 +144,4 @@ async function counters() {
 		if (s.type === 'codec') found.codec = s.mimeType;
 	}
 	return found;
-}
-
-/** Runs in the page: of windows of what it plays, the share of the energy that lies at one frequency (Goertzel). */
-async function toneShares([hz, windows, everyMs]) {
-	const audio = new AudioContext();
-	const analyser = new AnalyserNode(audio, { fftSize: 8192 });
-	audio.createMediaStreamSource(document.querySelector('#caller-audio').srcObject).connect(analyser);
-	const samples = new Float32Array(analyser.fftSize);
-	// A whole number of periods of 10 Hz, so that the tone falls on one bin.
-	const n = audio.sampleRate / 10;
-	const coefficient = 2 * Math.cos((2 * Math.PI * hz) / audio.sampleRate);
-	const shares = [];
-	for (let window = 0; window < windows; window++) {
-		await new Promise((resolve) => setTimeout(resolve, everyMs));
-		analyser.getFloatTimeDomainData(samples);
-		let [energy, s1, s2] = [0, 0, 0];
-		for (const x of samples.subarray(samples.length - n)) {
-			energy += x * x;
-			[s1, s2] = [x + coefficient * s1 - s2, s1];
-		}
-		const power = s1 * s1 + s2 * s2 - coefficient * s1 * s2;
-		shares.push(energy / n < 1e-6 ? 0 : (2 * power) / (n * energy));
-	}
-	await audio.close();
-	return shares;
 }

@@ -4,11 +4,13 @@ mod agent;
 mod calls;
 mod campaigns;
 mod dial;
+pub(crate) mod ice;
 mod leads;
 pub(crate) mod operation;
 mod phone;
 mod recordings;
 mod session;
+mod supervision;
 mod suppressions;
 mod trunks;
 
@@ -29,9 +31,11 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(agent::routes())
         .merge(dial::routes())
         .merge(session::routes())
+        .merge(ice::routes())
         .merge(phone::routes())
         .merge(calls::routes())
         .merge(recordings::routes())
+        .merge(supervision::routes())
         .merge(suppressions::routes())
         .merge(operation::routes())
 }

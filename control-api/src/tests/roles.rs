@@ -7,7 +7,7 @@ use super::fixture::{Fixture, USERS, offer, user};
 use crate::auth::Role;
 
 /// Each route with the role that it needs; none: everybody who is signed in.
-const NEEDED: [(&str, &str, Option<Role>); 32] = [
+const NEEDED: [(&str, &str, Option<Role>); 33] = [
     ("GET", "/api/campaigns", None),
     ("POST", "/api/campaigns", Some(Role::Manager)),
     ("PUT", "/api/campaigns/1", Some(Role::Manager)),
@@ -22,6 +22,7 @@ const NEEDED: [(&str, &str, Option<Role>); 32] = [
     ("PUT", "/api/trunks/1000", Some(Role::Admin)),
     ("DELETE", "/api/trunks/1000", Some(Role::Admin)),
     ("GET", "/api/agent/state", Some(Role::Agent)),
+    ("GET", "/api/ice", None),
     ("GET", "/api/agent/phone", Some(Role::Agent)),
     ("DELETE", "/api/agent/phone", Some(Role::Agent)),
     ("DELETE", "/api/agents/77/phone", Some(Role::Manager)),

@@ -35,15 +35,6 @@ pub(super) enum Way {
 }
 
 impl Desk {
-    /// A plain RTP leg has no handshake: its first sign of life is its coming up.
-    fn is_plain(&self) -> bool {
-        match &self.way {
-            Way::Browser => false,
-            Way::Plain => true,
-            Way::Phone(phone) => phone.plain.is_some(),
-        }
-    }
-
     pub(super) fn phone(&mut self) -> Option<&mut PhoneCall> {
         match &mut self.way {
             Way::Phone(phone) => Some(phone),
@@ -179,11 +170,11 @@ impl Driver {
         self.drop_desk(agent, None);
         let session: String = random_array::<12>().iter().map(|b| format!("{b:02x}")).collect();
         self.desks.put(agent, Desk { session: session.clone(), leg, way, up: false });
+        leg.into_iter().for_each(|leg| self.follow_to(agent, leg));
         self.show_phone(agent);
         session
     }
 
-    /// The media's answer may take a moment: it is waited for elsewhere.
     pub(super) fn patch_session(
         &mut self,
         agent: AgentId,
@@ -196,6 +187,16 @@ impl Driver {
             let _ = reply.send(Err(SessionError::NotFound));
             return;
         };
+        self.patch_leg(leg, body, reply);
+    }
+
+    /// Restarts a browser's ICE, or takes its candidates. The media's answer may take a moment: it is waited for elsewhere.
+    pub(super) fn patch_leg(
+        &self,
+        leg: LegId,
+        body: String,
+        reply: oneshot::Sender<Result<Option<String>, SessionError>>,
+    ) {
         let media = self.media.clone();
         tokio::task::spawn_blocking(move || {
             let answer = media.restart_browser_leg(leg, body.as_bytes()).map_err(refused);
@@ -244,12 +245,20 @@ impl Driver {
                 desk.up = true;
                 AgentEvent::LegUp
             }
-            MediaEvent::Alive { .. } if desk.is_plain() && !desk.up => {
+            // A plain RTP leg has no handshake: its first sign of life is its coming up. A browser that was lost is back.
+            MediaEvent::Alive { .. } if !desk.up => {
                 desk.up = true;
                 AgentEvent::LegUp
             }
             MediaEvent::Alive { .. } => AgentEvent::Alive,
             MediaEvent::Silent { .. } => AgentEvent::Silent,
+            MediaEvent::Lost { .. } if !desk.up => return,
+            // Its session stays: it may come back by itself, or by an ICE restart.
+            MediaEvent::Lost { .. } => {
+                tracing::info!(%agent, "an agent's browser is lost");
+                desk.up = false;
+                AgentEvent::LegDown
+            }
             MediaEvent::LegDown { reason, .. } => {
                 tracing::info!(%agent, ?reason, "an agent's audio is gone");
                 self.drop_desk(agent, Some(PhoneProblem::Lost));

@@ -19,6 +19,7 @@ use super::line::Lines;
 use super::phone::Phones;
 use super::prompts::Prompts;
 use super::recording::{Recordings, Started};
+use super::supervise::Supervisors;
 use super::trunk::{Known, TrunkChange, TrunkConfig, Watches};
 use crate::store::{Job, PhoneSecret, QueueFull, StoreEvent, Writer};
 use crate::{
@@ -81,6 +82,7 @@ pub(super) struct Driver {
     pub(super) call_ids: CallIdKey,
     pub(super) lines: Lines,
     pub(super) desks: Desks,
+    pub(super) supervisors: Supervisors,
     pub(super) phones: Phones,
     pub(super) callers: Callers,
     pub(super) prompts: Prompts,
@@ -129,6 +131,7 @@ impl Driver {
             call_ids: parts.call_ids,
             lines: Lines::default(),
             desks: Desks::default(),
+            supervisors: Supervisors::default(),
             phones: Phones::default(),
             callers: Callers::default(),
             prompts: Prompts::default(),
@@ -402,6 +405,7 @@ impl Driver {
             Request::CloseSession { agent, id, reply } => {
                 let _ = reply.send(self.close_session(agent, &id));
             }
+            Request::Supervision(request) => self.on_supervision(request),
             Request::SipTrace { call, hide_numbers, reply } => {
                 let attempt = call.0.unsigned_abs();
                 let (sip, call_ids) = (self.sip.clone(), self.call_ids.clone());
@@ -438,6 +442,7 @@ impl Driver {
         | MediaEvent::LegDown { leg, .. }
         | MediaEvent::Alive { leg }
         | MediaEvent::Silent { leg }
+        | MediaEvent::Lost { leg }
         | MediaEvent::FirstRtp { leg, .. }
         | MediaEvent::FirstPacket { trunk: leg, .. }
         | MediaEvent::Dtmf { leg, .. }
@@ -451,7 +456,7 @@ impl Driver {
             self.on_line_media(id, event);
         } else if let Some(call) = self.callers.of_leg(leg) {
             self.on_caller_media(call, &event);
-        } else {
+        } else if !self.on_supervisor_media(leg, &event) {
             self.on_desk_media(leg, event);
         }
     }

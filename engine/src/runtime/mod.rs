@@ -14,6 +14,7 @@ mod metrics;
 mod phone;
 mod prompts;
 mod recording;
+mod supervise;
 mod trunk;
 
 use std::net::SocketAddr;
@@ -33,6 +34,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 pub use callback::CallbackConfig;
 pub use handle::{EngineHandle, OpenedSession, PhoneServer, SessionError};
 pub use journal::{JournalConfig, SegmentFile, segments};
+pub use kraliki_media::Supervision;
 pub use line::VERDICT_ATTRIBUTE;
 pub use recording::{BucketConfig, RecordingAudio, RecordingError, RecordingsConfig};
 pub use trunk::{

@@ -5,6 +5,7 @@
 
 mod browser;
 mod ear;
+mod mouth;
 mod receive;
 mod secure;
 mod send;
@@ -14,7 +15,7 @@ pub use source::Learn;
 
 pub(crate) use browser::{AddressChange, Datagram};
 pub(crate) use receive::{Inbound, Kind};
-pub(crate) use send::{Channel, Passed, Polled, Sending};
+pub(crate) use send::{Channel, FRAME, LATE, Passed, Polled, Sending};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,17 +25,18 @@ use rand::{Rng, RngExt};
 
 use self::browser::Browser;
 use self::ear::Ear;
+use self::mouth::Mouth;
 use self::secure::Secure;
 use self::source::Source;
 use crate::audio::Audio;
-use crate::codec::SAMPLE_RATE_HZ;
 use crate::dtmf::{Digit, DigitReceiver, DigitSender};
 use crate::event::{LegId, MediaEvent};
-use crate::limits::{SHARDS, SILENT_AFTER};
+use crate::limits::{LOST_AFTER, SHARDS, SILENT_AFTER};
 use crate::play::{Overlay, Player};
 use crate::quality::LegCounters;
+use crate::relay::Supervision;
 use crate::rtp::OutLine;
-use crate::sdp::{AudioCodec, Direction, Negotiated};
+use crate::sdp::{AudioCodec, Direction, Negotiated, OpusFormat};
 
 /// Whose leg it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub(crate) struct Format {
     pub(crate) receive_payload_type: u8,
     pub(crate) dtmf: Option<u8>,
     pub(crate) receive_dtmf: Option<u8>,
+    /// What the far end says of Opus.
+    pub(crate) opus: Option<OpusFormat>,
     pub(crate) direction: Direction,
 }
 
@@ -81,7 +85,7 @@ struct Timers {
     frame: Time,
     /// The next RTCP report.
     report: Time,
-    /// When an agent's leg would be silent.
+    /// When an agent's leg would be silent, and then when it would be lost.
     silent: Time,
     /// When an answered call would be given up.
     rtp_timeout: Time,
@@ -99,17 +103,25 @@ pub(crate) struct Leg {
     /// Present once a plain leg's far end agreed on SRTP.
     secure: Option<Box<Secure>>,
     format: Option<Format>,
+    /// It is another one since this was asked for.
+    format_changed: bool,
     source: Source,
     line: OutLine,
     sound: Sound,
     digits_in: DigitReceiver,
     /// Present while somebody listens here.
     ear: Option<Box<Ear>>,
+    /// Present once frames were to be encoded.
+    mouth: Option<Box<Mouth>>,
     timers: Timers,
     sending: send::State,
     report: send::ReportState,
     /// The slot of the leg it is bridged to, on the same shard.
     peer: Option<usize>,
+    /// Who supervises this agent.
+    pub(crate) supervisors: Vec<(LegId, Supervision)>,
+    /// Whom this supervisor supervises.
+    pub(crate) supervises: Option<LegId>,
     /// The caller's first packet to the agent is to be told.
     announce: bool,
     /// What this leg says is not passed on.
@@ -158,15 +170,19 @@ impl Leg {
             browser: None,
             secure: None,
             format: None,
+            format_changed: false,
             source: Source::new(learn),
             sound: Sound::default(),
             digits_in: DigitReceiver::default(),
             ear: None,
+            mouth: None,
             timers: never,
             sending: send::State::default(),
             report: send::ReportState::new(line.ssrc()),
             line,
             peer: None,
+            supervisors: Vec::new(),
+            supervises: None,
             announce: false,
             muted: false,
             held: false,
@@ -185,6 +201,11 @@ impl Leg {
         self.id
     }
 
+    #[cfg(test)]
+    pub(crate) fn rename(&mut self, id: LegId) {
+        self.id = id;
+    }
+
     pub(crate) fn role(&self) -> Role {
         self.role
     }
@@ -195,6 +216,11 @@ impl Leg {
 
     pub(crate) fn format(&self) -> Option<Format> {
         self.format
+    }
+
+    /// Whether it is sent another codec since this was asked last.
+    pub(crate) fn take_format_change(&mut self) -> bool {
+        std::mem::take(&mut self.format_changed)
     }
 
     /// Whether what it says is to be passed on.
@@ -218,12 +244,14 @@ impl Leg {
                 receive_payload_type: agreed.receive_payload_type,
                 dtmf: agreed.dtmf,
                 receive_dtmf: agreed.receive_dtmf,
+                opus: agreed.opus,
                 direction: agreed.direction,
             },
         );
     }
 
     fn set_format(&mut self, now: Time, format: Format) {
+        self.line.set_clock(now, format.codec.clock_hz());
         let first = self.format.replace(format).is_none();
         if first {
             self.timers.report = self.next_report(now);
@@ -341,7 +369,7 @@ impl Leg {
             octets_sent: self.line.octets(),
             packets_expected: sums.expected,
             packets_lost: sums.lost,
-            jitter: units(self.source.stats().map_or(0, |s| s.jitter())),
+            jitter: self.source.stats().map_or(Duration::ZERO, |s| units(s.jitter(), s.clock_hz())),
             ..self.counters
         }
     }
@@ -355,14 +383,7 @@ impl Leg {
     /// Looks at the watches; frames and reports are made by [`Leg::poll`].
     pub(crate) fn handle_timeout(&mut self, now: Time, events: &mut impl Extend<MediaEvent>) {
         if self.timers.silent <= now {
-            let due = self.last_heard + SILENT_AFTER;
-            if due <= now {
-                self.alive = false;
-                self.timers.silent = Time::MAX;
-                events.extend([MediaEvent::Silent { leg: self.id }]);
-            } else {
-                self.timers.silent = due;
-            }
+            self.check_silence(now, events);
         }
         if self.timers.rtp_timeout <= now {
             self.check_rtp_timeout(now, events);
@@ -371,6 +392,21 @@ impl Leg {
             self.handle_ear_timeout(now, events);
         }
         self.handle_transport_timeout(now);
+    }
+
+    /// A quiet agent's leg is silent first; a browser, which never stops sending by itself, is lost in the end.
+    fn check_silence(&mut self, now: Time, events: &mut impl Extend<MediaEvent>) {
+        let due = self.last_heard + if self.alive { SILENT_AFTER } else { LOST_AFTER };
+        if due > now {
+            self.timers.silent = due;
+        } else if std::mem::take(&mut self.alive) {
+            events.extend([MediaEvent::Silent { leg: self.id }]);
+            self.timers.silent =
+                if self.browser.is_some() { self.last_heard + LOST_AFTER } else { Time::MAX };
+        } else {
+            events.extend([MediaEvent::Lost { leg: self.id }]);
+            self.timers.silent = Time::MAX;
+        }
     }
 
     fn check_rtp_timeout(&mut self, now: Time, events: &mut impl Extend<MediaEvent>) {
@@ -406,8 +442,8 @@ impl Leg {
 }
 
 /// Timestamp units as time.
-fn units(units: u32) -> Duration {
-    Duration::from_micros(u64::from(units) * 1_000_000 / u64::from(SAMPLE_RATE_HZ))
+fn units(units: u32, clock_hz: u32) -> Duration {
+    Duration::from_micros(u64::from(units) * 1_000_000 / u64::from(clock_hz))
 }
 
 #[cfg(test)]

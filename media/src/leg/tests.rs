@@ -6,6 +6,8 @@ use rand::rngs::StdRng;
 use super::*;
 use crate::rtp::Header;
 use crate::rtp::tests::packet;
+use crate::webrtc::test_browser::{Browser, Version};
+use crate::webrtc::{BrowserConfig, BrowserTransport, Identity};
 
 pub(crate) fn address(port: u16) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], port))
@@ -180,6 +182,59 @@ fn silence_of_an_agent_is_told_once_and_so_is_its_end() {
     assert_eq!(events, [MediaEvent::Silent { leg: id }]);
     hear(&mut agent, 9_020, &mut events);
     assert_eq!(events[1..], [MediaEvent::Alive { leg: id }]);
+}
+
+#[test]
+fn a_browser_is_lost_four_seconds_after_its_last_sign_of_life() {
+    let clock = kraliki_time::Clock::start();
+    let mut rng = StdRng::seed_from_u64(3);
+    let mut browser = Browser::new(&clock, 3, Version::Dtls13);
+    let config = BrowserConfig {
+        identity: Arc::new(Identity::seeded(&clock, 3)),
+        candidates: vec![address(1)],
+        tcp_candidates: Vec::new(),
+        codecs: AudioCodec::G711.to_vec(),
+        ssrc: 5,
+        cname: "us".into(),
+    };
+    let (transport, answer) =
+        BrowserTransport::accept(at(0), browser.offer().as_bytes(), config, &mut rng).unwrap();
+    browser.read(&answer);
+    let id = LegId::new(3, 0);
+    let mut leg = Leg::browser(id, 5, transport, &mut rng);
+    let from = address(9);
+    let mut events = Vec::new();
+    // Everything at first, then STUN alone, nothing, and STUN again.
+    let mut told = Vec::new();
+    for ms in (0..60_000).step_by(20) {
+        let now = at(ms);
+        let (talks, checks) = (ms < 2_000, ms < 20_000 || ms > 40_000);
+        let mut sent = if talks { [browser.drive(now), browser.media()].concat() } else { Vec::new() };
+        if checks && (ms % 2_500 == 0) {
+            sent.push(browser.check(true));
+        }
+        for mut datagram in sent {
+            let len = datagram.len();
+            datagram.resize(2_000, 0);
+            leg.handle_datagram(now, from, &mut datagram, len, &mut events);
+        }
+        leg.handle_timeout(now, &mut events);
+        let mut out = [0; 2_000];
+        while let Some(polled) = leg.poll(now, &mut out, &mut events) {
+            if let Polled::Send(sending) = polled {
+                browser.handle(now, &mut out[..sending.len]);
+            }
+        }
+        let interesting =
+            |event: &MediaEvent| matches!(event, MediaEvent::Lost { .. } | MediaEvent::Alive { .. });
+        told.extend(events.drain(..).filter(interesting).map(|event| (ms, event)));
+    }
+    let lost: Vec<u64> =
+        told.iter().filter(|(_, e)| matches!(e, MediaEvent::Lost { .. })).map(|(ms, _)| *ms).collect();
+    // The last check came at 17.5 s.
+    assert_eq!(lost, [21_500], "{told:?}");
+    let back = told.iter().find(|(ms, e)| *ms > 21_500 && matches!(e, MediaEvent::Alive { .. }));
+    assert_eq!(back.map(|(ms, _)| *ms), Some(42_500), "{told:?}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::event::LegId;
 use crate::leg::Leg;
 use crate::limits::COMMANDS;
 use crate::record::Tap;
+use crate::relay::{Across, Supervision};
 use crate::sdp::Negotiated;
 use crate::webrtc::OfferError;
 
@@ -34,6 +35,9 @@ pub(super) enum ToLeg {
     SendDigits(Box<[Digit]>),
     Hold(bool),
     Mute(bool),
+    Supervise { agent: LegId, how: Supervision },
+    StopSupervising,
+    Across(Across),
     Restart { body: Box<[u8]>, reply: Sender<Result<Option<String>, OfferError>> },
     Counters,
     Close,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use kraliki_time::Clock;
 
 use crate::leg::Learn;
+use crate::sdp::AudioCodec;
 
 /// An address on which calls' RTP is received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct Interface {
     pub advertise: IpAddr,
 }
 
-/// The UDP ports for browsers: one per shard.
+/// The ports for browsers: one per shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrowserPorts {
     /// The local address to bind; unspecified is every one.
@@ -26,6 +27,12 @@ pub struct BrowserPorts {
     pub port: u16,
     /// The addresses that browsers are told, the preferred one first. The shard's port is added.
     pub candidates: Vec<IpAddr>,
+    /// What is agreed with browsers, where they have it: they send the first, and are sent the first as a rule. Opus among
+    /// the others is sent to a browser with a poor network, or when its call has more than telephone sound. Opus as the
+    /// first makes every call be decoded.
+    pub codecs: Vec<AudioCodec>,
+    /// Whether the same ports are offered over TCP too, for browsers whose network lets no UDP out.
+    pub tcp: bool,
 }
 
 /// The configuration of the media.
@@ -55,7 +62,13 @@ impl MediaConfig {
         MediaConfig {
             interfaces: vec![Interface { listen: ip, advertise: ip }],
             ports,
-            browsers: Some(BrowserPorts { listen: ip, port: 0, candidates: vec![ip] }),
+            browsers: Some(BrowserPorts {
+                listen: ip,
+                port: 0,
+                candidates: vec![ip],
+                codecs: AudioCodec::BROWSER.to_vec(),
+                tcp: true,
+            }),
             shards: 1,
             batch: Duration::from_millis(2),
             clock,

@@ -1,7 +1,8 @@
 //! The media as its user sees it: start it, open legs, bridge them, hear what happens.
 
 use std::fmt;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -18,6 +19,7 @@ use super::ports::PortPool;
 use super::shard::{Parts, Shard};
 use super::stats::MediaStats;
 use super::sys::{Poller, raise_open_files};
+use super::tcp::Streams;
 use crate::audio::Audio;
 use crate::detect::Detector;
 use crate::dtmf::Digit;
@@ -25,9 +27,10 @@ use crate::error::{MediaError, StartError};
 use crate::event::{LegId, MediaEvent};
 use crate::leg::{Leg, Role};
 use crate::limits::{
-    DIGITS, EVENTS, REPLY_TIMEOUT, SHARD_LEGS, SHARDS, SHARED_RECEIVE_BUFFER_BYTES, SPARE_FILES,
+    DIGITS, EVENTS, REPLY_TIMEOUT, SHARD_LEGS, SHARDS, SHARED_RECEIVE_BUFFER_BYTES, SPARE_FILES, STREAMS,
 };
 use crate::record::Tap;
+use crate::relay::Supervision;
 use crate::sdp::{AudioCodec, Negotiated};
 use crate::webrtc::{BrowserConfig, BrowserTransport, Identity, OfferError};
 
@@ -75,6 +78,9 @@ struct Inner {
     pool: Arc<PortPool>,
     /// Each shard's addresses for browsers.
     candidates: Vec<Vec<SocketAddr>>,
+    browser_codecs: Vec<AudioCodec>,
+    /// Whether these take TCP as well.
+    tcp: bool,
     identity: Option<Arc<Identity>>,
     rng: Mutex<StdRng>,
     legs: AtomicU64,
@@ -111,7 +117,12 @@ impl Media {
         let mut candidates = Vec::new();
         let mut shards = Vec::new();
         for (index, commands) in commands.into_iter().enumerate() {
-            let shared = config.browsers.as_ref().map(|ports| open_shared(ports, index)).transpose()?;
+            let (shared, streams) = match &config.browsers {
+                Some(ports) => {
+                    open_browsers(ports, index).map(|(udp, tcp)| (Some(udp), tcp.map(Streams::new)))?
+                }
+                None => (None, None),
+            };
             let port = shared.as_ref().and_then(|s| s.local_addr().ok()).map_or(0, |a| a.port());
             let browsers = config.browsers.iter().flat_map(|ports| &ports.candidates);
             candidates.push(browsers.map(|ip| SocketAddr::new(*ip, port)).collect());
@@ -126,6 +137,7 @@ impl Media {
                 tell: Arc::clone(&tell),
                 pool: Arc::clone(&pool),
                 shared,
+                streams,
                 rng: StdRng::from_seed(rng.random()),
             }));
         }
@@ -134,6 +146,8 @@ impl Media {
             inboxes,
             pool,
             candidates,
+            tcp: config.browsers.as_ref().is_some_and(|ports| ports.tcp),
+            browser_codecs: config.browsers.map_or(Vec::new(), |ports| ports.codecs),
             identity,
             rng: Mutex::new(rng),
             legs: AtomicU64::new(1),
@@ -170,10 +184,12 @@ impl MediaHandle {
             let mut rng = self.rng();
             (rng.random(), StdRng::from_seed(rng.random()))
         };
+        let candidates = self.inner.candidates.get(shard).cloned().unwrap_or_default();
         let config = BrowserConfig {
             identity: Arc::clone(identity),
-            candidates: self.inner.candidates.get(shard).cloned().unwrap_or_default(),
-            codecs: AudioCodec::G711.to_vec(),
+            codecs: self.inner.browser_codecs.clone(),
+            tcp_candidates: if self.inner.tcp { candidates.clone() } else { Vec::new() },
+            candidates,
             ssrc,
             cname: format!("{:016x}", rng.random::<u64>()),
         };
@@ -270,6 +286,18 @@ impl MediaHandle {
     /// Does not pass on what a leg says.
     pub fn mute(&self, leg: LegId, muted: bool) -> Result<(), MediaError> {
         self.send(leg, ToLeg::Mute(muted))
+    }
+
+    /// Has a supervisor follow an agent's leg and hear whatever call it has, and be heard as `how` says; said again, it
+    /// changes that. Whom it followed before it leaves. The parties notice nothing but what is said to them. A call is
+    /// decoded and mixed while it is followed. An agent who has fourteen supervisors takes no more.
+    pub fn supervise(&self, supervisor: LegId, agent: LegId, how: Supervision) -> Result<(), MediaError> {
+        self.send(supervisor, ToLeg::Supervise { agent, how })
+    }
+
+    /// Has a supervisor follow nobody any more.
+    pub fn stop_supervising(&self, supervisor: LegId) -> Result<(), MediaError> {
+        self.send(supervisor, ToLeg::StopSupervising)
     }
 
     /// Asks for a leg's counters; they come as [`MediaEvent::Counters`].
@@ -387,7 +415,8 @@ fn check(config: &MediaConfig) -> Result<(), StartError> {
         return Err(StartError::Config("browsers need at least one candidate address"));
     }
     let ports = u64::from(config.ports.end() - config.ports.start()) + 1;
-    let needed = ports * config.interfaces.len() as u64 + SPARE_FILES;
+    let streams = if config.browsers.as_ref().is_some_and(|b| b.tcp) { config.shards * STREAMS } else { 0 };
+    let needed = ports * config.interfaces.len() as u64 + streams as u64 + SPARE_FILES;
     let allowed = raise_open_files(needed);
     if allowed < needed {
         return Err(StartError::OpenFiles { needed, allowed });
@@ -395,20 +424,50 @@ fn check(config: &MediaConfig) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The socket of a shard's browsers.
-fn open_shared(ports: &BrowserPorts, shard: usize) -> Result<UdpSocket, StartError> {
+/// Tries to find a port that is free for both UDP and TCP, where any will do.
+const ANY_PORT_TRIES: usize = 16;
+
+/// The sockets of a shard's browsers: one port, for UDP and, where it is wanted, TCP.
+fn open_browsers(ports: &BrowserPorts, shard: usize) -> Result<(UdpSocket, Option<TcpListener>), StartError> {
     let address = ports.address(shard);
-    let open = || {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        if address.is_ipv6() {
-            // IPv4 browsers come by it, too.
-            socket.set_only_v6(false)?;
-        }
-        // The kernel gives what net.core.rmem_max allows.
-        socket.set_recv_buffer_size(SHARED_RECEIVE_BUFFER_BYTES)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        Ok(UdpSocket::from(socket))
+    let open = || -> io::Result<_> {
+        let udp = open_udp(address)?;
+        let tcp = if ports.tcp { Some(open_tcp(udp.local_addr()?)?) } else { None };
+        Ok((udp, tcp))
     };
-    open().map_err(|source| StartError::Browsers { address, source })
+    let mut opened = open();
+    for _ in 1..ANY_PORT_TRIES {
+        match &opened {
+            // The port that the system chose may be somebody's for TCP.
+            Err(error) if address.port() == 0 && error.kind() == ErrorKind::AddrInUse => opened = open(),
+            _ => break,
+        }
+    }
+    opened.map_err(|source| StartError::Browsers { address, source })
+}
+
+fn open_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        // IPv4 browsers come by it, too.
+        socket.set_only_v6(false)?;
+    }
+    // The kernel gives what net.core.rmem_max allows.
+    socket.set_recv_buffer_size(SHARED_RECEIVE_BUFFER_BYTES)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(UdpSocket::from(socket))
+}
+
+fn open_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // Connections of the process before may still be dying.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(128)?;
+    Ok(TcpListener::from(socket))
 }

@@ -12,6 +12,7 @@ mod ports;
 mod shard;
 mod stats;
 mod sys;
+mod tcp;
 
 pub use config::{BrowserPorts, Interface, MediaConfig, TrunkOptions};
 pub use handle::{BrowserError, Media, MediaHandle, RtpLeg, Tell};

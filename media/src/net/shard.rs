@@ -19,14 +19,16 @@ use super::handle::Tell;
 use super::ports::{Pair, PortPool};
 use super::stats::ShardStats;
 use super::sys::{Poller, Token, prefer_this_thread, thread_cpu_time};
+use super::tcp::{Frame, LISTENER, Streams, Taken, stream_of};
 use crate::error::MediaError;
 use crate::event::{LegId, MediaEvent};
 use crate::leg::{Channel, Leg};
 use crate::limits::{
     BATCH_DATAGRAMS, COMMANDS, COMMANDS_AT_ONCE, DATAGRAM_BYTES, EVENT_BACKLOG, LEG_READ_DATAGRAMS,
-    LEG_READS, SHARD_LINGER, SHARED_READS,
+    LEG_READS, SHARD_LINGER, SHARED_READS, STREAM_READS,
 };
-use crate::relay::{Closed, Relay, Transmit};
+use crate::relay::{Across, Closed, Relay, Transmit};
+use crate::webrtc::{StreamId, TransportAddress};
 
 /// The token of the browsers' socket; those of legs are twice their slot, and one more for RTCP.
 const SHARED: u64 = u64::MAX - 1;
@@ -43,6 +45,7 @@ pub(super) struct Parts {
     pub(super) tell: Tell,
     pub(super) pool: Arc<PortPool>,
     pub(super) shared: Option<UdpSocket>,
+    pub(super) streams: Option<Streams>,
     pub(super) poller: Poller,
     pub(super) rng: StdRng,
 }
@@ -79,8 +82,8 @@ impl Shard {
         let shared_is_v6 =
             parts.shared.as_ref().and_then(|s| s.local_addr().ok()).is_some_and(|a| a.is_ipv6());
         Shard {
+            relay: Relay::new(parts.index),
             parts,
-            relay: Relay::new(),
             sockets: Vec::new(),
             moved: HashMap::new(),
             outbox: VecDeque::new(),
@@ -106,11 +109,19 @@ impl Shard {
         {
             tracing::error!(%error, "the browsers' socket cannot be watched");
         }
+        if let Some(streams) = &self.parts.streams
+            && let Err(error) = self.parts.poller.add(streams.listener(), LISTENER)
+        {
+            tracing::error!(%error, "the browsers' listener cannot be watched");
+        }
         let mut tick = self.parts.clock.now();
         loop {
             let now = self.parts.clock.now();
             self.take_commands(now);
             self.relay.handle_timeout(now);
+            if let Some(streams) = &mut self.parts.streams {
+                streams.handle_timeout(now, |source| self.relay.is_known(source));
+            }
             self.drain(now);
             self.flush();
             self.tell();
@@ -137,7 +148,8 @@ impl Shard {
         let inbox = self.parts.inboxes.get(self.parts.index);
         inbox.inspect(|inbox| inbox.falls_asleep());
         let timeout = if self.parts.commands.is_empty() {
-            let at = self.relay.timeout();
+            let streams = self.parts.streams.as_ref().map_or(Time::MAX, Streams::timeout);
+            let at = self.relay.timeout().min(streams);
             (at != Time::MAX).then(|| at.since(now))
         } else {
             Some(Duration::ZERO)
@@ -163,6 +175,16 @@ impl Shard {
     }
 
     fn read_socket(&mut self, now: Time, token: u64) {
+        if token == LISTENER {
+            let Some(streams) = &mut self.parts.streams else { return };
+            if streams.accept(now, &self.parts.poller, |source| self.relay.is_known(source)) {
+                self.more.push(token);
+            }
+            return;
+        }
+        if let Some(stream) = stream_of(token) {
+            return self.read_stream(now, token, stream);
+        }
         let reads = if token == SHARED { SHARED_READS } else { LEG_READS };
         for _ in 0..reads {
             let wanted = if token == SHARED { BATCH_DATAGRAMS / 2 } else { LEG_READ_DATAGRAMS };
@@ -186,22 +208,74 @@ impl Shard {
         self.more.push(token);
     }
 
+    /// Takes what has come by a connection, and ends it when it is over or was never a browser's.
+    fn read_stream(&mut self, now: Time, token: u64, id: StreamId) {
+        for _ in 0..STREAM_READS {
+            let Some(streams) = &mut self.parts.streams else { return };
+            match streams.read(now, id) {
+                Taken::Some => {}
+                Taken::Nothing => return,
+                Taken::Closed => return streams.close(id),
+            }
+            self.last_datagram = now;
+            if !self.take_frames(now, id) {
+                if let Some(streams) = &mut self.parts.streams {
+                    streams.close(id);
+                }
+                return;
+            }
+        }
+        self.more.push(token);
+    }
+
+    /// Gives a connection's datagrams to the relay. False when it is no browser's.
+    fn take_frames(&mut self, now: Time, id: StreamId) -> bool {
+        loop {
+            if self.cursor >= BATCH_DATAGRAMS {
+                self.flush();
+            }
+            let slot = self.cursor;
+            let Some(streams) = &mut self.parts.streams else { return true };
+            let Some(source) = streams.source(id) else { return true };
+            let room = self.batch.slot_mut(slot);
+            let room = room.get_mut(..DATAGRAM_BYTES - crate::srtp::MAX_OVERHEAD).unwrap_or_default();
+            match streams.next_frame(id, room) {
+                Frame::Datagram(len) => {
+                    self.stats.received += 1;
+                    if !self.handle_browsers(now, source, slot, len) && !self.relay.is_known(source) {
+                        return false;
+                    }
+                }
+                Frame::Incomplete => return true,
+                Frame::Broken => return false,
+            }
+        }
+    }
+
+    /// Gives a datagram from the browsers' port to the relay, and sends what comes of it. False when it belongs to no leg.
+    fn handle_browsers(&mut self, now: Time, from: TransportAddress, slot: usize, len: usize) -> bool {
+        let Ok(transmit) = self.relay.handle_shared(now, from, self.batch.slot_mut(slot), len) else {
+            self.stats.strangers += 1;
+            return false;
+        };
+        if let Some(transmit) = transmit {
+            self.stats.relayed += 1;
+            self.send(slot, &transmit);
+        }
+        true
+    }
+
     /// Gives one received datagram to the relay, and sends what comes of it.
     fn handle(&mut self, now: Time, token: u64, slot: usize) {
         let Some((from, len)) = self.batch.received(slot) else { return };
+        if token == SHARED {
+            let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+            self.handle_browsers(now, from.into(), slot, len);
+            return;
+        }
         let buf = self.batch.slot_mut(slot);
         let leg = usize::try_from(token / 2).unwrap_or(usize::MAX);
         let transmit = match token {
-            SHARED => {
-                let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-                match self.relay.handle_shared(now, from, buf, len) {
-                    Ok(transmit) => transmit,
-                    Err(_stranger) => {
-                        self.stats.strangers += 1;
-                        None
-                    }
-                }
-            }
             _ if token.is_multiple_of(2) => self.relay.handle_rtp(now, leg, from, buf, len),
             _ => {
                 self.relay.handle_rtcp(now, leg, from, buf.get_mut(..len).unwrap_or_default());
@@ -214,7 +288,7 @@ impl Shard {
         }
     }
 
-    /// Sends the datagram in a slot: at once by a socket of its own, with the batch by the shared one.
+    /// Sends the datagram in a slot: at once by a socket of its own or a connection, with the batch by the shared socket.
     fn send(&mut self, slot: usize, transmit: &Transmit) {
         let pair = self.sockets.get(transmit.slot).and_then(Option::as_ref);
         let socket = match transmit.channel {
@@ -226,9 +300,14 @@ impl Shard {
                 self.cursor = slot + 1;
                 return;
             }
+            Channel::Stream(_) => None,
         };
         let bytes = self.batch.slot(slot, transmit.len);
-        if socket.is_some_and(|socket| socket.send_to(bytes, transmit.to).is_ok()) {
+        let sent = match (transmit.channel, &mut self.parts.streams) {
+            (Channel::Stream(id), Some(streams)) => streams.send(id, bytes),
+            _ => socket.is_some_and(|socket| socket.send_to(bytes, transmit.to).is_ok()),
+        };
+        if sent {
             self.stats.sent += 1;
         } else {
             self.stats.send_errors += 1;
@@ -245,6 +324,17 @@ impl Shard {
             let slot = self.cursor;
             let Some(transmit) = self.relay.poll_transmit(now, self.batch.slot_mut(slot)) else { break };
             self.send(slot, &transmit);
+        }
+        while let Some((to, across)) = self.relay.poll_across() {
+            let shard = to.home();
+            // A frame that would have to wait is left out.
+            let is_frame = matches!(across, Across::Say(_) | Across::Heard { .. });
+            let command = Command::Leg(to, ToLeg::Across(across));
+            if !is_frame {
+                self.push(shard, command);
+            } else if self.outbox.is_empty() {
+                drop(self.try_push(shard, command));
+            }
         }
         while let Some(Closed { slot, id, visited }) = self.relay.poll_closed() {
             if let Some(pair) = self.take_sockets(slot) {
@@ -322,7 +412,9 @@ impl Shard {
     fn leg_command(&mut self, now: Time, id: LegId, command: ToLeg) {
         let relay = &mut self.relay;
         match command {
-            ToLeg::SetRemote(agreed) => drop(relay.with_leg(id, |leg| leg.set_remote(now, &agreed))),
+            ToLeg::SetRemote(agreed) => {
+                let _ = relay.with_format(now, id, |leg| leg.set_remote(now, &agreed));
+            }
             ToLeg::Answered => drop(relay.with_leg(id, |leg| leg.watch(now))),
             ToLeg::Listen(detector) => drop(relay.with_leg(id, |leg| leg.listen(*detector))),
             ToLeg::Record(tap) => drop(relay.with_leg(id, |leg| leg.record(*tap))),
@@ -338,9 +430,12 @@ impl Shard {
             ToLeg::SendDigits(digits) => drop(relay.with_leg(id, |leg| leg.send_digits(now, &digits))),
             ToLeg::Hold(held) => drop(relay.with_leg(id, |leg| leg.set_held(now, held))),
             ToLeg::Mute(muted) => drop(relay.with_leg(id, |leg| leg.set_muted(muted))),
+            ToLeg::Supervise { agent, how } => relay.supervise(now, id, agent, how),
+            ToLeg::StopSupervising => relay.stop_supervising(now, id),
+            ToLeg::Across(across) => relay.handle_across(now, id, across),
             ToLeg::Restart { body, reply } => {
                 let rng = &mut self.parts.rng;
-                if let Some(answer) = relay.with_leg(id, |leg| leg.restart(&body, rng)) {
+                if let Some(answer) = relay.with_format(now, id, |leg| leg.restart(now, &body, rng)) {
                     // Who asked may have given up.
                     let _ = reply.try_send(answer);
                 }
@@ -449,6 +544,7 @@ impl Shard {
     fn show(&mut self, now: Time) {
         let Some(inbox) = self.parts.inboxes.get(self.parts.index) else { return };
         self.stats.backlog = self.backlog.len() as u64;
+        self.stats.streams = self.parts.streams.as_ref().map_or(0, |streams| streams.len() as u64);
         inbox.stats.publish(&self.stats);
         if now.since(self.last_cpu) >= CPU_EVERY {
             self.last_cpu = now;

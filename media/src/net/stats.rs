@@ -12,7 +12,7 @@ pub struct MediaStats {
     pub ports: PortStats,
 }
 
-/// Counters of one shard; all but `legs` and `backlog` only grow.
+/// Counters of one shard; all but `legs`, `streams` and `backlog` only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShardStats {
     /// Legs on it.
@@ -27,6 +27,8 @@ pub struct ShardStats {
     pub send_errors: u64,
     /// Datagrams on the browsers' port that belong to no leg.
     pub strangers: u64,
+    /// Browsers' TCP connections that are open.
+    pub streams: u64,
     /// Wake-ups.
     pub wakeups: u64,
     /// CPU time of the thread.
@@ -57,7 +59,7 @@ pub struct PortStats {
 pub(super) struct SharedStats {
     /// Legs opened and not yet ended or carried away; who opens one counts it, so that the limit holds.
     legs: AtomicU64,
-    values: [AtomicU64; 9],
+    values: [AtomicU64; 10],
     cpu_nanos: AtomicU64,
 }
 
@@ -82,6 +84,7 @@ impl SharedStats {
             own.relayed,
             own.send_errors,
             own.strangers,
+            own.streams,
             own.wakeups,
             own.backlog,
             own.statistics_dropped,
@@ -103,6 +106,7 @@ impl SharedStats {
             relayed,
             send_errors,
             strangers,
+            streams,
             wakeups,
             backlog,
             statistics_dropped,
@@ -115,6 +119,7 @@ impl SharedStats {
             relayed,
             send_errors,
             strangers,
+            streams,
             wakeups,
             cpu: Duration::from_nanos(self.cpu_nanos.load(Ordering::Relaxed)),
             backlog,

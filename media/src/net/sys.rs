@@ -33,7 +33,16 @@ impl Poller {
     }
 
     pub(super) fn add(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: token };
+        self.add_for(fd, token, libc::EPOLLIN)
+    }
+
+    /// A connection: it is also told when it can be written again.
+    pub(super) fn add_stream(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        self.add_for(fd, token, libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP)
+    }
+
+    fn add_for(&self, fd: BorrowedFd<'_>, token: u64, what: libc::c_int) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: (what | libc::EPOLLET) as u32, u64: token };
         // SAFETY: both descriptors are open for the call, and `event` outlives it.
         check(unsafe {
             libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event)

@@ -1,6 +1,7 @@
 //! Real sockets on the loopback. Each wait is bounded, and no test looks at how long something took.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -257,7 +258,13 @@ fn a_bad_configuration_says_so() {
     let elsewhere = "192.0.2.1".parse().unwrap();
     let interface = Interface { listen: elsewhere, advertise: elsewhere };
     assert!(refused(MediaConfig { interfaces: vec![interface], ..good() }).contains("192.0.2.1"));
-    let browsers = BrowserPorts { listen: elsewhere, port: 9, candidates: vec![elsewhere] };
+    let browsers = BrowserPorts {
+        listen: elsewhere,
+        port: 9,
+        candidates: vec![elsewhere],
+        codecs: Vec::new(),
+        tcp: true,
+    };
     assert!(refused(MediaConfig { browsers: Some(browsers), ..good() }).contains("192.0.2.1:9"));
 }
 
@@ -343,6 +350,167 @@ fn a_browser_and_a_call_hear_each_other() {
     assert!(strangers() > before);
     rig.media.close(leg).unwrap();
     rig.wait(|event| matches!(event, MediaEvent::LegEnded { leg: of, .. } if *of == leg).then_some(()));
+}
+
+/// A browser's datagrams over one connection, framed by their length.
+struct Tcp {
+    socket: TcpStream,
+    input: Vec<u8>,
+}
+
+impl Tcp {
+    fn connect(to: SocketAddr) -> Tcp {
+        let socket = TcpStream::connect(to).unwrap();
+        socket.set_nodelay(true).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+        Tcp { socket, input: Vec::new() }
+    }
+
+    fn send(&mut self, datagram: &[u8]) {
+        let length = u16::try_from(datagram.len()).unwrap().to_be_bytes();
+        self.socket.write_all(&[&length[..], datagram].concat()).unwrap();
+    }
+
+    fn receive(&mut self) -> Option<Vec<u8>> {
+        let mut bytes = [0; 4_000];
+        if let Ok(len) = self.socket.read(&mut bytes) {
+            assert_ne!(len, 0, "closed");
+            self.input.extend(&bytes[..len]);
+        }
+        let length = usize::from(u16::from_be_bytes(*self.input.first_chunk()?));
+        let datagram = self.input.get(2..2 + length)?.to_vec();
+        self.input.drain(..2 + length);
+        Some(datagram)
+    }
+
+    /// Whether the other side has closed it.
+    fn is_over(&mut self) -> bool {
+        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        match self.socket.read(&mut [0; 100]) {
+            Ok(len) => len == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+}
+
+#[test]
+fn a_browser_without_udp_and_a_call_hear_each_other() {
+    let rig = Rig::start(43_700, 1);
+    let clock = Clock::start();
+    let mut caller = rig.trunk(AudioCodec::Pcmu);
+    let mut browser = Browser::new(&clock, 7, Version::Dtls13);
+    let (leg, answer) = rig.media.open_browser_leg(&browser.offer()).unwrap();
+    browser.read(&answer);
+    let candidate = answer.lines().find(|line| line.contains(" tcp ")).unwrap();
+    assert!(candidate.ends_with(" typ host tcptype passive"), "{candidate}");
+    let words: Vec<&str> = candidate.split(' ').collect();
+    let to: SocketAddr = format!("{}:{}", words[4], words[5]).parse().unwrap();
+    // Whoever sends anything but checks is not kept.
+    let mut stranger = Tcp::connect(to);
+    stranger.send(&Browser::new(&clock, 9, Version::Dtls13).hello());
+    assert!(stranger.is_over());
+    let mut nonsense = Tcp::connect(to);
+    nonsense.socket.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    assert!(nonsense.is_over());
+
+    let mut tcp = Tcp::connect(to);
+    rig.media.bridge(caller.leg, leg, false).unwrap();
+    caller.socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    let (mut heard, mut rounds) = (0, 0);
+    while heard < 20 || browser.heard.len() < 20 {
+        if rounds % 20 == 0 {
+            tcp.send(&browser.check(true));
+        }
+        for datagram in browser.drive(clock.now()).into_iter().chain(browser.media()) {
+            tcp.send(&datagram);
+        }
+        while let Some(mut datagram) = tcp.receive() {
+            browser.handle(clock.now(), &mut datagram);
+        }
+        caller.say(0x2a);
+        let mut buf = [0; 2_000];
+        while let Ok((len, _)) = caller.socket.recv_from(&mut buf) {
+            heard += usize::from(buf[12..len].iter().all(|b| *b == 0x7f));
+        }
+        rounds += 1;
+        assert!(rounds < 1_000, "the caller heard {heard}, the browser {}", browser.heard.len());
+    }
+    rig.wait(|event| matches!(event, MediaEvent::FirstPacket { agent, .. } if *agent == leg).then_some(()));
+    assert_eq!(rig.media.stats().shards[0].streams, 1);
+    // Its connection breaks: it comes by another, and goes on where it was.
+    drop(tcp);
+    let mut tcp = Tcp::connect(to);
+    let (before, mut rounds) = (browser.heard.len(), 0);
+    while browser.heard.len() < before + 5 {
+        tcp.send(&browser.check(true));
+        while let Some(mut datagram) = tcp.receive() {
+            browser.handle(clock.now(), &mut datagram);
+        }
+        rounds += 1;
+        assert!(rounds < 1_000);
+    }
+    rig.media.close(leg).unwrap();
+    rig.wait(|event| matches!(event, MediaEvent::LegEnded { leg: of, .. } if *of == leg).then_some(()));
+}
+
+/// Whoever knows a browser's address may send in its name: what is not authentic, or was there before, is dropped, and the
+/// call goes on. So it does under a flood of nonsense from elsewhere.
+#[test]
+fn forged_and_repeated_packets_at_the_browsers_port_are_dropped() {
+    let rig = Rig::start(43_800, 1);
+    let clock = Clock::start();
+    let caller = rig.trunk(AudioCodec::Pcmu);
+    let mut browser = Browser::new(&clock, 8, Version::Dtls12);
+    let (leg, answer) = rig.media.open_browser_leg(&browser.offer()).unwrap();
+    let (socket, to) = read(&mut browser, &answer);
+    let attacker = UdpSocket::bind("127.0.0.9:0").unwrap();
+    attacker.set_nonblocking(true).unwrap();
+    // From the first moment on, from a third host and from the browser's own address.
+    let nonsense = |n: u32| {
+        let first = [0u8, 1, 20, 22, 23, 63, 128, 144, 191, 255][n as usize % 10];
+        let mut bytes = vec![n as u8; 40 + n as usize % 200];
+        bytes[0] = first;
+        bytes
+    };
+    let mut n = 0;
+    drive(&clock, &mut browser, &socket, to, |browser| {
+        for from in [&attacker, &socket] {
+            n += 1;
+            from.send_to(&nonsense(n), to).unwrap();
+        }
+        browser.heard.len() > 20
+    });
+    rig.media.bridge(caller.leg, leg, false).unwrap();
+    // An authentic packet again and again, changed ones, and an old one.
+    let packet = browser.media().remove(0);
+    let mut changed = packet.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    caller.socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    let mut sequences = Vec::new();
+    drive(&clock, &mut browser, &socket, to, |_| {
+        for bytes in [&packet, &packet, &changed] {
+            socket.send_to(bytes, to).unwrap();
+            attacker.send_to(bytes, to).unwrap();
+        }
+        let mut buf = [0; 2_000];
+        while let Ok((len, _)) = caller.socket.recv_from(&mut buf) {
+            let header = Header::parse(&buf[..len]).unwrap();
+            // The browser's own sound, or the silence before the bridge.
+            assert!(buf[12..len].iter().all(|b| [0x7f, 0xff].contains(b)));
+            if buf[12..len].iter().all(|b| *b == 0x7f) {
+                sequences.push(header.sequence);
+            }
+        }
+        sequences.len() > 50
+    });
+    let all = sequences.len();
+    sequences.sort_unstable();
+    sequences.dedup();
+    assert_eq!(sequences.len(), all, "nothing comes twice");
+    let mut buf = [0; 2_000];
+    assert!(attacker.recv_from(&mut buf).is_err(), "nothing goes to the attacker");
+    assert!(rig.media.stats().shards[0].strangers > 20);
+    assert!(!rig.events.try_iter().any(|event| matches!(event, MediaEvent::LegDown { .. })));
 }
 
 #[test]

@@ -25,7 +25,7 @@ struct Floor {
 
 impl Floor {
     fn new(trunk: AudioCodec, agent: AudioCodec) -> Floor {
-        let mut relay = Relay::new();
+        let mut relay = Relay::new(0);
         for (count, role, codec, port) in [(1, Role::Trunk, trunk, 4_000), (2, Role::Agent, agent, 5_000)] {
             let mut leg = leg(count, role);
             leg.set_remote(at(0), &agreed(codec, port));

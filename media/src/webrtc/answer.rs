@@ -109,15 +109,33 @@ fn ice_attributes(config: &BrowserConfig, local: &Credentials) -> Vec<Attribute>
         Attribute::new("ice-ufrag", local.ufrag.as_str()),
         Attribute::new("ice-pwd", local.password.as_str()),
     ];
-    let candidates = config.candidates.iter().take(MAX_CANDIDATES).enumerate();
-    attributes.extend(candidates.map(|(n, address)| Attribute::new("candidate", candidate(n, *address))));
+    let udp = config.candidates.iter().take(MAX_CANDIDATES).enumerate();
+    attributes.extend(udp.map(|(n, address)| Attribute::new("candidate", candidate(n, *address))));
+    let tcp = config.tcp_candidates.iter().take(MAX_CANDIDATES).enumerate();
+    attributes.extend(tcp.map(|(n, address)| Attribute::new("candidate", tcp_candidate(n, *address))));
     attributes.push(Attribute::flag("end-of-candidates"));
     attributes
 }
 
 /// A host candidate; earlier ones are preferred (RFC 8445 §5.1.2: type 126, local preference, component 1).
 fn candidate(n: usize, address: SocketAddr) -> String {
-    let local_preference = u32::from(u16::MAX).saturating_sub(u32::try_from(n).unwrap_or(u32::MAX));
-    let priority = (126 << 24) | (local_preference << 8) | 255;
+    let priority = priority(u16::MAX, n);
     format!("{} 1 udp {priority} {} {} typ host", n + 1, address.ip(), address.port())
+}
+
+/// The same over TCP, where the browser connects to us (RFC 6544 §4.5). The foundation differs from those of UDP.
+fn tcp_candidate(n: usize, address: SocketAddr) -> String {
+    // RFC 6544 §4.2: direction preference 4 for passive in the upper 3 bits, so each comes after every one of UDP.
+    let priority = priority((4 << 13) | 0x1fff, n);
+    format!(
+        "{} 1 tcp {priority} {} {} typ host tcptype passive",
+        MAX_CANDIDATES + n + 1,
+        address.ip(),
+        address.port()
+    )
+}
+
+fn priority(first: u16, n: usize) -> u32 {
+    let local_preference = u32::from(first).saturating_sub(u32::try_from(n).unwrap_or(u32::MAX));
+    (126 << 24) | (local_preference << 8) | 255
 }

@@ -1,12 +1,11 @@
 //! ICE-lite (RFC 8445 §2.5): we send no checks, we answer them. A browser's addresses are learned from its
 //! authenticated checks alone; candidates in its signalling are not needed.
 
-use std::net::SocketAddr;
-
 use aws_lc_rs::hmac;
 use kraliki_time::Time;
 use rand::CryptoRng;
 
+use super::address::TransportAddress;
 use super::stun::{BindingRequest, LegTag, integrity_key};
 use crate::limits::MAX_CHECKED_ADDRESSES;
 
@@ -61,7 +60,7 @@ pub(super) struct Checked {
     /// The source was not known before.
     pub(super) learned: bool,
     /// An address that had to make room for it.
-    pub(super) forgotten: Option<SocketAddr>,
+    pub(super) forgotten: Option<TransportAddress>,
     /// Media now goes to the source, and did not before.
     pub(super) selected: bool,
 }
@@ -72,8 +71,8 @@ pub(super) struct IceLite {
     /// After a restart the old session goes on until the browser nominates an address in the new one (RFC 8445 §9).
     previous: Option<Generation>,
     /// Addresses with a valid check, and when the last one came.
-    checked: Vec<(SocketAddr, Time)>,
-    selected: Option<SocketAddr>,
+    checked: Vec<(TransportAddress, Time)>,
+    selected: Option<TransportAddress>,
     nominated: bool,
     last_check: Option<Time>,
 }
@@ -99,7 +98,12 @@ impl IceLite {
     }
 
     /// Answers a check; `None`, and silence, when it is not authentic.
-    pub(super) fn handle_check(&mut self, now: Time, from: SocketAddr, datagram: &[u8]) -> Option<Checked> {
+    pub(super) fn handle_check(
+        &mut self,
+        now: Time,
+        from: TransportAddress,
+        datagram: &[u8],
+    ) -> Option<Checked> {
         let request = BindingRequest::parse(datagram)?;
         let of_current = self.current.accepts(&request);
         let generation = match &self.previous {
@@ -107,7 +111,7 @@ impl IceLite {
             Some(previous) if previous.accepts(&request) => previous,
             _ => return None,
         };
-        let response = request.success(&generation.key, from);
+        let response = request.success(&generation.key, from.address);
         if of_current && request.use_candidate {
             self.previous = None;
         }
@@ -123,7 +127,7 @@ impl IceLite {
         Some(Checked { response, learned, forgotten, selected })
     }
 
-    fn note(&mut self, now: Time, from: SocketAddr) -> (bool, Option<SocketAddr>) {
+    fn note(&mut self, now: Time, from: TransportAddress) -> (bool, Option<TransportAddress>) {
         if let Some((_, at)) = self.checked.iter_mut().find(|(address, _)| *address == from) {
             *at = now;
             return (false, None);
@@ -140,7 +144,7 @@ impl IceLite {
         (true, forgotten)
     }
 
-    pub(super) fn is_checked(&self, from: SocketAddr) -> bool {
+    pub(super) fn is_checked(&self, from: TransportAddress) -> bool {
         self.checked.iter().any(|(address, _)| *address == from)
     }
 
@@ -152,7 +156,7 @@ impl IceLite {
         &self.current.local
     }
 
-    pub(super) fn selected(&self) -> Option<SocketAddr> {
+    pub(super) fn selected(&self) -> Option<TransportAddress> {
         self.selected
     }
 
@@ -163,6 +167,8 @@ impl IceLite {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use rand::SeedableRng;
     use rand_chacha::ChaCha20Rng;
 
@@ -179,8 +185,8 @@ mod tests {
         binding_request(&format!("{}:{remote}", local.ufrag), &local.password, [3; 12], nominate)
     }
 
-    fn address(n: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], n))
+    fn address(n: u16) -> TransportAddress {
+        SocketAddr::from(([127, 0, 0, 1], n)).into()
     }
 
     #[test]

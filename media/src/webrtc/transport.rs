@@ -7,6 +7,7 @@ use std::sync::Arc;
 use kraliki_time::Time;
 use rand::CryptoRng;
 
+use super::address::TransportAddress;
 use super::answer::{self, Origin};
 use super::dtls::{DtlsLeg, Keys, Step};
 use super::ice_lite::IceLite;
@@ -24,6 +25,8 @@ pub struct BrowserConfig {
     pub identity: Arc<Identity>,
     /// Addresses under which the shard's UDP port is reached, the preferred one first.
     pub candidates: Vec<SocketAddr>,
+    /// The same for its TCP port; empty where TCP is not offered.
+    pub tcp_candidates: Vec<SocketAddr>,
     /// Our codecs in order of preference; the browser sends the first that it knows.
     pub codecs: Vec<AudioCodec>,
     /// The source that we send as, one for the leg's life.
@@ -47,7 +50,7 @@ pub enum Received {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
     /// Where to.
-    pub to: SocketAddr,
+    pub to: TransportAddress,
     /// What.
     pub bytes: Vec<u8>,
 }
@@ -69,11 +72,11 @@ pub enum Output {
 #[non_exhaustive]
 pub enum Event {
     /// Datagrams from this address are the leg's from now on; another leg may have had the address before.
-    AddressLearned(SocketAddr),
+    AddressLearned(TransportAddress),
     /// Datagrams from this address are no longer the leg's.
-    AddressForgotten(SocketAddr),
+    AddressForgotten(TransportAddress),
     /// Media now goes to this address, at first or after the browser changed its network.
-    AddressChanged(SocketAddr),
+    AddressChanged(TransportAddress),
     /// Keys are there: media flows.
     Connected,
     /// No valid check came for 30 s: nothing is sent until one comes (RFC 7675 §5.1). The leg stays.
@@ -235,7 +238,7 @@ impl BrowserTransport {
     }
 
     /// Where media goes; `None` before a valid check, without consent, and after the end.
-    pub fn remote(&self) -> Option<SocketAddr> {
+    pub fn remote(&self) -> Option<TransportAddress> {
         match self.phase {
             Phase::Ended => None,
             _ if self.consent_lost => None,
@@ -259,7 +262,13 @@ impl BrowserTransport {
     }
 
     /// Takes a datagram. What kind it is shows in its first byte (RFC 7983 §7).
-    pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) -> Received {
+    pub fn handle_datagram(
+        &mut self,
+        now: Time,
+        from: impl Into<TransportAddress>,
+        datagram: &mut [u8],
+    ) -> Received {
+        let from = from.into();
         if matches!(self.phase, Phase::Ended) {
             return Received::Nothing;
         }
@@ -334,7 +343,7 @@ impl BrowserTransport {
         self.former_ice = Some(std::mem::replace(&mut self.offer.ice, theirs));
     }
 
-    fn handle_stun(&mut self, now: Time, from: SocketAddr, datagram: &[u8]) {
+    fn handle_stun(&mut self, now: Time, from: TransportAddress, datagram: &[u8]) {
         let Some(checked) = self.ice.handle_check(now, from, datagram) else {
             self.counters.stun_refused += 1;
             return;
@@ -424,7 +433,7 @@ impl BrowserTransport {
         self.consent_ends().filter(|_| !self.consent_lost)
     }
 
-    fn transmit(&mut self, to: SocketAddr, bytes: Vec<u8>) {
+    fn transmit(&mut self, to: TransportAddress, bytes: Vec<u8>) {
         if self.transmits.len() < MAX_PENDING_DATAGRAMS {
             self.transmits.push_back(Transmit { to, bytes });
         } else {

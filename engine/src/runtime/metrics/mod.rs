@@ -445,6 +445,11 @@ fn media(handle: &MediaHandle) -> Vec<MetricFamily> {
             "Events lost because nobody read them; 0 unless there is a fault.",
             sum(|s| s.events_lost),
         ),
+        gauge(
+            "kraliki_media_tcp_connections",
+            "Connections over TCP to the browsers' port that are open.",
+            sum(|s| s.streams),
+        ),
         counter("kraliki_media_cpu_seconds_total", "CPU time of the media threads.", [(&[][..], cpu)]),
         gauge("kraliki_media_legs", "Legs that exist.", sum(|s| s.legs)),
         gauge("kraliki_media_ports_free", "Port pairs ready for calls.", one(free)),

@@ -1,12 +1,14 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
 
 use super::world::{OUR_SSRC, Version, World, rtp};
 use super::*;
 use crate::limits::MAX_CANDIDATES;
 use crate::srtp::MAX_OVERHEAD;
-use crate::webrtc::leg_tag_of;
+use crate::webrtc::{StreamId, leg_tag_of};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -32,7 +34,8 @@ fn the_answer_is_ice_lite_and_passive() {
          a=rtpmap:126 telephone-event/8000\r\na=fmtp:126 0-15\r\na=ptime:20\r\na=msid:kraliki audio\r\n\
          a=ssrc:{OUR_SSRC} cname:kraliki\r\na=ssrc:{OUR_SSRC} msid:kraliki audio\r\n\
          a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=candidate:1 1 udp 2130706431 192.0.2.1 3478 typ host\r\n\
-         a=candidate:2 1 udp 2130706175 2001:db8::1 3478 typ host\r\na=end-of-candidates\r\n",
+         a=candidate:2 1 udp 2130706175 2001:db8::1 3478 typ host\r\n\
+         a=candidate:17 1 tcp 2124414975 192.0.2.1 3478 typ host tcptype passive\r\na=end-of-candidates\r\n",
         world.leg.origin.session_id,
         world.leg.config.identity.fingerprint(),
         local.ufrag,
@@ -76,11 +79,70 @@ fn it_connects_and_audio_flows_through_loss_and_reordering() {
             world.run_for(12 * SECOND);
             let told = format!("{version:?}, seed {seed}, {loss}% lost: {:?}", world.events);
             assert!(world.leg.is_up() && world.events.contains(&Event::Connected), "{told}");
-            assert_eq!(world.events.first(), Some(&Event::AddressLearned(world.browser.address)), "{told}");
+            assert_eq!(
+                world.events.first(),
+                Some(&Event::AddressLearned(world.browser.address.into())),
+                "{told}"
+            );
             assert!(!world.events.iter().any(|e| matches!(e, Event::Failed(_))), "{told}");
             assert!(world.heard.len() > 100 && world.browser.heard.len() > 100, "{told}");
             let counters = world.leg.counters();
             assert_eq!((counters.srtp_refused, counters.srtp_replayed), (0, 0), "{told}");
+        }
+    }
+}
+
+/// The set-up of every agent on a network that loses a tenth of what is sent, each way.
+#[test]
+fn handshakes_survive_a_tenth_lost() {
+    for version in [Version::Dtls12, Version::Dtls13] {
+        for seed in 100..140 {
+            let mut world = World::new(seed, version, 10);
+            let mut waited = Duration::ZERO;
+            while !(world.leg.is_up() && world.browser.keys.is_some()) && waited < BROWSER_SETUP_TIMEOUT {
+                world.run_for(Duration::from_millis(100));
+                waited += Duration::from_millis(100);
+            }
+            let told = format!("{version:?}, seed {seed}, after {waited:?}: {:?}", world.events);
+            assert!(world.leg.is_up() && world.browser.keys.is_some(), "{told}");
+            // A person at the console waits for this.
+            assert!(waited <= 5 * SECOND, "{told}");
+            let (heard, spoken) = (world.heard.len(), world.browser.heard.len());
+            world.run_for(2 * SECOND);
+            assert!(world.heard.len() > heard + 70 && world.browser.heard.len() > spoken + 70, "{told}");
+        }
+    }
+}
+
+/// Somebody on the path sends in the browser's name, during the handshake and after it: nothing of that ends the leg.
+#[test]
+fn forged_datagrams_do_not_end_the_leg() {
+    for version in [Version::Dtls12, Version::Dtls13] {
+        for seed in 0..6 {
+            let mut world = World::new(seed, version, 0);
+            for round in 0..100u64 {
+                let from = world.browser.address;
+                let mut rng = ChaCha20Rng::seed_from_u64(seed << 32 | round);
+                for first in [20u8, 21, 22, 23, 25, 26, 44, 63, 128, 200] {
+                    let mut forged = vec![0; 16 + (rng.next_u32() % 200) as usize];
+                    rng.fill_bytes(&mut forged);
+                    forged[0] = first;
+                    if round % 2 == 0 && first < 44 {
+                        // With a right record header of epoch 0 or 1 (RFC 6347 §4.1).
+                        let rest = (forged.len() - 13) as u16;
+                        forged[1..3].copy_from_slice(&[0xfe, 0xfd]);
+                        forged[3..5].copy_from_slice(&[0, (round / 2 % 2) as u8]);
+                        forged[11..13].copy_from_slice(&rest.to_be_bytes());
+                    }
+                    world.arrive(world.now, from, &mut forged);
+                }
+                world.run_for(Duration::from_millis(40));
+            }
+            let told = format!("{version:?}, seed {seed}: {:?}", world.events);
+            assert!(world.leg.is_up() && world.browser.keys.is_some(), "{told}");
+            let (heard, spoken) = (world.heard.len(), world.browser.heard.len());
+            world.run_for(SECOND);
+            assert!(world.heard.len() > heard + 40 && world.browser.heard.len() > spoken + 40, "{told}");
         }
     }
 }
@@ -176,10 +238,27 @@ fn a_browser_that_changes_its_network_keeps_the_association() {
     let keep = world.browser.heard.len();
     world.browser.address = address("127.0.0.2:41000");
     world.run_for(2 * SECOND);
-    assert!(world.events.contains(&Event::AddressChanged(world.browser.address)));
+    assert!(world.events.contains(&Event::AddressChanged(world.browser.address.into())));
     assert_eq!(world.sent_to, Some(world.browser.address));
     assert!(world.browser.heard.len() > keep + 50);
     assert_eq!(world.browser.hellos, hellos);
+}
+
+/// A connection of TCP is another way than UDP from the very same address.
+#[test]
+fn udp_and_tcp_from_one_address_are_two_ways() {
+    let mut world = connected(11);
+    let udp = TransportAddress::from(world.browser.address);
+    let tcp = TransportAddress { stream: Some(StreamId(7)), ..udp };
+    let report = world.browser.report();
+    assert_eq!(world.leg.handle_datagram(world.now, tcp, &mut report.clone()), Received::Nothing);
+    assert_eq!(world.leg.counters().unchecked_source, 1);
+    let mut check = world.browser.check(true);
+    world.leg.handle_datagram(world.now, tcp, &mut check);
+    world.drain();
+    assert_eq!(world.leg.remote(), Some(tcp));
+    assert!(world.events.ends_with(&[Event::AddressLearned(tcp), Event::AddressChanged(tcp)]));
+    assert!(matches!(world.leg.handle_datagram(world.now, tcp, &mut report.clone()), Received::Rtcp(_)));
 }
 
 #[test]
@@ -213,7 +292,7 @@ fn a_restart_by_fragment_keeps_tag_and_association() {
     let hellos = world.browser.hellos;
     assert_eq!(leg_tag_of(&world.browser.check(false)), Some(tag));
     world.run_for(2 * SECOND);
-    assert_eq!(world.leg.remote(), Some(world.browser.address));
+    assert_eq!(world.leg.remote(), Some(world.browser.address.into()));
     assert!(world.browser.heard.len() > heard + 50 && world.browser.hellos == hellos);
     assert_eq!(world.leg.config.identity.fingerprint(), fingerprint);
 
@@ -302,7 +381,7 @@ fn candidates_are_bounded() {
     world.leg.config.candidates = vec![address("192.0.2.9:1"); 100];
     let mut rng = world.rng.clone();
     let answer = world.leg.restart(world.browser.offer().as_bytes(), &mut rng).unwrap().unwrap();
-    assert_eq!(answer.matches("a=candidate:").count(), MAX_CANDIDATES);
+    assert_eq!(answer.matches(" udp ").count(), MAX_CANDIDATES);
 }
 
 proptest! {

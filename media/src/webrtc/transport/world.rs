@@ -155,7 +155,7 @@ impl Browser {
     }
 
     /// The first datagram of DTLS, without waiting for STUN.
-    pub(super) fn hello(&mut self) -> Vec<u8> {
+    pub(crate) fn hello(&mut self) -> Vec<u8> {
         self.answered = true;
         let mut flight = self.drive(Time::ZERO);
         flight.remove(0)
@@ -242,6 +242,7 @@ impl World {
         let ours = BrowserConfig {
             identity: Arc::new(Identity::seeded(&clock, seed)),
             candidates: vec!["192.0.2.1:3478".parse().unwrap(), "[2001:db8::1]:3478".parse().unwrap()],
+            tcp_candidates: vec!["192.0.2.1:3478".parse().unwrap()],
             codecs: AudioCodec::G711.to_vec(),
             ssrc: OUR_SSRC,
             cname: "kraliki".into(),
@@ -293,8 +294,8 @@ impl World {
             let mut buf = [&plain[..], &[0; MAX_OVERHEAD]].concat();
             let len = self.leg.protect_rtp(&mut buf, plain.len()).unwrap();
             buf.truncate(len);
-            self.sent_to = Some(to);
-            self.send(To::Browser(to), buf);
+            self.sent_to = Some(to.address);
+            self.send(To::Browser(to.address), buf);
         }
         while let Some(entry) = self.flying.first_entry().filter(|e| e.key().0 < now + TICK) {
             let ((at, _), (to, mut datagram)) = entry.remove_entry();
@@ -328,7 +329,7 @@ impl World {
             match self.leg.poll_output() {
                 Output::Transmit(transmit) => {
                     count += 1;
-                    self.send(To::Browser(transmit.to), transmit.bytes);
+                    self.send(To::Browser(transmit.to.address), transmit.bytes);
                 }
                 Output::Event(event) => self.events.push(event),
                 Output::Timeout(_) => return count,

@@ -14,10 +14,12 @@ import type {
 	NewLead,
 	Outcome,
 	Page,
+	IceSettings,
 	PhoneSetup,
 	TrunkDetail,
 	TrunkProfile,
 	TrunkView,
+	SupervisionMode,
 } from './types';
 
 export { ApiError, isTransient, NetworkError } from './problem';
@@ -72,22 +74,45 @@ export const agent = {
 	dialPreview: (lead: number) => request('POST', '/api/agent/preview/dial', { body: { lead } }),
 	skipPreview: (lead: number, delay_s: number, reason: string) =>
 		request('POST', '/api/agent/preview/skip', { body: { lead, delay_s, reason } }),
-	/** Opens the audio leg: an SDP offer for an answer and the place where the leg lives. */
-	async openLeg(offer: string): Promise<{ answer: string; location: string }> {
-		const raw = { type: 'application/sdp', body: offer };
-		const response = await request('POST', '/api/agent/session', { raw });
-		const location = response.headers.get('location') ?? '';
-		return { answer: await response.text(), location: new URL(location, window.location.href).pathname };
-	},
-	async restartLeg(location: string, offer: string): Promise<string> {
-		const response = await request('PATCH', location, { raw: { type: 'application/sdp', body: offer } });
-		return response.text();
-	},
 	/** Calls the agent's SIP phone; gives the session's id. */
 	async callPhone(): Promise<string> {
 		return (await json<{ id: string }>('POST', '/api/agent/session', { device: 'phone' })).id;
 	},
-	closeLeg: (location: string) => request('DELETE', location, { keepalive: true }),
+};
+
+/** Where audio legs of one kind are opened: an SDP offer for an answer and the place where the leg lives. */
+export class LegApi {
+	constructor(private readonly path: string) {}
+
+	async open(offer: string): Promise<{ answer: string; location: string }> {
+		const raw = { type: 'application/sdp', body: offer };
+		const response = await request('POST', this.path, { raw });
+		const location = response.headers.get('location') ?? '';
+		return { answer: await response.text(), location: new URL(location, window.location.href).pathname };
+	}
+
+	async restart(location: string, offer: string): Promise<string> {
+		const response = await request('PATCH', location, { raw: { type: 'application/sdp', body: offer } });
+		return response.text();
+	}
+
+	close(location: string): Promise<Response> {
+		return request('DELETE', location, { keepalive: true });
+	}
+}
+
+/** The STUN and TURN servers for audio legs; credentials are for a time only. */
+export const ice = () => json<IceSettings>('GET', '/api/ice');
+
+export const legs = {
+	agent: new LegApi('/api/agent/session'),
+	supervisor: new LegApi('/api/supervision'),
+};
+
+export const supervision = {
+	/** Follows an agent from call to call, by the supervisor's leg at `location`. */
+	follow: (location: string, agent: number, mode: SupervisionMode) =>
+		request('PUT', location, { body: { agent, mode } }),
 };
 
 export const phones = {

@@ -53,6 +53,8 @@ describe('fields', () => {
 		['CampaignView', 'CampaignView'],
 		['Disposition', 'Disposition'],
 		['DueLead', 'DueLead'],
+		['IceServerSettings', 'IceServerSettings'],
+		['IceSettings', 'IceSettings'],
 		['ImportError', 'ImportError'],
 		['ImportReport', 'ImportReport'],
 		['LeadRecord', 'LeadRecord'],

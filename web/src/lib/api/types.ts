@@ -281,7 +281,7 @@ export interface TrunkProfile {
 	session_timer_s: number;
 	redirects: number;
 	large_by_tcp: boolean;
-	codecs: ('pcmu' | 'pcma')[];
+	codecs: ('pcmu' | 'pcma' | 'g722' | 'opus' | 'l16')[];
 	srtp: 'off' | 'optional' | 'required';
 	accept_from: string[];
 	tls_ca: string | null;
@@ -343,6 +343,19 @@ export interface TrunkDetail {
 	/** Why it takes no calls until it is changed. */
 	problem: string | null;
 	profile: TrunkProfile;
+}
+
+/** What a peer connection is made with. */
+export interface IceSettings {
+	ice_servers: IceServerSettings[];
+	ice_transport_policy: RTCIceTransportPolicy;
+}
+
+/** A STUN or TURN server, as `RTCPeerConnection` takes it. */
+export interface IceServerSettings {
+	urls: string[];
+	username?: string;
+	credential?: string;
 }
 
 /** An agent's SIP phone. */
@@ -465,3 +478,6 @@ export interface ImportReport {
 	errors: ImportError[];
 	errors_truncated: boolean;
 }
+
+/** By whom a supervisor is heard: nobody, the agent, both sides. */
+export type SupervisionMode = 'listen' | 'whisper' | 'barge';
