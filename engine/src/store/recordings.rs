@@ -116,10 +116,10 @@ impl Store {
         self.some_recordings(" WHERE r.state = 'recording' ORDER BY r.call", None).await
     }
 
-    /// Recordings that lie on the disk and are over, oldest first.
+    /// Recordings that lie on the disk and are over, oldest first; not those that broke off before their first octet.
     pub async fn recordings_on_disk(&self, limit: u32) -> Result<Vec<StoredRecording>, StoreError> {
         self.some_recordings(
-            " WHERE r.place = 'disk' AND r.state IN ('ended', 'failed') ORDER BY r.call LIMIT ",
+            " WHERE r.place = 'disk' AND r.bytes > 0 AND r.state IN ('ended', 'failed') ORDER BY r.call LIMIT ",
             Some(i64::from(limit)),
         )
         .await
@@ -128,7 +128,7 @@ impl Store {
     /// How many of these there are.
     pub async fn count_recordings_on_disk(&self) -> Result<u64, StoreError> {
         let count: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM recordings WHERE place = 'disk' AND state IN ('ended', 'failed')",
+            "SELECT count(*) FROM recordings WHERE place = 'disk' AND bytes > 0 AND state IN ('ended', 'failed')",
         )
         .fetch_one(&self.inner.readers)
         .await?;

@@ -119,7 +119,8 @@ macro_rules! call_columns {
     () => {
         "id, campaign, lead, phone, caller_id, agent, started_unix_ms, answered_unix_ms, connected_unix_ms, \
          ended_unix_ms, wait_ms, talk_ms, late, outcome, disposition, note, \
-         EXISTS (SELECT 1 FROM recordings WHERE call = attempts.id AND state <> 'erased')"
+         EXISTS (SELECT 1 FROM recordings WHERE call = attempts.id AND state <> 'erased' \
+         AND (bytes > 0 OR state = 'recording'))"
     };
 }
 pub(super) use call_columns;

@@ -209,11 +209,6 @@ impl Files {
             let mut moved = 0;
             for recording in &waiting {
                 let (call, file) = (recording.record.call, &recording.file);
-                // A recording that broke off before its first octet has no file.
-                let there = tokio::fs::try_exists(self.places.on_disk(file)).await.unwrap_or(true);
-                if !there {
-                    continue;
-                }
                 if let Err(error) = self.places.upload(file).await {
                     self.keeping.upload_failures.fetch_add(1, Relaxed);
                     tracing::warn!(%call, %error, "a recording was not uploaded; it stays on the disk and is tried again");
