@@ -49,7 +49,7 @@ fuzz: ## random bytes against all that reads bytes from the network, for two min
 	@scripts/fuzz
 
 quality: setup console ## how speech is heard over bad networks, as a table (several minutes)
-	KRALIKI_QUALITY=1 cargo test $(TESTED) --test system -- --test-threads=1 --nocapture quality::speech
+	QUALITY_TABLE=1 cargo test $(TESTED) --test system -- --test-threads=1 --nocapture quality::speech
 
 bench: setup console ## benchmarks beside their peers (ONLY=name for one); results in target/bench/results.json
 	@scripts/setup --bench
