@@ -2,9 +2,7 @@
 //
 // node agent.mjs '{"url", "username", "password", "microphone", "seconds", "dialer_port", "network_port"}'
 // What goes to the dialer's port for browsers goes to network_port instead.
-import { createRequire } from 'node:module';
-
-const { chromium } = createRequire(new URL('../../web/package.json', import.meta.url))('playwright-core');
+import { launch } from '../browser/page.mjs';
 
 const options = JSON.parse(process.argv[2]);
 const STEP_MS = 30_000;
@@ -12,22 +10,7 @@ const STEP_MS = 30_000;
 const SETTLE_MS = 3_000;
 
 const said = [];
-const browser = await chromium.launch({
-	executablePath: '/usr/bin/chromium',
-	args: [
-		'--no-sandbox',
-		'--disable-gpu',
-		'--use-fake-device-for-media-stream',
-		'--use-fake-ui-for-media-stream',
-		`--use-file-for-fake-audio-capture=${options.microphone}`,
-		'--allow-loopback-in-peer-connection',
-		'--autoplay-policy=no-user-gesture-required',
-		'--disable-background-networking',
-		'--disable-component-update',
-		'--disable-sync',
-		'--no-first-run',
-	],
-});
+const browser = await launch(options.microphone);
 const context = await browser.newContext({ locale: 'en-US' });
 context.setDefaultTimeout(STEP_MS);
 const page = await context.newPage();
