@@ -5,7 +5,7 @@ SHELL := /bin/bash
 SOAK_SEEDS := 2000
 # One selection of packages for all test runs, so that nothing is built twice.
 TESTED := --workspace --exclude kraliki-benches --locked
-.PHONY: help setup console build demo test soak fuzz bench fmt lint clean
+.PHONY: help setup console build demo test soak fuzz quality bench fmt lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ soak: setup console ## the long tests: thousands of seeds for each family of fau
 
 fuzz: ## random bytes against all that reads bytes from the network, for two minutes (FUZZ_SECONDS=15 for each of 8 targets)
 	@scripts/fuzz
+
+quality: setup console ## how speech is heard over bad networks, as a table (several minutes)
+	KRALIKI_QUALITY=1 cargo test $(TESTED) --test system -- --test-threads=1 --nocapture quality::speech
 
 bench: setup console ## benchmarks beside their peers (ONLY=name for one); results in target/bench/results.json
 	@scripts/setup --bench

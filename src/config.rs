@@ -2,6 +2,7 @@
 //! `KRALIKI_HTTP_LISTEN` is `[http] listen`, `KRALIKI_TRUNK_<NAME>_PASSWORD` a trunk's password.
 
 mod read;
+mod recording;
 mod trunk;
 
 use std::fmt;
@@ -10,13 +11,15 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use kraliki_control_api::IceAccess;
-use kraliki_engine::runtime::TrunkProfile;
 use kraliki_engine::runtime::keys::{ListenAt, Network, one_or_many};
+use kraliki_engine::runtime::{CodecKey, TrunkProfile};
 use kraliki_sip::Transport;
 use serde::Deserialize;
 use toml::Spanned;
 
-use self::read::{megabytes, percent, ports, seconds_1_30, seconds_5_3600, shards};
+pub(crate) use self::recording::Recording;
+
+use self::read::{at_least_one_codec, megabytes, percent, ports, seconds_1_30, seconds_5_3600, shards};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -28,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) stir: Stir,
     pub(crate) media: Media,
     pub(crate) store: Store,
+    pub(crate) recording: Recording,
     pub(crate) engine: Engine,
     pub(crate) log: Log,
     pub(crate) trunk: Vec<Spanned<TrunkProfile>>,
@@ -103,6 +107,8 @@ pub(crate) struct Media {
     #[serde(deserialize_with = "ports")]
     pub(crate) ports: RangeInclusive<u16>,
     pub(crate) browser_port: u16,
+    #[serde(deserialize_with = "at_least_one_codec")]
+    pub(crate) browser_codecs: Vec<CodecKey>,
     pub(crate) browser_tcp: bool,
     pub(crate) ice_servers: Vec<IceServer>,
     pub(crate) ice_transport_policy: IcePolicy,
@@ -244,6 +250,7 @@ impl Default for Media {
             advertise: Vec::new(),
             ports: 16_000..=19_999,
             browser_port: 15_000,
+            browser_codecs: vec![CodecKey::Pcmu, CodecKey::Pcma, CodecKey::Opus],
             browser_tcp: true,
             ice_servers: Vec::new(),
             ice_transport_policy: IcePolicy::All,
@@ -400,6 +407,7 @@ impl Config {
         if self.engine.journal_keep_mb / 2 < self.engine.journal_segment_mb {
             return none("[engine] journal_keep_mb must be at least twice journal_segment_mb");
         }
+        self.recording.check()?;
         trunk::check(&self.trunk, &self.sip.listen)?;
         Ok(())
     }
@@ -537,6 +545,15 @@ mod tests {
             ("[media]\nice_transport_policy = \"relay\"", "needs a turn: server in ice_servers"),
             ("[engine]\njournal_segment_mb = 0", "k.toml:2: 0 is out of range; give 1 to 1000000"),
             ("[engine]\njournal_keep_mb = 300", "must be at least twice journal_segment_mb"),
+            ("[recording]\nformat = \"mp3\"", "k.toml:2: unknown variant `mp3`"),
+            ("[recording]\nbitrate_kbps = 128", "k.toml:2: 128 is out of range; give 12 to 64"),
+            ("[recording]\ndirectory = \"\"", "[recording] directory is empty"),
+            ("[recording]\ns3_endpoint = \"http://127.0.0.1:9000\"", "s3_endpoint needs s3_bucket"),
+            (
+                "[recording]\ns3_bucket = \"b\"\ns3_endpoint = \"127.0.0.1:9000\"",
+                "write it with http:// or https://",
+            ),
+            ("[recording]\ns3_bucket = \"b\"\ns3_access_key_id = \"x\"", "need each other"),
             ("[log]\nformat = \"xml\"", "k.toml:2: unknown variant `xml`"),
             ("[http]\ntls_cert = \"/none.pem\"", "k.toml:2: tls_cert needs tls_key"),
             ("[[trunk]]\nname = \"a\"", "missing field `address`"),

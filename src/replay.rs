@@ -287,6 +287,7 @@ mod tests {
             agent: None,
             outcome: None,
             disposition: None,
+            recording: None,
             caller_id: caller_id.clone(),
             lead: LeadView {
                 id: LeadId(1),

@@ -9,6 +9,7 @@ use kraliki_control_api::{ApiConfig, IceConfig, IceServer, TlsFiles as HttpTlsFi
 use kraliki_engine::TrunkId;
 use kraliki_engine::runtime::{CallbackConfig, JournalConfig, RuntimeConfig, TrunkConfig, TrunkProfile};
 use kraliki_media::detect::Rules;
+use kraliki_media::sdp::AudioCodec;
 use kraliki_media::{Audio, BrowserPorts, Interface, MediaConfig};
 use kraliki_sip::net::{
     CallVerifier, CertificateFetcher, FetchConfig, HepConfig, Listen, NetConfig, TlsFiles,
@@ -149,6 +150,7 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
             listen: browsers_listen,
             port: config.media.browser_port,
             candidates,
+            codecs: config.media.browser_codecs.iter().map(|codec| AudioCodec::from(*codec)).collect(),
             tcp: config.media.browser_tcp,
         }),
         shards: config.media.shards,
@@ -168,6 +170,7 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         phones_sha256: config.sip.phones_sha256,
         callback: callback_config(config)?,
         stir: call_verifier(config, clock)?,
+        recording: Some(config.recording.recordings()),
         detection: Arc::new(detection_rules(config)?),
         media,
         trunks: Vec::new(),
@@ -179,6 +182,9 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         seed: None,
     };
     runtime.trunks = trunks(config, &runtime)?;
+    if let Some(bucket) = runtime.recording.as_ref().and_then(|recording| recording.bucket.as_ref()) {
+        bucket.open().context("[recording] s3")?;
+    }
     if let Some(files) = &runtime.tls {
         let mut files = files.clone();
         files.clients.extend(runtime.trunks.iter().flat_map(|trunk| trunk.tls.iter().cloned()));

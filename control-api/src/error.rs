@@ -3,7 +3,7 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kraliki_engine::CommandError;
-use kraliki_engine::runtime::SessionError;
+use kraliki_engine::runtime::{RecordingError, SessionError};
 use kraliki_engine::store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -156,9 +156,25 @@ impl From<SessionError> for Problem {
         match error {
             SessionError::BadOffer(_) => Problem::invalid("", text),
             SessionError::NotFound => Problem::not_found(text),
-            SessionError::NoPhone(_) => Problem::conflict(text),
+            SessionError::Conflict(_) => Problem::conflict(text),
             SessionError::Unavailable(_) => {
                 Problem::unavailable(text).retry_after(std::time::Duration::from_secs(1))
+            }
+        }
+    }
+}
+
+impl From<RecordingError> for Problem {
+    fn from(error: RecordingError) -> Problem {
+        match error {
+            RecordingError::NotFound(call) => {
+                Problem::not_found(format!("There is no recording of call {call}."))
+            }
+            error @ RecordingError::InProgress(_) => Problem::conflict(error.to_string()),
+            RecordingError::Store(error) => error.into(),
+            error => {
+                tracing::error!(%error, "a recording cannot be read");
+                Problem::unavailable("The recording cannot be read now; the log says why.")
             }
         }
     }

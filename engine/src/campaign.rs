@@ -76,6 +76,17 @@ pub enum MachineDetection {
     HangUp,
 }
 
+/// Which calls are recorded: from the bridge to an agent until the end, each side in its own channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingPolicy {
+    /// None.
+    #[default]
+    Off,
+    /// Every call that an agent has.
+    All,
+}
+
 /// When a lead with some outcome is dialed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -138,6 +149,10 @@ pub struct CampaignSettings {
     pub caller_id: String,
     /// What becomes of calls that a machine answers.
     pub machine_detection: MachineDetection,
+    /// Which calls are recorded; holds for calls that are bridged from then on.
+    pub recording: RecordingPolicy,
+    /// Both sides of a recorded call hear a beep so many seconds apart (5 to 300), the first at its begin; 0: never.
+    pub recording_beep_s: u32,
     /// How long a line rings before it is taken back, in seconds (15 to 120).
     pub ring_timeout_s: u32,
     /// How long a person who answered may wait for an agent, in milliseconds (0 to 10000).
@@ -201,6 +216,8 @@ impl Default for CampaignSettings {
             trunk: String::new(),
             caller_id: String::new(),
             machine_detection: MachineDetection::Off,
+            recording: RecordingPolicy::Off,
+            recording_beep_s: 0,
             ring_timeout_s: 25,
             grace_ms: 2000,
             wrap_up_s: 60,

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    AgentId, AgentState, AttemptId, CampaignId, CampaignStatus, LeadId, Mode, Outcome, Pii, TrunkId,
+    AgentId, AgentState, AttemptId, CallQuality, CampaignId, CampaignStatus, LeadId, Mode, Outcome, Pii,
+    TrunkId, UnheardView,
 };
 
 /// A change, sent to every live listener who may see it.
@@ -33,6 +34,13 @@ pub enum Event {
     },
     /// An agent's SIP phone changed.
     Phone(PhoneView),
+    /// How calls with agents are heard, every few seconds. The driver tells it.
+    Quality {
+        /// Some of them, each with its figures of the last seconds.
+        calls: Vec<CallQuality>,
+    },
+    /// A side of a call is not heard, or is heard again. The driver tells it.
+    Unheard(UnheardView),
 }
 
 /// Everything at one moment.
@@ -144,6 +152,16 @@ impl CallState {
     }
 }
 
+/// Whether a call is recorded now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingState {
+    /// What both sides say is kept.
+    On,
+    /// Silence is kept instead, until somebody resumes.
+    Paused,
+}
+
 /// A call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallView {
@@ -167,6 +185,8 @@ pub struct CallView {
     pub outcome: Option<Outcome>,
     /// What the agent chose.
     pub disposition: Option<String>,
+    /// Whether it is recorded now; none: it is not.
+    pub recording: Option<RecordingState>,
     /// The number that is shown to the called person.
     pub caller_id: String,
     /// Whom.

@@ -133,6 +133,8 @@ pub enum LineEvent {
     PlayDone,
     /// A key was pressed (0-9 * # A-D).
     Digit(char),
+    /// Its recording could not be begun, or broke off; the call goes on.
+    RecordingLost,
 }
 
 /// Who answered.
@@ -279,6 +281,14 @@ pub enum Command {
         /// Which.
         call: AttemptId,
         /// Whether to hold.
+        on: bool,
+    },
+    /// Leaves silence in a call's recording from now on (a card number is being said), or goes on recording. Done twice it
+    /// is done once.
+    PauseRecording {
+        /// Which.
+        call: AttemptId,
+        /// Whether to pause.
         on: bool,
     },
     /// Sends keys into a call.

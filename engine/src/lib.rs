@@ -22,6 +22,7 @@ mod outcome;
 mod output;
 mod pacing;
 mod pii;
+mod quality;
 pub mod runtime;
 pub mod simulate;
 pub mod store;
@@ -33,13 +34,13 @@ mod trunk;
 pub use agent::AgentState;
 pub use campaign::{
     CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp, MachineDetection, Mode,
-    RetryRule,
+    RecordingPolicy, RetryRule,
 };
 pub use counters::{Counters, Gauges, Spread};
 pub use engine::{Engine, NotACheckpoint};
 pub use event::{
     AgentView, BreakerState, CallState, CallView, CampaignView, Event, LeadView, PhoneProblem, PhoneState,
-    PhoneView, PreviewView, Snapshot, TrunkView,
+    PhoneView, PreviewView, RecordingState, Snapshot, TrunkView,
 };
 pub use id::{AgentId, AttemptId, CampaignId, LeadId, ListId, TrunkId, TryId};
 pub use input::{
@@ -52,4 +53,5 @@ pub use outcome::Outcome;
 pub use output::{CancelReason, CommandError, Dial, LeadChange, Message, NewTry, Output, Reply, Write};
 pub use pacing::{AgentPhase, Alone, Decision, LineView, Observation, Outlook, Pacer, Traits, Truth, View};
 pub use pii::Pii;
+pub use quality::{CallQuality, Grade, LegFigures, LegRecord, Side, Unheard, UnheardView};
 pub use trunk::{StoredTrunk, Trunk};

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::{
-    AgentId, AttemptId, Campaign, CampaignId, LeadId, LeadStatus, Outcome, Pii, StoredTrunk, TrunkId, TryId,
+    AgentId, AttemptId, Campaign, CampaignId, LeadId, LeadStatus, LegRecord, Outcome, Pii, StoredTrunk,
+    TrunkId, TryId,
 };
 
 /// One thing to do.
@@ -45,6 +46,27 @@ pub enum Output {
         id: TryId,
         /// Whether to hold.
         on: bool,
+    },
+    /// Record an answered call from now on, both sides; it was just bridged. Further bridges of it are recorded too.
+    Record {
+        /// Which call.
+        id: TryId,
+        /// Whose leg it is bridged to.
+        agent: AgentId,
+        /// Both sides hear a beep so many seconds apart; 0: never.
+        beep_s: u32,
+    },
+    /// Leave silence in a call's recording, or go on.
+    PauseRecording {
+        /// Which call.
+        id: TryId,
+        /// Whether to pause.
+        on: bool,
+    },
+    /// A call's recording is over.
+    StopRecording {
+        /// Which call.
+        id: TryId,
     },
     /// Send keys to the far end.
     Dtmf {
@@ -240,6 +262,13 @@ pub enum Write {
         from_unix_ms: i64,
         /// How long it lasted, in ms.
         lasted_ms: u64,
+    },
+    /// How a side of a call was heard. The driver writes it.
+    Leg {
+        /// Of which call.
+        attempt: AttemptId,
+        /// How.
+        leg: Box<LegRecord>,
     },
 }
 

@@ -94,6 +94,7 @@ impl FarEnds {
             opus: None,
             direction: Direction::SendRecv,
             ptime_ms: 20,
+            xr: Default::default(),
             srtp: None,
         };
         media.set_remote(leg.id, agreed)?;

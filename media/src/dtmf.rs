@@ -127,6 +127,12 @@ impl Event {
         self.digit
     }
 
+    /// The same with its duration on a clock of so many times 8 kHz (§2.5.1.1: the event has the clock of the audio).
+    pub(crate) fn on_clock(self, times: u32) -> Event {
+        let duration = u16::try_from(u32::from(self.duration) * times).unwrap_or(u16::MAX);
+        Event { duration, ..self }
+    }
+
     /// The payload (§2.3).
     pub(crate) fn payload(self) -> [u8; EVENT_BYTES] {
         let [d0, d1] = self.duration.to_be_bytes();

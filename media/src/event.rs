@@ -5,6 +5,7 @@ use std::fmt;
 use kraliki_time::Time;
 
 use crate::dtmf::Digit;
+use crate::hearing::{LegQuality, Unheard};
 use crate::limits::SHARDS;
 use crate::quality::LegCounters;
 
@@ -46,6 +47,19 @@ pub enum DownReason {
     Handshake,
     /// It closed the leg.
     Closed,
+}
+
+/// How a bridged call is heard: in the time since this was asked for last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BridgeQuality {
+    /// The call's leg.
+    pub trunk: LegId,
+    /// The agent's leg.
+    pub agent: LegId,
+    /// What is heard of the called person.
+    pub of_trunk: LegQuality,
+    /// What is heard of the agent.
+    pub of_agent: LegQuality,
 }
 
 /// What happened on a leg. `at` is when, by the clock given to [`Media::start`](crate::Media::start).
@@ -127,8 +141,32 @@ pub enum MediaEvent {
         leg: LegId,
         /// What went over it.
         counters: LegCounters,
+        /// How a call was heard, from its answer on.
+        quality: Option<Box<LegQuality>>,
     },
-    /// The counters that were asked for. This is the only event that is dropped when the reader is slow.
+    /// An agent's leg was parted from a call.
+    Parted {
+        /// The agent's leg.
+        leg: LegId,
+        /// The call's leg.
+        trunk: LegId,
+        /// How the agent was heard in the call.
+        quality: Box<LegQuality>,
+    },
+    /// A far end in an answered call is not heard, or is heard again. Not told of legs that are held, or are to send
+    /// nothing.
+    Unheard {
+        /// The leg.
+        leg: LegId,
+        /// Why; none: it is heard again.
+        why: Option<Unheard>,
+    },
+    /// The bridges of one shard, as they were asked for. Dropped when the reader is slow.
+    Bridges {
+        /// How each stands.
+        bridges: Vec<BridgeQuality>,
+    },
+    /// The counters that were asked for. Dropped when the reader is slow.
     Counters {
         /// The leg.
         leg: LegId,
@@ -140,6 +178,6 @@ pub enum MediaEvent {
 impl MediaEvent {
     /// Whether it may be dropped: it says nothing that later events don't.
     pub(crate) const fn is_statistic(&self) -> bool {
-        matches!(self, MediaEvent::Counters { .. })
+        matches!(self, MediaEvent::Counters { .. } | MediaEvent::Bridges { .. })
     }
 }

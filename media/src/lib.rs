@@ -16,6 +16,7 @@ mod error;
 mod event;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
+mod hearing;
 pub mod jitter;
 mod leg;
 pub mod level;
@@ -37,10 +38,12 @@ pub mod webrtc;
 pub use audio::{Audio, Tone, Voice, WavError};
 pub use dtmf::Digit;
 pub use error::{MediaError, StartError};
-pub use event::{DownReason, LegId, MediaEvent};
+pub use event::{BridgeQuality, DownReason, LegId, MediaEvent};
+pub use hearing::{LegQuality, Unheard};
 pub use leg::Learn;
 pub use net::{
     BrowserError, BrowserPorts, Interface, Media, MediaConfig, MediaHandle, MediaStats, PortStats, RtpLeg,
     ShardStats, Tell, TrunkOptions,
 };
 pub use quality::{Bursts, Impairments, LegCounters, LossMeter, mos};
+pub use relay::Supervision;

@@ -109,6 +109,14 @@ pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(1);
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(4);
 /// A leg that was sent nothing for this long is sent silence: far ends that learn our address, and NAT, need packets.
 pub(crate) const FILL_AFTER: Duration = Duration::from_millis(200);
+/// A browser that reports this share of loss (in 256ths: 2%) has a poor network: G.711 without what it lost is heard.
+pub(crate) const POOR_LOSS_256: u8 = 5;
+/// A poor network counts as good after this long with less: a few reports.
+pub(crate) const CLEAR_AFTER: Duration = Duration::from_secs(30);
+/// In a call, no packet for this long is no pause any more: far ends that leave silence out send comfort noise or RTCP.
+pub(crate) const NO_PACKETS_AFTER: Duration = Duration::from_secs(5);
+/// In a call, nothing but zeros for this long: people breathe, and lines hum.
+pub(crate) const NO_SOUND_AFTER: Duration = Duration::from_secs(10);
 /// The mean distance of RTCP reports (RFC 3550 §6.2).
 pub(crate) const RTCP_INTERVAL: Duration = Duration::from_secs(5);
 /// Datagrams within this time keep a shard waking by the clock; after it, it sleeps until something comes.
@@ -116,9 +124,25 @@ pub(crate) const SHARD_LINGER: Duration = Duration::from_millis(50);
 
 // Sound
 
+/// Frames that wait to be said to a far end: they come one at a time, two when a thread was late.
+pub(crate) const SAID_FRAMES: usize = 4;
+/// Supervisors with one agent at a time: a mixer's parties less the call and the agent.
+pub(crate) const WATCHERS: usize = crate::mix::MAX_PARTIES - 2;
 /// Digits waiting to be sent on a leg: longer than any menu wants.
 pub(crate) const DIGITS: usize = 64;
 /// The longest audio to be played, in samples: ten minutes.
 pub(crate) const AUDIO_SAMPLES: usize = 8_000 * 600;
 /// Octets of a WAV file: the longest audio at 16 kHz and 16 bits, and its headers.
 pub(crate) const WAV_BYTES: usize = AUDIO_SAMPLES * 4 + 4_096;
+
+// Recording
+
+/// Frames of a leg that are gathered before the recorder is told: 200 ms, well under what its timeline waits for.
+pub(crate) const TAP_FRAMES: usize = 10;
+/// Messages that wait for a recorder's thread, of 3.3 kB each: a disk that stands still for 1.6 s under a thousand
+/// recordings, or for a quarter of an hour under two.
+pub(crate) const RECORDER_MESSAGES: usize = 16_384;
+/// Commands that wait for a recorder's thread: some thousand calls that begin and end while its disk stands still.
+pub(crate) const RECORDER_COMMANDS: usize = 16_384;
+/// Recordings of one thread: more than a core codes at once.
+pub(crate) const RECORDINGS: usize = 4_096;

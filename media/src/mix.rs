@@ -46,32 +46,35 @@ pub enum Mixed {
 struct Party {
     role: Role,
     limiter: Limiter,
+    /// What it said in this tick.
+    frame: Box<[i16]>,
 }
+
+type Parties = [Option<Party>; MAX_PARTIES];
 
 /// A mixer. Each tick: [`Mixer::input`] for everybody who said something, [`Mixer::output`] for everybody who listens,
 /// then [`Mixer::end_tick`].
 pub struct Mixer {
     rate_hz: u32,
     frame: usize,
-    parties: [Option<Party>; MAX_PARTIES],
-    frames: Box<[[i16; MAX_FRAME]; MAX_PARTIES]>,
+    parties: Parties,
     /// Who gave a frame in this tick.
     spoke: u16,
     /// The sum of all that talk to everybody, once it was needed in this tick.
-    total: Box<[i32; MAX_FRAME]>,
+    total: Box<[i32]>,
     has_total: bool,
 }
 
 impl Mixer {
     /// A mixer of frames of 20 ms at `rate_hz` (at most 48,000).
     pub fn new(rate_hz: u32) -> Mixer {
+        let frame = (rate_hz as usize / 50).min(MAX_FRAME);
         Mixer {
             rate_hz,
-            frame: (rate_hz as usize / 50).min(MAX_FRAME),
+            frame,
             parties: [const { None }; MAX_PARTIES],
-            frames: Box::new([[0; MAX_FRAME]; MAX_PARTIES]),
             spoke: 0,
-            total: Box::new([0; MAX_FRAME]),
+            total: vec![0; frame].into_boxed_slice(),
             has_total: false,
         }
     }
@@ -84,7 +87,8 @@ impl Mixer {
     /// Adds a party; `None` when there are sixteen.
     pub fn add(&mut self, role: Role) -> Option<PartyId> {
         let (at, place) = self.parties.iter_mut().enumerate().find(|(_, party)| party.is_none())?;
-        *place = Some(Party { role, limiter: Limiter::new(self.rate_hz) });
+        let frame = vec![0; self.frame].into_boxed_slice();
+        *place = Some(Party { role, limiter: Limiter::new(self.rate_hz), frame });
         Some(PartyId(at as u8))
     }
 
@@ -126,10 +130,9 @@ impl Mixer {
 
     /// What a party says in this tick. Parties that say nothing (a pause, a mute) cost nothing.
     pub fn input(&mut self, id: PartyId, frame: &[i16]) {
-        let known = self.parties.get(usize::from(id.0)).is_some_and(Option::is_some);
-        let Some(place) = self.frames.get_mut(usize::from(id.0)).filter(|_| known) else { return };
+        let Some(Some(party)) = self.parties.get_mut(usize::from(id.0)) else { return };
         let mut frame = frame.iter().copied();
-        place.iter_mut().take(self.frame).for_each(|to| *to = frame.next().unwrap_or(0));
+        party.frame.iter_mut().for_each(|to| *to = frame.next().unwrap_or(0));
         self.spoke |= id.bit();
         self.has_total = false;
     }
@@ -160,10 +163,10 @@ impl Mixer {
         if heard & talking == talking & !id.bit() && talking.count_ones() > 2 {
             self.fill_total(talking);
             sum.iter_mut().zip(self.total.iter()).for_each(|(to, total)| *to = *total);
-            each(&self.frames, talking & id.bit(), sum, |to, own| *to -= own);
-            each(&self.frames, whispers, sum, |to, other| *to += other);
+            each(&self.parties, talking & id.bit(), sum, |to, own| *to -= own);
+            each(&self.parties, whispers, sum, |to, other| *to += other);
         } else {
-            each(&self.frames, heard, sum, |to, other| *to += other);
+            each(&self.parties, heard, sum, |to, other| *to += other);
         }
         if let Some(Some(party)) = self.parties.get_mut(usize::from(id.0)) {
             party.limiter.limit(sum, out);
@@ -173,7 +176,8 @@ impl Mixer {
 
     /// The frame that a party gave in this tick, for who hears only it.
     pub fn frame(&self, id: PartyId) -> Option<&[i16]> {
-        (self.spoke & id.bit() != 0).then(|| self.frames.get(usize::from(id.0))?.get(..self.frame)).flatten()
+        let party = self.parties.get(usize::from(id.0))?.as_ref()?;
+        (self.spoke & id.bit() != 0).then_some(&*party.frame)
     }
 
     /// Ends a tick: what was said is forgotten.
@@ -192,16 +196,16 @@ impl Mixer {
     fn fill_total(&mut self, talking: u16) {
         if !self.has_total {
             self.total.fill(0);
-            let total = self.total.get_mut(..self.frame).unwrap_or_default();
-            each(&self.frames, talking, total, |to, other| *to += other);
+            each(&self.parties, talking, &mut self.total, |to, other| *to += other);
             self.has_total = true;
         }
     }
 }
 
 /// Applies the frames of the parties in `bits` to a sum.
-fn each(frames: &[[i16; MAX_FRAME]; MAX_PARTIES], bits: u16, sum: &mut [i32], apply: impl Fn(&mut i32, i32)) {
-    for (_, frame) in frames.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1) {
+fn each(parties: &Parties, bits: u16, sum: &mut [i32], apply: impl Fn(&mut i32, i32)) {
+    for (_, party) in parties.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1) {
+        let frame = party.as_ref().map_or(&[][..], |party| &party.frame);
         sum.iter_mut().zip(frame).for_each(|(to, sample)| apply(to, i32::from(*sample)));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::audio::Audio;
-use crate::codec::fill_silence;
+use crate::codec::SAMPLE_RATE_HZ;
 use crate::sdp::AudioCodec;
 
 /// A piece of sound that is being played in frames of its own.
@@ -19,20 +19,31 @@ impl Player {
         Player { audio, at: 0, looped }
     }
 
-    /// Writes the next frame, padded with silence behind the end. False when the sound is over with it.
+    /// Writes the next frame in a law of G.711, padded with silence behind the end. False when the sound is over with it.
     pub(crate) fn frame(&mut self, codec: AudioCodec, payload: &mut [u8]) -> bool {
-        let sound = self.audio.encoded(codec);
+        let silence = codec.coder().map_or(0, |coder| coder.silence());
+        let audio = Arc::clone(&self.audio);
+        self.copy(audio.encoded(codec), payload, silence)
+    }
+
+    /// Writes the next frame as samples at 8 kHz, for codecs that keep a state.
+    pub(crate) fn samples(&mut self, frame: &mut [i16]) -> bool {
+        let audio = Arc::clone(&self.audio);
+        self.copy(audio.samples(), frame, 0)
+    }
+
+    fn copy<T: Copy>(&mut self, sound: &[T], frame: &mut [T], silence: T) -> bool {
         let mut filled = 0;
-        while filled < payload.len() {
+        while filled < frame.len() {
             let left = sound.get(self.at..).unwrap_or_default();
-            let room = payload.get_mut(filled..).unwrap_or_default();
+            let room = frame.get_mut(filled..).unwrap_or_default();
             let len = left.len().min(room.len());
             if len == 0 {
                 if self.looped && !sound.is_empty() {
                     self.at = 0;
                     continue;
                 }
-                fill_silence(codec, room);
+                room.fill(silence);
                 return false;
             }
             room.iter_mut().zip(left).for_each(|(to, from)| *to = *from);
@@ -43,18 +54,32 @@ impl Player {
     }
 }
 
-/// Sound that is mixed into the packets sent to a leg, relayed or made: the beep at a call's beginning. It stands on
-/// the line's timestamps, so loss leaves its length as it is.
+/// Sound that is mixed into the packets sent to a leg, relayed or made: the beep at a call's beginning. In packets that
+/// pass it stands on the line's timestamps, so loss leaves its length as it is.
 #[derive(Debug)]
 pub(crate) struct Overlay {
     audio: Arc<Audio>,
     /// The timestamp of its first sample, known with the first packet.
     start: Option<u32>,
+    /// Samples of it that were added to frames before they were coded.
+    at: usize,
 }
 
 impl Overlay {
     pub(crate) fn new(audio: Arc<Audio>) -> Overlay {
-        Overlay { audio, start: None }
+        Overlay { audio, start: None, at: 0 }
+    }
+
+    /// Adds its next part to a frame at `rate_hz` that is still to be coded. False when it is over.
+    pub(crate) fn add(&mut self, rate_hz: u32, frame: &mut [i16]) -> bool {
+        // At another rate each sample stands for a few: a beep need not be finer.
+        let times = (rate_hz / SAMPLE_RATE_HZ).max(1) as usize;
+        let sound = self.audio.samples().get(self.at..).unwrap_or_default();
+        for (to, sound) in frame.chunks_mut(times).zip(sound) {
+            to.iter_mut().for_each(|to| *to = to.saturating_add(*sound));
+        }
+        self.at += frame.len() / times;
+        self.at < self.audio.samples().len()
     }
 
     /// Mixes itself into a payload that starts at `timestamp`. False when it is over.
@@ -65,7 +90,7 @@ impl Overlay {
             // A late packet from before the beginning lies half a circle ahead.
             return at > usize::from(u16::MAX) << 8;
         };
-        // What is not coded byte by byte is mixed before it is coded.
+        // What is not coded byte by byte does not pass: it is decoded, and this is added before it is coded again.
         let Some(coder) = codec.coder() else { return true };
         for (byte, sound) in payload.iter_mut().zip(sound) {
             let mut sample = [0i16];

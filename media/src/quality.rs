@@ -109,9 +109,10 @@ const GAP_MIN: u64 = 16;
 pub struct LossMeter {
     packets: u64,
     lost: u64,
-    /// Losses in a row: how many rows there were.
+    /// Losses in a row: how many rows there were, the present one's length, and the longest.
     runs: u64,
-    was_lost: bool,
+    run: u64,
+    longest_run: u64,
     bursts: u64,
     burst_packets: u64,
     burst_lost: u64,
@@ -122,25 +123,47 @@ pub struct LossMeter {
 impl LossMeter {
     /// Counts a packet.
     pub fn packet(&mut self, lost: bool) {
+        if lost {
+            return self.lost_run(1);
+        }
         self.packets += 1;
-        self.lost += u64::from(lost);
-        self.runs += u64::from(lost && !self.was_lost);
-        self.was_lost = lost;
-        match (&mut self.open, lost) {
-            (Some((packets, lost, since)), true) => {
-                *packets += *since + 1;
-                *lost += 1;
+        self.run = 0;
+        if let Some((.., since)) = &mut self.open {
+            *since += 1;
+            if *since >= GAP_MIN {
+                self.close();
+            }
+        }
+    }
+
+    /// Counts so many lost packets in a row.
+    pub fn lost_run(&mut self, count: u64) {
+        if count == 0 {
+            return;
+        }
+        self.packets += count;
+        self.lost += count;
+        self.runs += u64::from(self.run == 0);
+        self.run += count;
+        self.longest_run = self.longest_run.max(self.run);
+        match &mut self.open {
+            Some((packets, lost, since)) => {
+                *packets += *since + count;
+                *lost += count;
                 *since = 0;
             }
-            (open @ None, true) => *open = Some((1, 1, 0)),
-            (Some((.., since)), false) => {
-                *since += 1;
-                if *since >= GAP_MIN {
-                    self.close();
-                }
-            }
-            (None, false) => {}
+            open @ None => *open = Some((count, count, 0)),
         }
+    }
+
+    /// Packets that were lost.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// The most that were lost in a row.
+    pub fn longest_run(&self) -> u64 {
+        self.longest_run
     }
 
     fn close(&mut self) {
@@ -227,6 +250,16 @@ mod tests {
                 .mos()
         };
         assert!(mos(spread) > mos(burst) + 0.05, "{} and {}", mos(spread), mos(burst));
+        assert_eq!((spread.longest_run(), burst.longest_run()), (1, 5));
+        let mut at_once = LossMeter::default();
+        for n in 0..1_000 {
+            match n % 100 {
+                50 => at_once.lost_run(5),
+                51..55 => {}
+                _ => at_once.packet(false),
+            }
+        }
+        assert_eq!(at_once, burst);
     }
 
     #[test]

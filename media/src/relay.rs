@@ -1,6 +1,8 @@
 //! All legs of one shard and the bridges between them: datagrams, commands and time in; datagrams and events out.
 //! It has no socket, clock or thread.
 
+mod room;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -10,9 +12,14 @@ use kraliki_time::Time;
 
 use crate::audio::Audio;
 use crate::bridge;
-use crate::event::{LegId, MediaEvent};
-use crate::leg::{AddressChange, Channel, Datagram, Inbound, Leg, Polled, Role, Sending};
+use crate::event::{BridgeQuality, LegId, MediaEvent};
+use crate::leg::{AddressChange, Channel, Datagram, FRAME, Inbound, Leg, Polled, Role, Sending};
+use crate::limits::WATCHERS;
 use crate::webrtc::{LegTag, TransportAddress, leg_tag_of};
+use room::{Member, Part, Place, Room};
+
+pub(crate) use room::Across;
+pub use room::Supervision;
 
 /// A datagram to be sent; its bytes lie in the buffer that was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +53,18 @@ struct Entry {
 /// The legs of a shard. After each input drain [`Relay::poll_transmit`], [`Relay::poll_event`] and
 /// [`Relay::poll_closed`]; call [`Relay::handle_timeout`] when [`Relay::timeout`] is reached.
 pub(crate) struct Relay {
+    /// Which shard it is.
+    home: usize,
     entries: Vec<Option<Entry>>,
     free: Vec<usize>,
     /// Looked up, never walked: its order decides nothing.
     slots: HashMap<LegId, usize>,
     wakeups: BinaryHeap<Reverse<(Time, usize, LegId)>>,
+    /// By the slot of the agent; outposts by that of the supervisor.
+    rooms: HashMap<usize, Room>,
+    room_wakeups: BinaryHeap<Reverse<(Time, usize)>>,
+    /// For legs of other shards.
+    across: VecDeque<(LegId, Across)>,
     /// Slots that may have something to send.
     ready: VecDeque<usize>,
     events: VecDeque<MediaEvent>,
@@ -62,12 +76,16 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn new() -> Relay {
+    pub(crate) fn new(home: usize) -> Relay {
         Relay {
+            home,
             entries: Vec::new(),
             free: Vec::new(),
             slots: HashMap::new(),
             wakeups: BinaryHeap::new(),
+            rooms: HashMap::new(),
+            room_wakeups: BinaryHeap::new(),
+            across: VecDeque::new(),
             ready: VecDeque::new(),
             events: VecDeque::new(),
             closed: VecDeque::new(),
@@ -120,6 +138,18 @@ impl Relay {
         Some(result)
     }
 
+    /// Changes a leg by a command after which it may have another codec.
+    pub(crate) fn with_format<T>(
+        &mut self,
+        now: Time,
+        id: LegId,
+        change: impl FnOnce(&mut Leg) -> T,
+    ) -> Option<T> {
+        let result = self.with_leg(id, change);
+        self.settle(now, self.slot_of(id)?);
+        result
+    }
+
     /// Bridges a call to an agent, both on this shard. Whoever they were bridged to before is parted.
     pub(crate) fn bridge(&mut self, now: Time, trunk: LegId, agent: LegId, beep: bool) -> bool {
         let (Some(a), Some(b)) = (self.slot_of(trunk), self.slot_of(agent)) else { return false };
@@ -136,7 +166,175 @@ impl Relay {
             leg.join(now, a, beep);
         }
         self.ready.extend([a, b]);
+        self.settle(now, b);
         true
+    }
+
+    /// Has a supervisor follow an agent, whatever call it has; whom it followed before it leaves.
+    pub(crate) fn supervise(&mut self, now: Time, supervisor: LegId, agent: LegId, how: Supervision) {
+        if supervisor == agent {
+            return;
+        }
+        let Some(leg) = self.slot_of(supervisor).and_then(|slot| self.leg_mut(slot)) else { return };
+        if leg.supervises.is_some_and(|before| before != agent) {
+            self.stop_supervising(now, supervisor);
+        }
+        let Some(slot) = self.slot_of(supervisor) else { return };
+        if let Some(leg) = self.leg_mut(slot) {
+            leg.supervises = Some(agent);
+        }
+        if agent.home() != self.home && !self.rooms.get(&slot).is_some_and(|room| room.is_outpost_of(agent)) {
+            self.open_room(now, slot, Room::outpost(slot, agent, now + FRAME));
+        }
+        self.tell(now, agent, Across::Supervised { by: supervisor, how: Some(how) });
+    }
+
+    /// Has a supervisor follow nobody any more.
+    pub(crate) fn stop_supervising(&mut self, now: Time, supervisor: LegId) {
+        let Some(slot) = self.slot_of(supervisor) else { return };
+        let Some(agent) = self.leg_mut(slot).and_then(|leg| leg.supervises.take()) else { return };
+        if self.rooms.get(&slot).is_some_and(|room| room.is_outpost_of(agent)) {
+            self.close_room(now, slot);
+        }
+        self.tell(now, agent, Across::Supervised { by: supervisor, how: None });
+    }
+
+    /// Takes what another shard tells a leg of this one.
+    pub(crate) fn handle_across(&mut self, now: Time, to: LegId, across: Across) {
+        let slot = self.slot_of(to);
+        match across {
+            Across::Supervised { by, how } => {
+                let Some(leg) = slot.and_then(|slot| self.leg_mut(slot)) else {
+                    return self.tell(now, by, Across::Ended { agent: to });
+                };
+                leg.supervisors.retain(|(other, _)| *other != by);
+                if let Some(how) = how {
+                    if leg.supervisors.len() >= WATCHERS {
+                        return self.tell(now, by, Across::Ended { agent: to });
+                    }
+                    leg.supervisors.push((by, how));
+                }
+                slot.into_iter().for_each(|slot| self.settle(now, slot));
+            }
+            Across::Heard { from, frame } => {
+                if let Some(room) = slot.and_then(|slot| self.rooms.get_mut(&slot)) {
+                    room.put(from, frame);
+                }
+            }
+            Across::Say(frame) => {
+                // What is on its way while the supervisor leaves is not heard any more.
+                let _ = self.with_leg(to, |leg| leg.supervises.is_some().then(|| leg.say(&frame)));
+            }
+            Across::Ended { agent } => {
+                let follows = slot.and_then(|slot| self.leg_mut(slot)).and_then(|leg| leg.supervises);
+                if follows == Some(agent) {
+                    self.stop_supervising(now, to);
+                }
+            }
+        }
+    }
+
+    /// What is to be told to a leg of another shard.
+    pub(crate) fn poll_across(&mut self) -> Option<(LegId, Across)> {
+        self.across.pop_front()
+    }
+
+    fn tell(&mut self, now: Time, to: LegId, across: Across) {
+        match to.home() == self.home {
+            true => self.handle_across(now, to, across),
+            false => self.across.push_back((to, across)),
+        }
+    }
+
+    /// The slot whose room a leg would be in.
+    fn anchor(&self, slot: usize) -> usize {
+        let role = |slot: usize| self.entries.get(slot)?.as_ref().map(|entry| entry.leg.role());
+        let peer = self.entries.get(slot).and_then(Option::as_ref).and_then(|entry| entry.leg.peer());
+        match (role(slot), peer) {
+            (Some(Role::Trunk), Some(peer)) if role(peer) == Some(Role::Agent) => peer,
+            (Some(Role::Trunk), Some(peer)) => slot.min(peer),
+            _ => slot,
+        }
+    }
+
+    /// Opens, changes or closes the room that a leg is in, as its codec, call and supervisors want it.
+    fn settle(&mut self, now: Time, slot: usize) {
+        let anchor = self.anchor(slot);
+        let Some(agent) = self.leg_mut(anchor) else { return self.close_room(now, anchor) };
+        let (peer, supervisors) = (agent.peer(), agent.supervisors.clone());
+        let peer_format = peer.and_then(|peer| self.leg_mut(peer)).and_then(|leg| leg.format());
+        let is_wide = |format: Option<crate::leg::Format>| format.is_some_and(|f| f.codec.is_wide());
+        let Some(agent) = self.leg_mut(anchor) else { return };
+        agent.set_wide(now, is_wide(peer_format));
+        agent.take_format_change();
+        let format = agent.format();
+        let passes = match (format, peer_format) {
+            (Some(a), Some(b)) => a.codec.relays_to(b.codec),
+            _ => true,
+        };
+        if passes && supervisors.is_empty() {
+            return self.close_room(now, anchor);
+        }
+        let mut members = vec![Member { place: Place::Here(anchor), part: Part::Agent }];
+        members.extend(peer.map(|peer| Member { place: Place::Here(peer), part: Part::Caller }));
+        members.extend(supervisors.into_iter().map(|(id, how)| Member {
+            place: self.slot_of(id).map_or(Place::There(id), Place::Here),
+            part: Part::Supervisor(how),
+        }));
+        let here = members.iter().all(|member| matches!(member.place, Place::Here(_)));
+        let wide = here && is_wide(format) && is_wide(peer_format);
+        if self
+            .rooms
+            .get(&anchor)
+            .is_some_and(|room| room.is_wide() == wide && room.members().eq(members.iter().copied()))
+        {
+            return;
+        }
+        let next = self.rooms.get(&anchor).map_or(now + FRAME, |room| room.next);
+        self.open_room(now, anchor, Room::new(&members, wide, next));
+    }
+
+    /// Puts a room in its place; who was in the one before and is not in this leaves.
+    fn open_room(&mut self, now: Time, anchor: usize, room: Room) {
+        let rate_hz = room.rate_hz();
+        let stays: Vec<usize> = room.slots().collect();
+        self.room_wakeups.push(Reverse((room.next, anchor)));
+        let before = self.rooms.insert(anchor, room);
+        for slot in before.iter().flat_map(Room::slots).filter(|slot| !stays.contains(slot)) {
+            self.with_slot(slot, |leg| leg.leave_room(now));
+        }
+        for slot in stays {
+            self.with_slot(slot, |leg| leg.enter_room(rate_hz));
+        }
+    }
+
+    fn close_room(&mut self, now: Time, anchor: usize) {
+        let Some(room) = self.rooms.remove(&anchor) else { return };
+        for slot in room.slots() {
+            self.with_slot(slot, |leg| leg.leave_room(now));
+        }
+    }
+
+    fn with_slot(&mut self, slot: usize, change: impl FnOnce(&mut Leg)) {
+        if let Some(leg) = self.leg_mut(slot) {
+            change(leg);
+            self.ready.push_back(slot);
+        }
+    }
+
+    /// A frame of each room whose time has come.
+    fn tick_rooms(&mut self, now: Time) {
+        while let Some(Reverse((at, anchor))) = self.room_wakeups.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.room_wakeups.pop();
+            // A room that was closed, or has another time since.
+            let Some(room) = self.rooms.get_mut(&anchor).filter(|room| room.next == at) else { continue };
+            room.tick(now, &mut self.entries, &mut self.events, &mut self.across);
+            self.ready.extend(room.slots());
+            self.room_wakeups.push(Reverse((room.next, anchor)));
+        }
     }
 
     /// Ends the bridge of a leg, if it has one.
@@ -150,6 +348,12 @@ impl Relay {
     pub(crate) fn close(&mut self, now: Time, id: LegId) {
         let Some(slot) = self.slot_of(id) else { return };
         self.part(now, slot);
+        self.stop_supervising(now, id);
+        let supervisors = self.leg_mut(slot).map(|leg| std::mem::take(&mut leg.supervisors));
+        self.close_room(now, slot);
+        for (supervisor, _) in supervisors.into_iter().flatten() {
+            self.tell(now, supervisor, Across::Ended { agent: id });
+        }
         if let Some(leg) = self.leg_mut(slot) {
             leg.close();
         }
@@ -215,6 +419,7 @@ impl Relay {
             }
             Datagram::Done => {
                 self.reschedule(slot);
+                self.follow_format(now, slot);
                 None
             }
         })
@@ -245,8 +450,18 @@ impl Relay {
         let leg = self.leg_mut(slot)?;
         let (id, role) = (leg.id(), leg.role());
         let peer = leg.peer().filter(|_| leg.is_passed_on());
+        let is_in_room = leg.is_in_room();
         self.reschedule(slot);
         let peer = peer?;
+        if is_in_room {
+            // Its sound is in its ear. A key is pressed again for the other side.
+            if let Some(digit) = inbound.digit {
+                self.with_slot(peer, |leg| {
+                    leg.send_digits(now, &[digit]);
+                });
+            }
+            return None;
+        }
         let to = &mut self.entries.get_mut(peer)?.as_mut()?.leg;
         let agent = to.id();
         let Sending { channel, to, len } = bridge::pass(now, inbound, to, buf)?;
@@ -271,7 +486,7 @@ impl Relay {
                     None => {}
                 }
                 if entry.leg.is_ending() {
-                    self.end(slot);
+                    self.end(now, slot);
                 } else {
                     self.reschedule(slot);
                 }
@@ -286,7 +501,9 @@ impl Relay {
         if !self.ready.is_empty() {
             return Time::ZERO;
         }
-        self.wakeups.peek().map_or(Time::MAX, |Reverse((at, ..))| *at)
+        let leg = self.wakeups.peek().map_or(Time::MAX, |Reverse((at, ..))| *at);
+        let room = self.room_wakeups.peek().map_or(Time::MAX, |Reverse((at, _))| *at);
+        leg.min(room)
     }
 
     /// Wakes the legs whose time has come.
@@ -306,6 +523,15 @@ impl Relay {
             }
             entry.leg.handle_timeout(now, &mut self.events);
             self.ready.push_back(slot);
+        }
+        self.tick_rooms(now);
+    }
+
+    /// Where the codec that a leg is sent has changed, its bridge may have to.
+    fn follow_format(&mut self, now: Time, slot: usize) {
+        let Some(leg) = self.leg_mut(slot) else { return };
+        if leg.take_format_change() {
+            self.settle(now, slot);
         }
     }
 
@@ -336,17 +562,39 @@ impl Relay {
         }
     }
 
+    /// How the bridges were heard since this was asked for last.
+    pub(crate) fn bridges(&mut self, now: Time) -> Vec<BridgeQuality> {
+        let mut bridges = Vec::new();
+        for slot in 0..self.entries.len() {
+            let Some(trunk) = self.leg_mut(slot).filter(|leg| leg.role() == Role::Trunk) else { continue };
+            let Some(peer) = trunk.peer() else { continue };
+            let (trunk, of_trunk) = (trunk.id(), trunk.recent_quality(now));
+            let Some(agent) = self.leg_mut(peer) else { continue };
+            let (agent, of_agent) = (agent.id(), agent.recent_quality(now));
+            if let (Some(of_trunk), Some(of_agent)) = (of_trunk, of_agent) {
+                bridges.push(BridgeQuality { trunk, agent, of_trunk, of_agent });
+            }
+        }
+        bridges
+    }
+
     fn part(&mut self, now: Time, slot: usize) {
         let Some(peer) = self.leg_mut(slot).and_then(|leg| leg.peer()) else { return };
-        for slot in [slot, peer] {
-            if let Some(leg) = self.leg_mut(slot) {
-                leg.part(now);
+        let anchor = self.anchor(slot);
+        for (slot, other) in [(slot, peer), (peer, slot)] {
+            let trunk = self.leg_mut(other).map(|leg| leg.id());
+            if let Some(leg) = self.leg_mut(slot)
+                && let (Some(quality), Some(trunk)) = (leg.part(now), trunk)
+            {
+                let (leg, quality) = (leg.id(), Box::new(quality));
+                self.events.push_back(MediaEvent::Parted { leg, trunk, quality });
             }
             self.ready.push_back(slot);
         }
+        self.settle(now, anchor);
     }
 
-    fn end(&mut self, slot: usize) {
+    fn end(&mut self, now: Time, slot: usize) {
         let Some(Entry { leg, .. }) = self.entries.get_mut(slot).and_then(Option::take) else { return };
         let id = leg.id();
         self.slots.remove(&id);
@@ -356,9 +604,12 @@ impl Relay {
         }
         self.free.push(slot);
         self.closed.push_back(Closed { slot, id, visited: leg.visited() });
-        self.events.push_back(MediaEvent::LegEnded { leg: id, counters: leg.counters() });
+        let quality = leg.quality(now).map(Box::new);
+        self.events.push_back(MediaEvent::LegEnded { leg: id, counters: leg.counters(), quality });
     }
 }
 
+#[cfg(test)]
+mod room_tests;
 #[cfg(test)]
 mod tests;

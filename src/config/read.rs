@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use kraliki_engine::runtime::CodecKey;
 use kraliki_engine::runtime::keys::in_range;
 use serde::{Deserialize, Deserializer};
 
@@ -29,10 +30,30 @@ pub(super) fn seconds_5_3600<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::
     in_range(d, 5..=3600)
 }
 
+pub(super) fn kbps_12_64<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    in_range(d, 12..=64)
+}
+
+pub(super) fn days<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    in_range(d, 0..=36_500)
+}
+
+pub(super) fn threads<'de, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error> {
+    Ok(in_range(d, 1..=16)? as usize)
+}
+
 pub(super) fn percent<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     in_range(d, 0..=100)
 }
 
 pub(super) fn megabytes<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     in_range(d, 1..=1_000_000)
+}
+
+pub(super) fn at_least_one_codec<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<CodecKey>, D::Error> {
+    let codecs = Vec::deserialize(d)?;
+    if codecs.is_empty() {
+        return Err(serde::de::Error::custom("no codec is named; name at least one, e.g. [\"pcmu\"]"));
+    }
+    Ok(codecs)
 }

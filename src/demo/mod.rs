@@ -12,12 +12,13 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use kraliki_control_api::{ApiConfig, Role, TlsFiles};
-use kraliki_engine::runtime::{EngineHandle, JournalConfig, RuntimeConfig, TrunkConfig};
+use kraliki_engine::runtime::{EngineHandle, JournalConfig, RecordingsConfig, RuntimeConfig, TrunkConfig};
 use kraliki_engine::simulate::Floor;
 use kraliki_engine::store::Store;
 use kraliki_engine::{
     CallingWindow, CampaignId, CampaignSettings, Command, Outcome, Reply, RetryRule, Trunk, TrunkId,
 };
+use kraliki_media::sdp::AudioCodec;
 use kraliki_media::{BrowserPorts, Media, MediaConfig};
 use kraliki_sip::net::{Listen, NetConfig};
 use kraliki_time::Clock;
@@ -124,13 +125,11 @@ async fn demo(options: Options) -> anyhow::Result<()> {
 
     let store = dir.path().join("demo.db");
     let api = api_config(&options, dir.path())?;
-    let node = Node::start(
-        &store,
-        runtime_config(&options, carrier, base..=base + PORTS - 1, clock, rng.random()),
-        api,
-        clock,
-    )
-    .await?;
+    let config = RuntimeConfig {
+        recording: Some(RecordingsConfig::in_directory(dir.path().join("recordings"))),
+        ..runtime_config(&options, carrier, base..=base + PORTS - 1, clock, rng.random())
+    };
+    let node = Node::start(&store, config, api, clock).await?;
     let seat = set_up(&node.handle, &options, campaign, &mut rng).await?;
     let url = console_url(&options, &node)?;
     eprintln!(
@@ -277,7 +276,13 @@ fn runtime_config(
     let sip = NetConfig { listen: vec![Listen::udp(SocketAddr::new(LOOPBACK, 0))], ..NetConfig::default() };
     let media = MediaConfig {
         // Each local address is a candidate, so that a browser on another machine hears too.
-        browsers: Some(BrowserPorts { listen: any, port: 0, candidates: local_addresses(), tcp: true }),
+        browsers: Some(BrowserPorts {
+            listen: any,
+            port: 0,
+            candidates: local_addresses(),
+            codecs: AudioCodec::BROWSER.to_vec(),
+            tcp: true,
+        }),
         ..MediaConfig::local(clock, ports, seed)
     };
     RuntimeConfig {

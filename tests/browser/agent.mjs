@@ -5,12 +5,7 @@
 //
 // With "only_tcp" the page is told of our candidates over TCP alone, as if its network let no UDP out. With "vanishes" the
 // browser is killed in the call, and the line `vanished {...}` says what it heard until then.
-import { createRequire } from 'node:module';
-
-import { toneShares } from './page.mjs';
-
-// The driver is among the console's development packages.
-const { chromium } = createRequire(new URL('../../web/package.json', import.meta.url))('playwright-core');
+import { launchServer, toneShares } from './page.mjs';
 
 const options = JSON.parse(process.argv[2]);
 const STEP_MS = 20_000;
@@ -20,24 +15,7 @@ const WINDOW_EVERY_MS = 100;
 const TABS = 40;
 
 const said = [];
-const server = await chromium.launchServer({
-	headless: true,
-	executablePath: '/usr/bin/chromium',
-	args: [
-		'--no-sandbox',
-		'--disable-gpu',
-		'--use-fake-device-for-media-stream',
-		'--use-fake-ui-for-media-stream',
-		`--use-file-for-fake-audio-capture=${options.microphone}`,
-		'--allow-loopback-in-peer-connection',
-		'--autoplay-policy=no-user-gesture-required',
-		'--disable-background-networking',
-		'--disable-component-update',
-		'--disable-sync',
-		'--no-first-run',
-	],
-});
-const browser = await chromium.connect(server.wsEndpoint());
+const { server, browser } = await launchServer(options.microphone);
 const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en-US' });
 context.setDefaultTimeout(STEP_MS);
 const page = await context.newPage();

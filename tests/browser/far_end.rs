@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ const SILENCE: f64 = 1000.0;
 pub(crate) struct FarEnd {
     pub(crate) port: u16,
     stop: Arc<AtomicBool>,
+    received: Arc<AtomicUsize>,
     thread: JoinHandle<Heard>,
 }
 
@@ -41,9 +42,15 @@ impl FarEnd {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let thread = std::thread::spawn(move || run(&socket, hz, &stopped));
-        FarEnd { port, stop, thread }
+        let received = Arc::<AtomicUsize>::default();
+        let (stopped, counter) = (stop.clone(), received.clone());
+        let thread = std::thread::spawn(move || run(&socket, hz, &stopped, &counter));
+        FarEnd { port, stop, received, thread }
+    }
+
+    /// Samples received so far: a place in what it heard.
+    pub(crate) fn received(&self) -> usize {
+        self.received.load(Ordering::Relaxed)
     }
 
     pub(crate) fn finish(self) -> Heard {
@@ -58,6 +65,11 @@ impl Heard {
         Heard { samples, ..Heard::default() }
     }
 
+    /// What was heard between two places.
+    pub(crate) fn between(&self, from: usize, to: usize) -> Heard {
+        Heard::of(self.samples[from..to].to_vec())
+    }
+
     /// For each window that is not silent: the share of its energy that lies at one frequency.
     pub(crate) fn tone_shares(&self, hz: f64) -> Vec<f64> {
         let loud = |w: &&[f64]| w.iter().map(|x| x * x).sum::<f64>() / w.len() as f64 > SILENCE;
@@ -70,7 +82,7 @@ impl Heard {
     }
 }
 
-fn run(socket: &UdpSocket, hz: f64, stop: &AtomicBool) -> Heard {
+fn run(socket: &UdpSocket, hz: f64, stop: &AtomicBool, received: &AtomicUsize) -> Heard {
     let mut heard = Heard::default();
     let tone = tone(hz);
     let mut last = None;
@@ -94,6 +106,7 @@ fn run(socket: &UdpSocket, hz: f64, stop: &AtomicBool) -> Heard {
             Ok((len, from)) => {
                 to = Some(from);
                 heard.take(&buffer[..len], &mut last);
+                received.store(heard.samples.len(), Ordering::Relaxed);
             }
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(e) => panic!("the far end's socket: {e}"),

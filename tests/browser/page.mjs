@@ -1,10 +1,44 @@
-// What the tests have the console's page do, in whichever browser.
+// What the scripts that drive browsers share.
+import { createRequire } from 'node:module';
+
+// The driver is among the console's development packages.
+const { chromium } = createRequire(new URL('../../web/package.json', import.meta.url))('playwright-core');
+
+/** Chromium whose microphone is a WAV file, over and over. */
+export function launch(microphone) {
+	return chromium.launch(settings(microphone));
+}
+
+/** The same, and its processes, for those who end it as no page could. */
+export async function launchServer(microphone) {
+	const server = await chromium.launchServer(settings(microphone));
+	return { server, browser: await chromium.connect(server.wsEndpoint()) };
+}
+
+function settings(microphone) {
+	return {
+		executablePath: '/usr/bin/chromium',
+		args: [
+			'--no-sandbox',
+			'--disable-gpu',
+			'--use-fake-device-for-media-stream',
+			'--use-fake-ui-for-media-stream',
+			`--use-file-for-fake-audio-capture=${microphone}`,
+			'--allow-loopback-in-peer-connection',
+			'--autoplay-policy=no-user-gesture-required',
+			'--disable-background-networking',
+			'--disable-component-update',
+			'--disable-sync',
+			'--no-first-run',
+		],
+	};
+}
 
 /** Runs in the page: of windows of what it plays, the share of the energy that lies at one frequency (Goertzel). */
-export async function toneShares([hz, windows, everyMs]) {
+export async function toneShares([hz, windows, everyMs, element = '#caller-audio']) {
 	const audio = new AudioContext();
 	const analyser = new AnalyserNode(audio, { fftSize: 8192 });
-	audio.createMediaStreamSource(document.querySelector('#caller-audio').srcObject).connect(analyser);
+	audio.createMediaStreamSource(document.querySelector(element).srcObject).connect(analyser);
 	const samples = new Float32Array(analyser.fftSize);
 	// A whole number of periods of 10 Hz, so that the tone falls on one bin.
 	const n = audio.sampleRate / 10;

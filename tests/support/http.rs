@@ -98,6 +98,15 @@ impl Client {
         read(request.header("authorization", format!("Bearer {}", self.token)).call().unwrap()).unwrap()
     }
 
+    /// A body that is no text, with its type.
+    pub(crate) fn bytes(&self, path: &str) -> (String, Vec<u8>) {
+        let request = self.http.get(format!("{}{path}", self.base));
+        let response = request.header("authorization", format!("Bearer {}", self.token)).call().unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
+        (content_type, response.into_body().read_to_vec().unwrap())
+    }
+
     /// A request that may find nobody there any more.
     pub(crate) fn try_get(&self, path: &str) -> Result<Reply, ureq::Error> {
         let request = self.http.get(format!("{}{path}", self.base));

@@ -4,6 +4,7 @@
 mod desk;
 mod dialer;
 mod http;
+mod network;
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{TcpListener, UdpSocket};
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 pub(crate) use desk::{Desk, FarEnd};
 pub(crate) use dialer::{Dialer, PASSWORD, Site, campaign, carrier, carrier_with};
 pub(crate) use http::Client;
+pub(crate) use network::{Impairment, Network};
 
 /// What a finished command left.
 #[derive(Debug)]

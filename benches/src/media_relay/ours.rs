@@ -63,6 +63,7 @@ fn agreed(remote: SocketAddr) -> Negotiated {
         opus: None,
         direction: Direction::SendRecv,
         ptime_ms: 20,
+        xr: Default::default(),
         srtp: None,
     }
 }

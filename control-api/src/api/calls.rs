@@ -185,7 +185,7 @@ async fn sip(
 }
 
 /// Agents act on their own calls, supervisors and those above on all; what an agent may not touch does not exist.
-async fn may_act(api: &Api, user: &User, id: AttemptId) -> Result<(), Problem> {
+pub(super) async fn may_act(api: &Api, user: &User, id: AttemptId) -> Result<(), Problem> {
     if user.role.includes(Role::Supervisor) {
         return Ok(());
     }
@@ -206,7 +206,7 @@ async fn may_act(api: &Api, user: &User, id: AttemptId) -> Result<(), Problem> {
     }
 }
 
-async fn act(api: &Api, command: Command) -> Result<StatusCode, Problem> {
+pub(super) async fn act(api: &Api, command: Command) -> Result<StatusCode, Problem> {
     api.engine().command(command).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::{Agent, Require};
+use crate::auth::User;
 use crate::error::Problem;
 use crate::extract::Json;
 use crate::limits;
@@ -91,8 +91,8 @@ struct IceServerSettings {
 /// The servers for your audio
 ///
 /// STUN and TURN servers that the browser is to use, with credentials that are good for as long as a sign-in lasts.
-#[utoipa::path(get, path = "/api/agent/ice", tag = "agent", responses((status = 200, body = IceSettings)))]
-async fn ice(State(api): State<Api>, user: Require<Agent>) -> Result<Json<IceSettings>, Problem> {
+#[utoipa::path(get, path = "/api/ice", tag = "agent", responses((status = 200, body = IceSettings)))]
+async fn ice(State(api): State<Api>, user: User) -> Result<Json<IceSettings>, Problem> {
     let now_s = api.engine().wall_unix_ms().div_euclid(1000);
     Ok(Json(settings(api.ice(), now_s, user.agent().0)))
 }

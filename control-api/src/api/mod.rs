@@ -8,7 +8,9 @@ pub(crate) mod ice;
 mod leads;
 pub(crate) mod operation;
 mod phone;
+mod recordings;
 mod session;
+mod supervision;
 mod suppressions;
 mod trunks;
 
@@ -32,6 +34,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(ice::routes())
         .merge(phone::routes())
         .merge(calls::routes())
+        .merge(supervision::routes())
+        .merge(recordings::routes())
         .merge(suppressions::routes())
         .merge(operation::routes())
 }

@@ -15,7 +15,7 @@ use crate::extract::{Json, Path, is_type, read_json, text};
 use crate::limits;
 use crate::state::Api;
 
-const SDP: &str = "application/sdp";
+pub(super) const SDP: &str = "application/sdp";
 const TRICKLE: &str = "application/trickle-ice-sdpfrag";
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
@@ -85,12 +85,22 @@ async fn patch(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
+    let (of, body) = ice(request).await?;
+    Ok(answer(of, api.engine().patch_session(user.agent(), &id, body).await?))
+}
+
+/// The body of a restart or of candidates, and its type.
+pub(super) async fn ice(request: Request) -> Result<(&'static str, String), Problem> {
     let of = if is_type(&request, TRICKLE) { TRICKLE } else { SDP };
-    let body = text(request, &[SDP, TRICKLE], limits::SDP_BODY_BYTES).await?;
-    Ok(match api.engine().patch_session(user.agent(), &id, body).await? {
+    Ok((of, text(request, &[SDP, TRICKLE], limits::SDP_BODY_BYTES).await?))
+}
+
+/// What is answered to it, in the same type.
+pub(super) fn answer(of: &'static str, answer: Option<String>) -> Response {
+    match answer {
         Some(answer) => ([(header::CONTENT_TYPE, of)], answer).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
-    })
+    }
 }
 
 /// End the audio session

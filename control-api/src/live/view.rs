@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kraliki_engine::{
-    AgentId, AttemptId, CampaignId, CampaignStatus, CampaignView, Event, Mode, Snapshot, TrunkId,
+    AgentId, AttemptId, CampaignId, CampaignStatus, CampaignView, Event, Mode, Side, Snapshot, TrunkId,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -85,6 +85,12 @@ impl View {
                 Event::Agent(agent) if agent.id == me => {}
                 Event::Call(call) if call.agent == Some(me) => {}
                 Event::Phone(phone) if phone.agent == me => {}
+                Event::Unheard(view) if view.agent == me => {}
+                Event::Quality { calls } => {
+                    let calls: Vec<_> = calls.iter().filter(|call| call.agent == me).cloned().collect();
+                    let own = (!calls.is_empty()).then_some(Event::Quality { calls })?;
+                    return serde_json::to_string(&own).ok();
+                }
                 Event::Campaign(campaign) => return self.title(campaign),
                 Event::CampaignDeleted { id } => {
                     self.titles.remove(id);
@@ -113,6 +119,8 @@ enum About {
     Agent(AgentId),
     Call(AttemptId),
     Phone(AgentId),
+    Quality(u64),
+    Unheard(AttemptId, Side),
 }
 
 /// Events that wait to be sent, the last one about each thing, in the order in which these last ones came.
@@ -133,6 +141,9 @@ impl Gathered {
             Event::Trunk(view) => About::Trunk(view.id),
             Event::TrunkDeleted { id } => About::Trunk(*id),
             Event::Phone(view) => About::Phone(view.agent),
+            // Each tells of other calls.
+            Event::Quality { .. } => About::Quality(self.count),
+            Event::Unheard(view) => About::Unheard(view.call, view.side),
         };
         self.count += 1;
         if let Some(earlier) = self.last.insert(about, self.count) {
@@ -151,7 +162,7 @@ impl Gathered {
 mod tests {
     use super::*;
     use crate::auth::Role;
-    use kraliki_engine::{AgentState, AgentView};
+    use kraliki_engine::{AgentState, AgentView, CallQuality, Grade, LegFigures, Unheard, UnheardView};
     use serde_json::Value;
 
     fn user(id: i64, role: Role) -> User {
@@ -223,6 +234,63 @@ mod tests {
         assert!(
             view.event(&user(9, Role::Analyst), &Event::Campaign(campaign(2))).unwrap().contains("secret")
         );
+    }
+
+    #[test]
+    fn an_agent_sees_how_their_own_call_is_heard() {
+        let heard = LegFigures {
+            codec: "PCMU".into(),
+            lasted_ms: 3_000,
+            packets_received: 150,
+            packets_sent: 150,
+            packets_lost: 0,
+            loss: 0.0,
+            longest_loss: 0,
+            burst_density: 0.0,
+            reordered: 0,
+            repeated: 0,
+            jitter_ms: 1.0,
+            jitter_most_ms: 2.0,
+            round_trip_ms: None,
+            far_loss: None,
+            far_jitter_ms: None,
+            mos: 4.4,
+            far_mos: None,
+            clipped: None,
+            silent: None,
+            unheard: None,
+            unheard_ms: 0,
+        };
+        let call = |id: i64| CallQuality {
+            call: AttemptId(id),
+            agent: AgentId(id),
+            grade: Grade::Good,
+            carrier: heard.clone(),
+            desk: heard.clone(),
+        };
+        let both = Event::Quality { calls: vec![call(1), call(2)] };
+        let seen = |user: &User, event: &Event| View::default().event(user, event);
+        let own: Value = serde_json::from_str(&seen(&user(2, Role::Agent), &both).unwrap()).unwrap();
+        assert_eq!((&own["type"], own["calls"].as_array().unwrap().len()), (&Value::from("quality"), 1));
+        assert_eq!((&own["calls"][0]["call"], &own["calls"][0]["carrier"]["mos"]), (&2.into(), &4.4.into()));
+        assert_eq!(seen(&user(3, Role::Agent), &both), None);
+        let all: Value = serde_json::from_str(&seen(&user(9, Role::Supervisor), &both).unwrap()).unwrap();
+        assert_eq!(all["calls"].as_array().unwrap().len(), 2);
+        let unheard = Event::Unheard(UnheardView {
+            call: AttemptId(2),
+            agent: AgentId(2),
+            side: Side::Carrier,
+            why: Some(Unheard::NoPackets),
+            one_way: true,
+        });
+        assert!(seen(&user(2, Role::Agent), &unheard).unwrap().contains("no_packets"));
+        assert_eq!(seen(&user(1, Role::Agent), &unheard), None);
+        // Messages of several shards are all sent.
+        let mut gathered = Gathered::default();
+        for event in [both.clone(), both, unheard.clone(), unheard] {
+            gathered.add(Arc::new(event));
+        }
+        assert_eq!(gathered.take().count(), 3);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use kraliki_engine::{
     AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, CampaignStatus, LeadChange, LeadStatus,
     NewTry, Outcome, Pii, TrunkId, TryId, Write,
 };
+use kraliki_media::sdp::AudioCodec;
 use kraliki_media::{BrowserPorts, Interface, MediaConfig};
 use kraliki_sip::net::{Listen, NetConfig};
 use kraliki_time::Clock;
@@ -279,7 +280,13 @@ async fn dialer_with(calls: &[i64], phones: Option<&str>) -> Dialer {
     let sip = NetConfig { listen, ..NetConfig::default() };
     let media = MediaConfig {
         interfaces: vec![Interface { listen: ip, advertise: ip }],
-        browsers: Some(BrowserPorts { listen: ip, port: 0, candidates: vec![ip], tcp: false }),
+        browsers: Some(BrowserPorts {
+            listen: ip,
+            port: 0,
+            candidates: vec![ip],
+            codecs: AudioCodec::BROWSER.to_vec(),
+            tcp: false,
+        }),
         ..MediaConfig::local(clock, 40_000..=40_003, [7; 32])
     };
     let phones = phones.map(str::to_owned);

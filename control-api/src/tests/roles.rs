@@ -7,7 +7,7 @@ use super::fixture::{Fixture, USERS, offer, user};
 use crate::auth::Role;
 
 /// Each route with the role that it needs; none: everybody who is signed in.
-const NEEDED: [(&str, &str, Option<Role>); 30] = [
+const NEEDED: [(&str, &str, Option<Role>); 33] = [
     ("GET", "/api/campaigns", None),
     ("POST", "/api/campaigns", Some(Role::Manager)),
     ("PUT", "/api/campaigns/1", Some(Role::Manager)),
@@ -22,7 +22,7 @@ const NEEDED: [(&str, &str, Option<Role>); 30] = [
     ("PUT", "/api/trunks/1000", Some(Role::Admin)),
     ("DELETE", "/api/trunks/1000", Some(Role::Admin)),
     ("GET", "/api/agent/state", Some(Role::Agent)),
-    ("GET", "/api/agent/ice", Some(Role::Agent)),
+    ("GET", "/api/ice", None),
     ("GET", "/api/agent/phone", Some(Role::Agent)),
     ("DELETE", "/api/agent/phone", Some(Role::Agent)),
     ("DELETE", "/api/agents/77/phone", Some(Role::Manager)),
@@ -36,6 +36,9 @@ const NEEDED: [(&str, &str, Option<Role>); 30] = [
     ("DELETE", "/api/agent/session/x", Some(Role::Agent)),
     ("GET", "/api/calls", None),
     ("GET", "/api/calls/1/sip", Some(Role::Supervisor)),
+    ("GET", "/api/recordings", Some(Role::Manager)),
+    ("GET", "/api/recordings/1/audio", Some(Role::Manager)),
+    ("DELETE", "/api/recordings/1", Some(Role::Manager)),
     ("GET", "/api/suppressions", Some(Role::Manager)),
     ("POST", "/api/suppressions", Some(Role::Manager)),
 ];
@@ -86,6 +89,8 @@ async fn agents_see_and_touch_their_own_calls_only() {
     let acts = [
         ("hangup", Value::Null),
         ("hold", json!({"on": true})),
+        ("recording/pause", Value::Null),
+        ("recording/resume", Value::Null),
         ("dtmf", json!({"digits": "1"})),
         ("disposition", json!({"code": "sale"})),
     ];

@@ -97,6 +97,7 @@ impl Engine {
         let late = call.course == Course::Agents && waited > self.grace(&call);
         let wait_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         self.out.push_back(Output::Bridge { id: call.id, agent });
+        self.record(&mut call, agent);
         let at_unix_ms = self.clock.unix_ms(now);
         self.fact(
             now,

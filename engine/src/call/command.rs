@@ -2,10 +2,12 @@
 
 use kraliki_time::Time;
 
-use super::Stage;
+use super::{Call, Stage};
 use crate::agent::Activity;
 use crate::limits::DTMF_MOST;
-use crate::{AttemptId, CancelReason, CommandError, Engine, Outcome, Output};
+use crate::{
+    AgentId, AttemptId, CancelReason, CommandError, Engine, Outcome, Output, RecordingPolicy, RecordingState,
+};
 
 impl Engine {
     /// Ends a call, wherever it stands. Done twice it is done once.
@@ -53,6 +55,34 @@ impl Engine {
             }
             (Stage::Held(_), true) | (Stage::Talking(_) | Stage::Reserved(_), false) => Ok(()),
             _ => Err(CommandError::Conflict("only a call with an agent can be held".into())),
+        };
+        self.calls.insert(id, call);
+        done
+    }
+
+    /// A call that was just given to an agent is recorded where its campaign wants that.
+    pub(crate) fn record(&mut self, call: &mut Call, agent: AgentId) {
+        let Some(live) = self.campaigns.get(&call.campaign) else { return };
+        let settings = &live.campaign.settings;
+        if settings.recording == RecordingPolicy::All {
+            let beep_s = settings.recording_beep_s;
+            self.out.push_back(Output::Record { id: call.id, agent, beep_s });
+            call.recording = Some(RecordingState::On);
+        }
+    }
+
+    pub(crate) fn pause_recording(&mut self, id: AttemptId, on: bool) -> Result<(), CommandError> {
+        let wanted = if on { RecordingState::Paused } else { RecordingState::On };
+        let Some(mut call) = self.calls.remove(&id) else { return Err(not_found(id)) };
+        let done = match call.recording {
+            None => Err(CommandError::Conflict("this call is not recorded".into())),
+            Some(state) if state == wanted => Ok(()),
+            Some(_) => {
+                call.recording = Some(wanted);
+                self.out.push_back(Output::PauseRecording { id: call.id, on });
+                self.show_call(&call);
+                Ok(())
+            }
         };
         self.calls.insert(id, call);
         done

@@ -36,6 +36,9 @@ impl Engine {
         let heard_us = outcome.is_person() || outcome == Outcome::PromptPlayed;
         let outcome = if heard_us && !call.rtp { Outcome::NoMedia } else { outcome };
         call.outcome = Some(outcome);
+        if call.recording.take().is_some() {
+            self.out.push_back(Output::StopRecording { id: call.id });
+        }
         let at_unix_ms = self.clock.unix_ms(now);
         let lead = self.follow_up(call, outcome, at_unix_ms);
         let talk = call.stage.talk();

@@ -91,6 +91,12 @@ impl Engine {
     fn line_event(&mut self, now: Time, mut call: Call, event: LineEvent) -> Option<Call> {
         match event {
             LineEvent::Trying => Some(call),
+            LineEvent::RecordingLost => {
+                if call.recording.take().is_some() {
+                    self.show_call(&call);
+                }
+                Some(call)
+            }
             LineEvent::Digit(digit) => Some(self.key(now, call, digit)),
             LineEvent::Ringing { .. } => {
                 self.ringing(now, &mut call);

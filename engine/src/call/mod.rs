@@ -13,7 +13,7 @@ mod stage;
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{CallState, CallView, Event, LeadView};
+use crate::event::{CallState, CallView, Event, LeadView, RecordingState};
 use crate::ledger::Entry;
 use crate::pacing::{LineView, Traits};
 use crate::timer::Timer;
@@ -65,6 +65,8 @@ pub(crate) struct Call {
     pub(crate) entry: Option<Entry>,
     pub(crate) connected: Option<Time>,
     pub(crate) outcome: Option<Outcome>,
+    /// Whether it is recorded now.
+    pub(crate) recording: Option<RecordingState>,
     /// What its agent said of it.
     pub(crate) disposition: Option<Given>,
 }
@@ -195,6 +197,7 @@ impl Engine {
             agent: call.stage.talk().map(|talk| talk.agent).or(call.bound()),
             outcome: call.outcome,
             disposition: call.disposition.as_ref().map(|given| given.code.clone()),
+            recording: call.recording,
             caller_id: call.caller_id.clone(),
             lead: LeadView::of(&call.lead),
         }

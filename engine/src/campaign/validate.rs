@@ -30,6 +30,8 @@ impl CampaignSettings {
         )?;
         in_range("grace_ms", self.grace_ms <= 10_000, "must be from 0 to 10000 ms")?;
         in_range("wrap_up_s", self.wrap_up_s <= 3_600, "must be from 0 to 3600 seconds")?;
+        let beep = self.recording_beep_s == 0 || (5..=300).contains(&self.recording_beep_s);
+        in_range("recording_beep_s", beep, "must be 0 (no beep) or from 5 to 300 seconds")?;
         in_range("max_attempts", (1..=100).contains(&self.max_attempts), "must be from 1 to 100")?;
         in_range("priority", (-1_000..=1_000).contains(&self.priority), "must be from -1000 to 1000")?;
         in_range("preview_s", self.preview_s <= 3_600, "must be from 0 (no limit) to 3600 seconds")?;
@@ -178,6 +180,8 @@ mod tests {
             ("ring_timeout_s", |s| s.ring_timeout_s = 14),
             ("grace_ms", |s| s.grace_ms = 10_001),
             ("wrap_up_s", |s| s.wrap_up_s = 3_601),
+            ("recording_beep_s", |s| s.recording_beep_s = 4),
+            ("recording_beep_s", |s| s.recording_beep_s = 301),
             ("max_attempts", |s| s.max_attempts = 0),
             ("preview_s", |s| s.preview_s = 3_601),
             ("max_lines", |s| s.max_lines = 0),

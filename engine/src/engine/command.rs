@@ -58,6 +58,7 @@ impl Engine {
             Command::Pause { agent, reason } => self.pause(now, agent, reason),
             Command::Hangup(call) => self.hangup_command(now, call),
             Command::Hold { call, on } => self.hold(now, call, on),
+            Command::PauseRecording { call, on } => self.pause_recording(call, on),
             Command::Dtmf { call, digits } => self.dtmf(call, digits),
             Command::Drain { deadline } => {
                 self.start_drain(now, deadline);

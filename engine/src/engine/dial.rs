@@ -121,6 +121,7 @@ impl Engine {
             entry: None,
             connected: None,
             outcome: None,
+            recording: None,
             disposition: None,
         };
         self.begin_try(now, &mut call);

@@ -11,6 +11,7 @@ use super::drive::Driver;
 use super::handle::{OpenedSession, SessionError};
 use super::line::told;
 use super::phone::PhoneCall;
+use super::quality::WayName;
 use super::random_array;
 use crate::{AgentEvent, AgentId, PhoneProblem};
 
@@ -32,6 +33,16 @@ pub(super) enum Way {
     Plain,
     /// A registered SIP phone.
     Phone(Box<PhoneCall>),
+}
+
+impl Way {
+    fn name(&self) -> WayName {
+        match self {
+            Way::Browser => WayName::Browser,
+            Way::Plain => WayName::Plain,
+            Way::Phone(_) => WayName::Phone,
+        }
+    }
 }
 
 impl Desk {
@@ -56,6 +67,8 @@ pub(super) struct Desks {
     by_agent: HashMap<AgentId, Desk>,
     by_leg: HashMap<LegId, AgentId>,
     by_call: HashMap<CallKey, AgentId>,
+    /// Legs that are being closed: what was heard of them is still to come.
+    closing: HashMap<LegId, (AgentId, WayName)>,
 }
 
 impl Desks {
@@ -69,6 +82,19 @@ impl Desks {
 
     pub(super) fn get_mut(&mut self, agent: AgentId) -> Option<&mut Desk> {
         self.by_agent.get_mut(&agent)
+    }
+
+    /// Whose leg it is, also when it is being closed.
+    pub(super) fn of_leg(&self, leg: LegId) -> Option<(AgentId, WayName)> {
+        self.closing.get(&leg).copied().or_else(|| {
+            let agent = self.by_leg.get(&leg)?;
+            Some((*agent, self.by_agent.get(agent)?.way.name()))
+        })
+    }
+
+    /// A leg is gone.
+    pub(super) fn forget(&mut self, leg: LegId) {
+        self.closing.remove(&leg);
     }
 
     /// Whose phone this call is with.
@@ -114,6 +140,7 @@ impl Desks {
         let desk = self.by_agent.remove(&agent)?;
         if let Some(leg) = desk.leg {
             self.by_leg.remove(&leg);
+            self.closing.insert(leg, (agent, desk.way.name()));
         }
         if let Some(call) = desk.call() {
             self.by_call.remove(&call);
@@ -170,11 +197,11 @@ impl Driver {
         self.drop_desk(agent, None);
         let session: String = random_array::<12>().iter().map(|b| format!("{b:02x}")).collect();
         self.desks.put(agent, Desk { session: session.clone(), leg, way, up: false });
+        leg.into_iter().for_each(|leg| self.follow_to(agent, leg));
         self.show_phone(agent);
         session
     }
 
-    /// The media's answer may take a moment: it is waited for elsewhere.
     pub(super) fn patch_session(
         &mut self,
         agent: AgentId,
@@ -187,6 +214,16 @@ impl Driver {
             let _ = reply.send(Err(SessionError::NotFound));
             return;
         };
+        self.patch_leg(leg, body, reply);
+    }
+
+    /// Restarts a browser's ICE, or takes its candidates. The media's answer may take a moment: it is waited for elsewhere.
+    pub(super) fn patch_leg(
+        &self,
+        leg: LegId,
+        body: String,
+        reply: oneshot::Sender<Result<Option<String>, SessionError>>,
+    ) {
         let media = self.media.clone();
         tokio::task::spawn_blocking(move || {
             let answer = media.restart_browser_leg(leg, body.as_bytes()).map_err(refused);

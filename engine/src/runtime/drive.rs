@@ -18,6 +18,8 @@ use super::journal::{Ended, Journal};
 use super::line::Lines;
 use super::phone::Phones;
 use super::prompts::Prompts;
+use super::recording::{Recordings, Started};
+use super::supervise::Supervisors;
 use super::trunk::{Known, TrunkChange, TrunkConfig, Watches};
 use crate::store::{Job, PhoneSecret, QueueFull, StoreEvent, Writer};
 use crate::{
@@ -67,6 +69,7 @@ pub(super) struct Parts {
     pub(super) resolver: Arc<DnsResolver>,
     pub(super) restore: Input,
     pub(super) phones: Vec<PhoneSecret>,
+    pub(super) recording: Option<Started>,
 }
 
 /// The engine and everything that it moves.
@@ -79,9 +82,11 @@ pub(super) struct Driver {
     pub(super) call_ids: CallIdKey,
     pub(super) lines: Lines,
     pub(super) desks: Desks,
+    pub(super) supervisors: Supervisors,
     pub(super) phones: Phones,
     pub(super) callers: Callers,
     pub(super) prompts: Prompts,
+    pub(super) recordings: Recordings,
     /// Trunks that calls may go by.
     pub(super) trunks: BTreeMap<TrunkId, Arc<TrunkConfig>>,
     pub(super) watches: Watches,
@@ -100,6 +105,8 @@ pub(super) struct Driver {
     clock_offset_ms: i64,
     clock_told: Time,
     drained: bool,
+    /// When the calls' quality was asked for.
+    pub(super) quality_asked: Time,
 }
 
 enum Got {
@@ -126,9 +133,11 @@ impl Driver {
             call_ids: parts.call_ids,
             lines: Lines::default(),
             desks: Desks::default(),
+            supervisors: Supervisors::default(),
             phones: Phones::default(),
             callers: Callers::default(),
             prompts: Prompts::default(),
+            recordings: Recordings::new(parts.recording),
             trunks: trunks.collect(),
             watches,
             resolver: parts.resolver,
@@ -144,6 +153,7 @@ impl Driver {
             clock_offset_ms: 0,
             clock_told: Time::ZERO,
             drained: false,
+            quality_asked: Time::ZERO,
         };
         driver.tell_clock(driver.now());
         driver.give(parts.restore);
@@ -211,6 +221,7 @@ impl Driver {
         }
         self.sip.stop();
         self.media.shutdown();
+        self.recordings.shutdown();
         self.publish();
         let now = self.now();
         self.journal.take().map(|journal| journal.end(now))
@@ -331,7 +342,7 @@ impl Driver {
         }
     }
 
-    fn job(&mut self, job: Job) {
+    pub(super) fn job(&mut self, job: Job) {
         if self.backlog.is_empty() {
             if let Err(QueueFull(job)) = self.writer.try_send(job) {
                 self.backlog.push_back(*job);
@@ -397,6 +408,7 @@ impl Driver {
             Request::CloseSession { agent, id, reply } => {
                 let _ = reply.send(self.close_session(agent, &id));
             }
+            Request::Supervision(request) => self.on_supervision(request),
             Request::SipTrace { call, hide_numbers, reply } => {
                 let attempt = call.0.unsigned_abs();
                 let (sip, call_ids) = (self.sip.clone(), self.call_ids.clone());
@@ -418,16 +430,23 @@ impl Driver {
             }
             Request::Verdict { id, verdict } => self.give_line(id, LineEvent::Verdict(verdict)),
             Request::CallerVerified { call, verdict } => self.on_caller_verified(call, &verdict),
+            Request::RecordingLost { call } => self.on_recording_lost(call),
             Request::Stop => return false,
         }
         true
     }
 
     fn on_media(&mut self, event: MediaEvent) {
-        if let MediaEvent::LegEnded { counters, .. } = event {
-            self.shared.metrics.leg_ended(&counters);
-            return;
-        }
+        let event = match event {
+            MediaEvent::LegEnded { leg, counters, quality } => {
+                self.shared.metrics.leg_ended(&counters);
+                return self.on_leg_ended(leg, quality.as_deref());
+            }
+            MediaEvent::Parted { leg, trunk, quality } => return self.on_parted(leg, trunk, &quality),
+            MediaEvent::Unheard { leg, why } => return self.on_unheard(leg, why),
+            MediaEvent::Bridges { bridges } => return self.on_bridges(&bridges),
+            event => event,
+        };
         let (MediaEvent::BrowserUp { leg }
         | MediaEvent::LegDown { leg, .. }
         | MediaEvent::Alive { leg }
@@ -446,7 +465,7 @@ impl Driver {
             self.on_line_media(id, event);
         } else if let Some(call) = self.callers.of_leg(leg) {
             self.on_caller_media(call, &event);
-        } else {
+        } else if !self.on_supervisor_media(leg, &event) {
             self.on_desk_media(leg, event);
         }
     }
@@ -460,6 +479,8 @@ impl Driver {
         self.watch_trunks(now);
         self.watch_callers(now);
         self.watch_phones(now);
+        self.beep_recordings();
+        self.watch_quality(now);
         self.settle();
         if let Some(journal) = &mut self.journal {
             journal.tick(now, &self.engine);

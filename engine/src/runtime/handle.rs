@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use kraliki_media::Supervision;
 use kraliki_sip::Secrets;
 use kraliki_time::Clock;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::supervise::SupervisionRequest;
 use crate::store::{PhoneSecret, Store, StoreError, User};
 use crate::{
     AgentId, AttemptId, CampaignId, Command, CommandError, Counters, Event, Gauges, Message, Pii, Reply,
@@ -33,6 +35,9 @@ pub(super) struct Shared {
     pub(super) metrics: super::metrics::Metrics,
     pub(super) phones: PhonesAt,
     pub(super) changing: super::trunk::Changing,
+    /// Where recordings lie; none: nothing is recorded.
+    pub(super) places: Option<super::recording::Places>,
+    pub(super) keeping: Option<Arc<super::recording::Keeping>>,
     /// The runtime of whoever started us, for work that takes longer than the loop should wait.
     pub(super) beside: tokio::runtime::Handle,
 }
@@ -116,6 +121,7 @@ pub(super) enum Request {
         id: String,
         reply: oneshot::Sender<Result<(), SessionError>>,
     },
+    Supervision(SupervisionRequest),
     SipTrace {
         call: AttemptId,
         hide_numbers: bool,
@@ -145,6 +151,10 @@ pub(super) enum Request {
         call: kraliki_sip::CallKey,
         verdict: kraliki_sip::stir::Verdict,
     },
+    /// A call's recording could not be begun, or broke off.
+    RecordingLost {
+        call: AttemptId,
+    },
     Stop,
 }
 
@@ -166,9 +176,9 @@ pub enum SessionError {
     /// No such session of this agent.
     #[error("this audio session has ended; open a new one")]
     NotFound,
-    /// The agent's phone cannot be called; says why.
+    /// It cannot be as things are (a phone that cannot be called, an agent without audio); says why.
     #[error("{0}")]
-    NoPhone(String),
+    Conflict(String),
     /// The dialer cannot take it now; says why.
     #[error("{0}")]
     Unavailable(String),
@@ -287,6 +297,47 @@ impl EngineHandle {
     pub async fn close_session(&self, agent: AgentId, id: &str) -> Result<(), SessionError> {
         let id = id.to_owned();
         self.session(|reply| Request::CloseSession { agent, id, reply }).await?
+    }
+
+    /// Opens a supervisor's audio session from a browser's SDP offer; an earlier one of that supervisor is replaced.
+    pub async fn open_supervision(&self, by: AgentId, offer: String) -> Result<OpenedSession, SessionError> {
+        self.supervision(|reply| SupervisionRequest::Open { by, offer, reply }).await?
+    }
+
+    /// Has a supervisor follow an agent, from call to call, and be heard as `how` says.
+    pub async fn supervise(
+        &self,
+        by: AgentId,
+        id: &str,
+        agent: AgentId,
+        how: Supervision,
+    ) -> Result<(), SessionError> {
+        let id = id.to_owned();
+        self.supervision(|reply| SupervisionRequest::Follow { by, id, agent, how, reply }).await?
+    }
+
+    /// As [`EngineHandle::patch_session`], for a supervisor's.
+    pub async fn patch_supervision(
+        &self,
+        by: AgentId,
+        id: &str,
+        body: String,
+    ) -> Result<Option<String>, SessionError> {
+        let id = id.to_owned();
+        self.supervision(|reply| SupervisionRequest::Patch { by, id, body, reply }).await?
+    }
+
+    /// Ends a supervisor's audio session.
+    pub async fn close_supervision(&self, by: AgentId, id: &str) -> Result<(), SessionError> {
+        let id = id.to_owned();
+        self.supervision(|reply| SupervisionRequest::Close { by, id, reply }).await?
+    }
+
+    async fn supervision<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> SupervisionRequest,
+    ) -> Result<T, SessionError> {
+        self.session(|reply| Request::Supervision(request(reply))).await
     }
 
     /// The recent SIP messages of a call as a readable ladder, each try by itself, without credentials and, when asked,

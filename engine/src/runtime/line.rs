@@ -12,6 +12,7 @@ use kraliki_time::Time;
 
 use super::drive::Driver;
 use super::handle::Request;
+use super::quality::{BothSides, Past};
 use super::random_array;
 use super::trunk::{TrunkConfig, TrunkFigures};
 use crate::lead::phone::country_of;
@@ -36,6 +37,8 @@ struct Line {
     rang: bool,
     /// Somebody listens who answers.
     detecting: bool,
+    /// The agent that it is bridged to, and who of both is not heard.
+    heard: Option<BothSides>,
 }
 
 /// All lines, by try, by SIP call and by leg.
@@ -44,6 +47,8 @@ pub(super) struct Lines {
     by_try: HashMap<TryId, Line>,
     by_call: HashMap<CallKey, TryId>,
     by_leg: HashMap<LegId, TryId>,
+    /// Legs that are being closed: what was heard of them is still to come.
+    closing: HashMap<LegId, Past>,
 }
 
 impl Lines {
@@ -53,6 +58,36 @@ impl Lines {
 
     pub(super) fn leg(&self, id: TryId) -> Option<LegId> {
         self.by_try.get(&id).map(|line| line.leg)
+    }
+
+    /// Who is heard in a bridged call.
+    pub(super) fn heard(&mut self, id: TryId) -> Option<&mut BothSides> {
+        self.by_try.get_mut(&id)?.heard.as_mut()
+    }
+
+    /// The call of a leg, also when it is being closed.
+    pub(super) fn past(&self, leg: LegId) -> Option<Past> {
+        self.closing.get(&leg).cloned().or_else(|| {
+            let line = self.by_try.get(self.by_leg.get(&leg)?)?;
+            Some(Past { id: line.id, figures: line.figures.clone() })
+        })
+    }
+
+    /// The call that an agent's leg is bridged to.
+    pub(super) fn with_agent(&self, agent: crate::AgentId) -> Option<TryId> {
+        // Asked when somebody is not heard any more: seldom.
+        let mut lines = self.by_try.values();
+        lines.find(|line| line.heard.as_ref().is_some_and(|heard| heard.agent == agent)).map(|line| line.id)
+    }
+
+    /// A call.
+    pub(super) fn of_try(&self, id: TryId) -> Option<Past> {
+        self.past(self.leg(id)?)
+    }
+
+    /// A leg is gone.
+    pub(super) fn forget(&mut self, leg: LegId) {
+        self.closing.remove(&leg);
     }
 
     fn of_call(&mut self, call: CallKey) -> Option<&mut Line> {
@@ -81,13 +116,22 @@ impl Driver {
             }
             Output::Hangup { id } => self.end_call(id, Reason::q850(16, "Normal call clearing")),
             Output::Bridge { id, agent } => {
+                if let Some(line) = self.lines.by_try.get_mut(&id) {
+                    line.heard = Some(BothSides::new(agent));
+                }
                 let legs = self.lines.leg(id).zip(self.desks.leg(agent));
                 match legs {
-                    Some((trunk, desk)) => told(self.media.bridge(trunk, desk, true)),
+                    Some((trunk, desk)) => {
+                        told(self.media.bridge(trunk, desk, true));
+                        self.record_agent(id, agent);
+                    }
                     None => tracing::error!(%id, %agent, "asked to bridge a leg that is not there"),
                 }
             }
             Output::Unbridge { id } => {
+                if let Some(line) = self.lines.by_try.get_mut(&id) {
+                    line.heard = None;
+                }
                 if let Some(leg) = self.lines.leg(id) {
                     told(self.media.unbridge(leg));
                 }
@@ -95,6 +139,7 @@ impl Driver {
             Output::Hold { id, on } => {
                 if let Some(leg) = self.lines.leg(id) {
                     told(self.media.hold(leg, on));
+                    self.hold_recording(id, on);
                 }
             }
             Output::Dtmf { id, digits } => {
@@ -103,6 +148,9 @@ impl Driver {
                     told(self.media.send_dtmf(leg, &digits));
                 }
             }
+            Output::Record { id, agent, beep_s } => self.begin_recording(id, agent, beep_s),
+            Output::PauseRecording { id, on } => self.pause_recording(id, on),
+            Output::StopRecording { id } => self.end_recording(id.attempt),
             Output::Play { id, campaign, what } => self.play_message(id, campaign, what),
             Output::StopPlay { id } => self.stop_message(id),
             other => tracing::error!(?other, "the runtime does not know this output"),
@@ -134,8 +182,19 @@ impl Driver {
         {
             told(self.media.listen(leg, Detector::new(&self.config.detection, place)));
         }
-        let line =
-            Line { id: dial.id, call, leg, session, trunk, figures, early: None, dialed, rang, detecting };
+        let line = Line {
+            id: dial.id,
+            call,
+            leg,
+            session,
+            trunk,
+            figures,
+            early: None,
+            dialed,
+            rang,
+            detecting,
+            heard: None,
+        };
         self.lines.by_try.insert(dial.id, line);
         Ok(())
     }
@@ -154,6 +213,7 @@ impl Driver {
         if let Some(line) = self.lines.by_try.remove(&id) {
             self.lines.by_call.remove(&line.call);
             self.lines.by_leg.remove(&line.leg);
+            self.lines.closing.insert(line.leg, Past { id, figures: line.figures });
             told(self.media.close(line.leg));
         }
     }

@@ -13,6 +13,9 @@ mod line;
 mod metrics;
 mod phone;
 mod prompts;
+mod quality;
+mod recording;
+mod supervise;
 mod trunk;
 
 use std::net::SocketAddr;
@@ -32,7 +35,9 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 pub use callback::CallbackConfig;
 pub use handle::{EngineHandle, OpenedSession, PhoneServer, SessionError};
 pub use journal::{JournalConfig, SegmentFile, segments};
+pub use kraliki_media::Supervision;
 pub use line::VERDICT_ATTRIBUTE;
+pub use recording::{BucketConfig, RecordingAudio, RecordingError, RecordingsConfig};
 pub use trunk::{
     AttestationKey, CodecKey, IdentityKey, InboundStir, NumberFormat, Numbers, ProfileError, ReliableKey,
     Signing, SrtpKey, TransportKey, TrunkBasis, TrunkConfig, TrunkDetail, TrunkFailure, TrunkPlace,
@@ -87,6 +92,8 @@ pub struct RuntimeConfig {
     pub callback: Option<CallbackConfig>,
     /// Verifies callers where a trunk wants it; none: no trunk may.
     pub stir: Option<Arc<CallVerifier>>,
+    /// How calls are recorded; none: they are not, whatever a campaign wants.
+    pub recording: Option<RecordingsConfig>,
 }
 
 impl RuntimeConfig {
@@ -109,6 +116,7 @@ impl RuntimeConfig {
             detection: Arc::new(Rules::standard()),
             callback: None,
             stir: None,
+            recording: None,
         }
     }
 }
@@ -144,6 +152,9 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The store of recordings.
+    #[error("[recording] the object store cannot be used: {0}")]
+    Bucket(#[from] object_store::Error),
     /// A thread.
     #[error("cannot start the engine's thread: {0}")]
     Thread(std::io::Error),
@@ -210,6 +221,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
     let journal = config.journal.clone().map(|c| journal::Journal::create(c, &engine)).transpose()?;
 
     let (requests, request_queue) = mpsc::channel(REQUESTS);
+    let (recording, keeper) = start_recording(&config, &store, &requests, clock).await?.unzip();
     let (store_sender, store_events) = mpsc::channel(STORE_JOBS * 4);
     let (writer, writer_task) = store.writer(STORE_JOBS, move |event| {
         // Room for four times the jobs that can wait, and the loop takes events before it gives jobs: full is a bug.
@@ -225,12 +237,17 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         phones: handle::PhonesAt::new(&config, sip.local_addresses()),
         changing: trunk::Changing::new(&config),
         beside: tokio::runtime::Handle::current(),
+        places: keeper.as_ref().map(|(task, _)| task.places.clone()),
+        keeping: keeper.as_ref().map(|(task, _)| Arc::clone(&task.keeping)),
         metrics: metrics::Metrics::new(
             sip.clone(),
             media.clone(),
             store.stats().clone(),
             journal.as_ref().map(|journal| journal.stats().clone()),
             known.iter().map(|known| known.figures.clone()).collect(),
+            recording.as_ref().zip(keeper.as_ref()).map(|(started, (task, _))| {
+                recording::Figures::new(started.recorder.clone(), Arc::clone(&task.keeping))
+            }),
         ),
         store,
     });
@@ -256,7 +273,9 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         resolver,
         restore: Input::Restore(Box::new(restore)),
         phones,
+        recording,
     });
+    let keeper = keeper.map(|(task, words)| tokio::spawn(task.run(words)));
     let events =
         drive::Events { sip: sip_events, media: media_events, store: store_events, requests: request_queue };
     let (stopped, done) = oneshot::channel();
@@ -270,6 +289,10 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
                 let journal = driver.run(events).await;
                 // The driver and its writer handle are gone: the task writes what waits, then ends.
                 let _ = writer.await;
+                // All recordings have ended, and nobody has a word for their keeper any more.
+                if let Some(keeper) = keeper {
+                    let _ = keeper.await;
+                }
                 if let Some(journal) = journal {
                     journal.wait();
                 }
@@ -278,6 +301,32 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         })
         .map_err(StartError::Thread)?;
     Ok(Running { handle, sip: bound, done })
+}
+
+/// The keeper of recordings, and where its words come from.
+type Keeper = (recording::KeeperTask, mpsc::Receiver<recording::Keep>);
+
+/// What records calls, and what keeps their files; after what a crash left was written down.
+async fn start_recording(
+    config: &RuntimeConfig,
+    store: &Store,
+    requests: &mpsc::Sender<handle::Request>,
+    clock: Clock,
+) -> Result<Option<(recording::Started, Keeper)>, StartError> {
+    let Some(recordings) = &config.recording else { return Ok(None) };
+    recording::recover(store, recordings).await?;
+    let places = recording::Places::new(recordings)?;
+    let (started, words) =
+        recording::Started::new(recordings.clone(), clock, requests.clone()).map_err(StartError::Thread)?;
+    let keeper = recording::KeeperTask {
+        store: store.clone(),
+        places,
+        keep_for: recordings.keep_for,
+        clock,
+        keeping: Arc::default(),
+        requests: requests.clone(),
+    };
+    Ok(Some((started, (keeper, words))))
 }
 
 /// Looks trunks' names up, for the transports and families that there are sockets for.

@@ -115,7 +115,7 @@ impl Driver {
 
     /// Calls the agent's phone. Gives the name of the session.
     pub(super) fn open_phone(&mut self, agent: AgentId) -> Result<String, SessionError> {
-        let no = |why: &str| Err(SessionError::NoPhone(why.into()));
+        let no = |why: &str| Err(SessionError::Conflict(why.into()));
         if self.config.phones.is_none() {
             return no("SIP phones are not switched on here; an administrator sets [sip] phones");
         }
@@ -236,6 +236,7 @@ impl Driver {
             return self.drop_desk(agent, Some(PhoneProblem::Lost));
         }
         self.desks.attach(agent, leg);
+        self.follow_to(agent, leg);
         if let Some(phone) = self.desks.get_mut(agent).and_then(|desk| desk.phone()) {
             (phone.plain, phone.rings_until) = (plain, None);
         }

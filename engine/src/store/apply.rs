@@ -48,7 +48,8 @@ pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<
         | Write::AttemptEnded { .. }
         | Write::Disposed { .. }
         | Write::Lead(_)
-        | Write::AgentTime { .. } => {
+        | Write::AgentTime { .. }
+        | Write::Leg { .. } => {
             let mut round = Round::default();
             round.add(write);
             let applied = round.apply(conn).await?;

@@ -88,9 +88,11 @@ impl Store {
                 .bind(id.0)
                 .fetch_all(readers)
                 .await?;
+        let recording = self.recording(id).await?.map(|stored| stored.record);
         let code = |n: Option<i64>| n.and_then(|n| u16::try_from(n).ok());
         Ok(Some(CallDetail {
             call: row::call(&found)?,
+            recording,
             tries: tries
                 .iter()
                 .map(|r| {
@@ -113,6 +115,7 @@ impl Store {
                     Ok(DispositionRecord { code, note, at_unix_ms })
                 })
                 .collect::<Result<_, StoreError>>()?,
+            legs: self.legs(id).await?,
         }))
     }
 
@@ -190,12 +193,12 @@ pub(super) async fn lead_by_phone(
     found.as_ref().map(row::lead_record).transpose()
 }
 
-fn page_limit(limit: u32) -> u32 {
+pub(super) fn page_limit(limit: u32) -> u32 {
     limit.clamp(1, PAGE_MOST)
 }
 
 /// One row more than wanted was read, to see whether there is a next page.
-fn page<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> i64) -> Page<T> {
+pub(super) fn page<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> i64) -> Page<T> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = items.len() > limit;
     items.truncate(limit);

@@ -9,10 +9,12 @@ mod apply;
 mod error;
 mod import;
 mod leads;
+mod legs;
 mod limits;
 mod open;
 mod phones;
 mod record;
+mod recordings;
 mod recover;
 mod refill;
 mod round;
@@ -39,8 +41,10 @@ use tokio::sync::Mutex;
 pub use error::StoreError;
 pub use import::{ImportFailure, Importer};
 pub use record::{
-    CallDetail, CallFilter, CallRecord, DispositionRecord, LeadFilter, LeadRecord, NewLead, NewUser, Orphan,
-    Page, PhoneSecret, Recovered, Rotation, Suppression, TryRecord, User,
+    CallDetail, CallFilter, CallRecord, DispositionRecord, EndedRecording, LeadFilter, LeadRecord, NewLead,
+    NewRecording, NewUser, Orphan, Page, PausedSpan, PhoneSecret, RecordingFilter, RecordingFormat,
+    RecordingPhase, RecordingPlace, RecordingRecord, Recovered, Rotation, StoredRecording, Suppression,
+    TryRecord, User,
 };
 pub use stats::{COMMIT_BUCKETS_US, StoreStats};
 use transaction::WriteConnection;

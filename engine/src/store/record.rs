@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use kraliki_media::record::{RecordingKey, Written};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::RestoredCampaign;
 use crate::{
-    AgentId, AttemptId, CampaignId, LeadId, LeadStatus, ListId, Outcome, Pii, Restore, StoredTrunk, Trunk,
-    TrunkId, TryId, Undisposed,
+    AgentId, AttemptId, CampaignId, LeadId, LeadStatus, LegRecord, ListId, Outcome, Pii, Restore,
+    StoredTrunk, Trunk, TrunkId, TryId, Undisposed,
 };
 
 /// A lead as it stands in the store.
@@ -150,6 +151,8 @@ pub struct CallRecord {
     /// What the agent wrote last.
     #[schema(value_type = String)]
     pub note: Pii<String>,
+    /// Whether there is a recording of it.
+    pub recorded: bool,
 }
 
 /// An attempt with all that belongs to it.
@@ -162,6 +165,132 @@ pub struct CallDetail {
     pub tries: Vec<TryRecord>,
     /// What agents said of it, oldest first.
     pub dispositions: Vec<DispositionRecord>,
+    /// Its recording.
+    pub recording: Option<RecordingRecord>,
+    /// How each side was heard, in the order in which they ended. None while the call lasts, or when nobody answered.
+    pub legs: Vec<LegRecord>,
+}
+
+/// What a recording's file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingFormat {
+    /// Opus in Ogg, two channels of their own.
+    Opus,
+    /// WAV, 16 bits, two channels.
+    Wav,
+}
+
+/// How far a recording is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingPhase {
+    /// The call goes on.
+    Recording,
+    /// It is there as far as the call went, or until the dialer was killed.
+    Ended,
+    /// It broke off, and `error` says why; what was written until then is there.
+    Failed,
+}
+
+/// Where a recording lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingPlace {
+    /// On the dialer's disk.
+    Disk,
+    /// In the object store.
+    Store,
+}
+
+/// A part of a recording that is silence because somebody paused it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PausedSpan {
+    /// From here on, in ms from the recording's start.
+    pub from_ms: u64,
+    /// Until here; none: until its end.
+    pub to_ms: Option<u64>,
+}
+
+/// A recording of a call: the called person left, the agent right.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecordingRecord {
+    /// The call; a call has one recording at most.
+    pub call: AttemptId,
+    /// The call's campaign.
+    pub campaign: CampaignId,
+    /// The call's agent.
+    pub agent: Option<AgentId>,
+    /// How far it is.
+    pub state: RecordingPhase,
+    /// Where it lies.
+    pub place: RecordingPlace,
+    /// What it is.
+    pub format: RecordingFormat,
+    /// Whether it lies there encrypted, with a key of its own.
+    pub encrypted: bool,
+    /// When it began, in ms since 1970.
+    pub started_unix_ms: i64,
+    /// How long it is, in ms; 0 while it lasts.
+    pub lasted_ms: u64,
+    /// Octets where it lies; 0 while it lasts.
+    pub bytes: u64,
+    /// Where it is silent because somebody paused it.
+    pub paused: Vec<PausedSpan>,
+    /// Why it broke off.
+    pub error: String,
+}
+
+/// A recording with what it is read with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredRecording {
+    /// What people see.
+    pub record: RecordingRecord,
+    /// Below the directory, or below the object store's prefix.
+    pub file: String,
+    /// Its key, sealed.
+    pub sealed_key: Option<Vec<u8>>,
+    /// Octets of the sound file, decrypted.
+    pub audio_bytes: u64,
+}
+
+/// A recording that begins.
+#[derive(Clone, Debug)]
+pub struct NewRecording {
+    /// The call.
+    pub call: AttemptId,
+    /// Below the directory.
+    pub file: String,
+    /// What it is.
+    pub format: RecordingFormat,
+    /// Its key, if it is encrypted.
+    pub key: Option<RecordingKey>,
+    /// When, in ms since 1970.
+    pub started_unix_ms: i64,
+}
+
+/// A recording that is over.
+#[derive(Clone, Debug)]
+pub struct EndedRecording {
+    /// The call.
+    pub call: AttemptId,
+    /// What its file holds.
+    pub written: Written,
+    /// Why it broke off; empty: it did not.
+    pub error: String,
+}
+
+/// Which recordings to read, newest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordingFilter {
+    /// Only of this campaign.
+    pub campaign: Option<CampaignId>,
+    /// Only of this agent.
+    pub agent: Option<AgentId>,
+    /// The `next` of the page before.
+    pub before: Option<AttemptId>,
+    /// At most so many (1 to 1000).
+    pub limit: u32,
 }
 
 /// One INVITE.

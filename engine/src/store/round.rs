@@ -12,7 +12,7 @@ use sqlx::{Row, SqliteConnection};
 use super::StoreError;
 use super::apply::Applied;
 use super::row::{count, lead_status};
-use crate::{LeadChange, Outcome, Write};
+use crate::{LeadChange, LegRecord, Outcome, Write};
 
 /// A life goes through the kinds of writes in this order, and so do the statements of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,13 +64,14 @@ pub(super) struct Round<'a> {
     disposed: Vec<DisposedRow<'a>>,
     leads: Vec<(i64, LeadRow)>,
     agent_times: Vec<(i64, &'static str, &'a str, i64, i64)>,
+    legs: Vec<(i64, &'a LegRecord)>,
 }
 
 impl<'a> Round<'a> {
     /// Takes a write. False: it is not of those that are gathered, or must come after what is in the round.
     pub(super) fn add(&mut self, write: &'a Write) -> bool {
         let Some((kind, subjects)) = place(write) else {
-            return self.add_agent_time(write);
+            return self.add_alone(write);
         };
         let subjects = subjects.into_iter().flatten();
         if subjects.clone().any(|subject| self.last.get(&subject).is_some_and(|&last| last >= kind)) {
@@ -127,10 +128,15 @@ impl<'a> Round<'a> {
         true
     }
 
-    /// How long an agent was in a state: nothing else depends on it.
-    fn add_agent_time(&mut self, write: &'a Write) -> bool {
-        let Write::AgentTime { agent, state, reason, from_unix_ms, lasted_ms } = write else { return false };
-        self.agent_times.push((agent.0, state.as_str(), reason, *from_unix_ms, count(*lasted_ms)));
+    /// What nothing else depends on.
+    fn add_alone(&mut self, write: &'a Write) -> bool {
+        match write {
+            Write::AgentTime { agent, state, reason, from_unix_ms, lasted_ms } => {
+                self.agent_times.push((agent.0, state.as_str(), reason, *from_unix_ms, count(*lasted_ms)));
+            }
+            Write::Leg { attempt, leg } => self.legs.push((attempt.0, leg)),
+            _ => return false,
+        }
         true
     }
 
@@ -145,6 +151,7 @@ impl<'a> Round<'a> {
             .bind(json(&self.disposed)?)
             .bind(json(&self.leads)?)
             .bind(json(&self.agent_times)?)
+            .bind(json(&self.legs)?)
             .fetch_all(conn)
             .await?;
         let key = |row: &sqlx::sqlite::SqliteRow| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
@@ -280,4 +287,21 @@ pub(super) const STATEMENTS: &str = concat!(
     // $8: agent, state, reason, from, lasted.
     "INSERT INTO agent_times (agent, state, reason, from_unix_ms, lasted_ms) \
      SELECT w.value->>0, w.value->>1, w.value->>2, w.value->>3, w.value->>4 FROM json_each($8) AS w ORDER BY w.key;",
+    // $9: attempt, its LegRecord.
+    "INSERT INTO call_legs (attempt, number, side, trunk, agent, ended_unix_ms, codec, lasted_ms, packets_received, \
+     packets_sent, packets_lost, loss, longest_loss, burst_density, reordered, repeated, jitter_ms, jitter_most_ms, \
+     round_trip_ms, far_loss, far_jitter_ms, mos, far_mos, clipped, silent, unheard, unheard_ms) \
+     SELECT w.value->>0, w.value->>'$[1].number', w.value->>'$[1].side', w.value->>'$[1].trunk', \
+     w.value->>'$[1].agent', w.value->>'$[1].ended_unix_ms', w.value->>'$[1].figures.codec', \
+     w.value->>'$[1].figures.lasted_ms', w.value->>'$[1].figures.packets_received', \
+     w.value->>'$[1].figures.packets_sent', w.value->>'$[1].figures.packets_lost', \
+     w.value->>'$[1].figures.loss', w.value->>'$[1].figures.longest_loss', \
+     w.value->>'$[1].figures.burst_density', w.value->>'$[1].figures.reordered', \
+     w.value->>'$[1].figures.repeated', w.value->>'$[1].figures.jitter_ms', \
+     w.value->>'$[1].figures.jitter_most_ms', w.value->>'$[1].figures.round_trip_ms', \
+     w.value->>'$[1].figures.far_loss', w.value->>'$[1].figures.far_jitter_ms', \
+     w.value->>'$[1].figures.mos', w.value->>'$[1].figures.far_mos', w.value->>'$[1].figures.clipped', \
+     w.value->>'$[1].figures.silent', w.value->>'$[1].figures.unheard', \
+     w.value->>'$[1].figures.unheard_ms' \
+     FROM json_each($9) AS w ORDER BY w.key;",
 );

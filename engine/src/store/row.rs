@@ -118,7 +118,8 @@ pub(super) fn lead(row: &SqliteRow) -> Result<Lead, StoreError> {
 macro_rules! call_columns {
     () => {
         "id, campaign, lead, phone, caller_id, agent, started_unix_ms, answered_unix_ms, connected_unix_ms, \
-         ended_unix_ms, wait_ms, talk_ms, late, outcome, disposition, note"
+         ended_unix_ms, wait_ms, talk_ms, late, outcome, disposition, note, \
+         EXISTS (SELECT 1 FROM recordings WHERE call = attempts.id AND state <> 'erased')"
     };
 }
 pub(super) use call_columns;
@@ -141,6 +142,7 @@ pub(super) fn call(row: &SqliteRow) -> Result<CallRecord, StoreError> {
         outcome: outcome(row.try_get(13)?)?,
         disposition: row.try_get(14)?,
         note: Pii(row.try_get(15)?),
+        recorded: row.try_get::<i64, _>(16)? != 0,
     })
 }
 

@@ -17,6 +17,21 @@ pub(crate) static PCMU_TO_PCMA: [u8; 256] = ulaw_to_alaw_table();
 /// A-law bytes to µ-law bytes.
 pub(crate) static PCMA_TO_PCMU: [u8; 256] = alaw_to_ulaw_table();
 
+/// How loud each µ-law byte is.
+pub(crate) static ULAW_MAGNITUDES: [u16; 256] = magnitudes(&ulaw_table());
+/// How loud each A-law byte is.
+pub(crate) static ALAW_MAGNITUDES: [u16; 256] = magnitudes(&alaw_table());
+
+const fn magnitudes(linear: &[i16; 256]) -> [u16; 256] {
+    let mut table = [0u16; 256];
+    let mut byte = 0usize;
+    while byte < 256 {
+        table[byte] = linear[byte].unsigned_abs();
+        byte += 1;
+    }
+    table
+}
+
 /// One µ-law byte as a linear sample.
 #[inline]
 pub(super) fn ulaw_to_linear(byte: u8) -> i16 {

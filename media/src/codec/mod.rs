@@ -8,7 +8,7 @@ mod opus;
 
 pub use opus::{OpusPolicy, OpusRate};
 
-pub(crate) use g711::{PCMA_TO_PCMU, PCMU_TO_PCMA};
+pub(crate) use g711::{ALAW_MAGNITUDES, PCMA_TO_PCMU, PCMU_TO_PCMA, ULAW_MAGNITUDES};
 pub(crate) use opus::mono_encoder;
 
 use crate::sdp::AudioCodec;
@@ -17,6 +17,8 @@ use crate::sdp::AudioCodec;
 pub(crate) const SAMPLE_RATE_HZ: u32 = 8_000;
 /// Samples of one packet that we make ourselves: 20 ms.
 pub(crate) const FRAME_SAMPLES: usize = 160;
+/// Frames of 20 ms in a second.
+pub(crate) const FRAMES_PER_SECOND: u32 = 50;
 /// The longest packet that is decoded, in samples at 48 kHz: Opus ends at 120 ms (RFC 6716 §2.1.4).
 pub const MAX_PACKET_SAMPLES: usize = 5_760;
 
@@ -110,9 +112,15 @@ impl AudioCodec {
         }
     }
 
-    /// Whether packets of `self` may be sent as `to` as they are, or by a table.
+    /// Whether packets of `self` may be sent as `to` as they are, or by a table. Codecs that keep a state do not pass: what
+    /// is mixed in (a beep, a whisper) would have no place.
     pub(crate) fn relays_to(self, to: AudioCodec) -> bool {
-        self == to || self.table_to(to).is_some()
+        self.coder().is_some() && to.coder().is_some()
+    }
+
+    /// Whether it carries more than telephone sound.
+    pub(crate) fn is_wide(self) -> bool {
+        self.coder().is_none()
     }
 }
 
@@ -124,11 +132,6 @@ pub(crate) trait Coder: Send + Sync {
     fn encode(&self, samples: &[i16], payload: &mut [u8]) -> usize;
     /// The byte that stands for no sound.
     fn silence(&self) -> u8;
-}
-
-/// A payload of silence in the room given; what has no byte for silence (the stateful codecs) is left zero.
-pub(crate) fn fill_silence(codec: AudioCodec, payload: &mut [u8]) {
-    payload.fill(codec.coder().map_or(0, |coder| coder.silence()));
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@ use rand::{CryptoRng, Rng, RngExt};
 
 use super::{Channel, Format, Inbound, Learn, Leg, Polled, Role, Sending};
 use crate::event::{DownReason, LegId, MediaEvent};
+use crate::limits::{CLEAR_AFTER, POOR_LOSS_256};
 use crate::quality::LegCounters;
 use crate::rtp::OutLine;
+use crate::sdp::AudioCodec;
 use crate::webrtc::{
     BrowserTransport, Event, Failure, LegTag, OfferError, Output, Received, TransportAddress,
 };
@@ -35,9 +37,18 @@ pub(super) struct Browser {
     /// It was given something, and may want something.
     pending: bool,
     last_consent: Option<Time>,
+    /// Since when the browser has reported little loss; `None` while its network is not poor.
+    poor_until: Option<Time>,
+    /// What it is sent is more than telephone sound.
+    wide: bool,
 }
 
 impl Browser {
+    /// The codec of a number, of those that may come.
+    pub(super) fn codec(&self, payload_type: u8) -> Option<AudioCodec> {
+        self.transport.media().codec(payload_type)
+    }
+
     /// Where media goes, once there are keys.
     pub(super) fn media_target(&self) -> Option<SocketAddr> {
         self.transport.remote().filter(|_| self.transport.is_up()).map(|remote| remote.address)
@@ -82,8 +93,14 @@ impl Leg {
         // the first packets are lost.
         let line = OutLine::new(ssrc, rng.random::<u16>() >> 1, rng.random());
         let mut leg = Leg::new(id, Role::Agent, line, Learn::Exact, std::time::Duration::ZERO);
-        leg.browser = Some(Box::new(Browser { transport, pending: true, last_consent: None }));
-        leg.set_browser_format();
+        leg.browser = Some(Box::new(Browser {
+            transport,
+            pending: true,
+            last_consent: None,
+            poor_until: None,
+            wide: false,
+        }));
+        leg.set_browser_format(Time::ZERO);
         leg
     }
 
@@ -95,13 +112,14 @@ impl Leg {
     /// Answers a PATCH of the session.
     pub(crate) fn restart(
         &mut self,
+        now: Time,
         body: &[u8],
         rng: &mut impl CryptoRng,
     ) -> Result<Option<String>, OfferError> {
         let Some(browser) = &mut self.browser else { return Err(OfferError::Ended) };
         browser.pending = true;
         let answer = browser.transport.restart(body, rng);
-        self.set_browser_format();
+        self.set_browser_format(now);
         answer
     }
 
@@ -218,16 +236,46 @@ impl Leg {
         }
     }
 
-    fn set_browser_format(&mut self) {
+    /// The share of our packets that the far end has lost of late, in 256ths. A browser on a poor network is sent Opus, whose
+    /// error correction bears it, until the network has been good for a while (RFC 3264 §5.1: any agreed codec may be sent
+    /// at any time).
+    pub(super) fn note_far_loss(&mut self, now: Time, lost_256: u8) {
+        let Some(browser) = &mut self.browser else { return };
+        if lost_256 >= POOR_LOSS_256 {
+            browser.poor_until = Some(now + CLEAR_AFTER);
+        } else if browser.poor_until.is_some_and(|until| until <= now) {
+            browser.poor_until = None;
+        }
+        self.set_browser_format(now);
+    }
+
+    /// Whether what the far end is sent is more than telephone sound, so that it is worth another codec.
+    pub(crate) fn set_wide(&mut self, now: Time, wide: bool) {
+        if let Some(browser) = &mut self.browser {
+            browser.wide = wide;
+            self.set_browser_format(now);
+        }
+    }
+
+    fn set_browser_format(&mut self, now: Time) {
         let Some(browser) = &self.browser else { return };
         let media = browser.transport.media();
-        self.format = media.codecs.first().map(|(payload_type, codec)| Format {
-            codec: *codec,
-            payload_type: *payload_type,
-            receive_payload_type: *payload_type,
+        let opus = media.payload_type(AudioCodec::Opus).map(|number| (number, AudioCodec::Opus));
+        let better = opus.filter(|_| browser.wide || browser.poor_until.is_some());
+        let Some((payload_type, codec)) = better.or(media.codecs.first().copied()) else { return };
+        let format = Format {
+            codec,
+            payload_type,
+            receive_payload_type: payload_type,
             dtmf: media.dtmf,
             receive_dtmf: media.dtmf,
+            opus: media.opus,
             direction: media.direction,
-        });
+        };
+        if self.format != Some(format) {
+            self.line.set_clock(now, codec.clock_hz());
+            self.format = Some(format);
+            self.format_changed = true;
+        }
     }
 }

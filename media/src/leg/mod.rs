@@ -5,7 +5,10 @@
 
 mod browser;
 mod ear;
+mod heard;
+mod mouth;
 mod receive;
+mod report;
 mod secure;
 mod send;
 mod source;
@@ -14,7 +17,7 @@ pub use source::Learn;
 
 pub(crate) use browser::{AddressChange, Datagram};
 pub(crate) use receive::{Inbound, Kind};
-pub(crate) use send::{Channel, Passed, Polled, Sending};
+pub(crate) use send::{Channel, FRAME, LATE, Passed, Polled, Sending};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,17 +27,19 @@ use rand::{Rng, RngExt};
 
 use self::browser::Browser;
 use self::ear::Ear;
+use self::mouth::Mouth;
 use self::secure::Secure;
 use self::source::Source;
 use crate::audio::Audio;
-use crate::codec::SAMPLE_RATE_HZ;
 use crate::dtmf::{Digit, DigitReceiver, DigitSender};
 use crate::event::{LegId, MediaEvent};
+use crate::hearing::{Hearing, LegQuality};
 use crate::limits::{LOST_AFTER, SHARDS, SILENT_AFTER};
 use crate::play::{Overlay, Player};
 use crate::quality::LegCounters;
+use crate::relay::Supervision;
 use crate::rtp::OutLine;
-use crate::sdp::{AudioCodec, Direction, Negotiated};
+use crate::sdp::{AudioCodec, Direction, Negotiated, OpusFormat};
 
 /// Whose leg it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +58,8 @@ pub(crate) struct Format {
     pub(crate) receive_payload_type: u8,
     pub(crate) dtmf: Option<u8>,
     pub(crate) receive_dtmf: Option<u8>,
+    /// What the far end says of Opus.
+    pub(crate) opus: Option<OpusFormat>,
     pub(crate) direction: Direction,
 }
 
@@ -89,6 +96,8 @@ struct Timers {
     transport: Time,
     /// The next frame that is heard.
     ear: Time,
+    /// When the far end would not be heard.
+    hearing: Time,
 }
 
 pub(crate) struct Leg {
@@ -99,17 +108,27 @@ pub(crate) struct Leg {
     /// Present once a plain leg's far end agreed on SRTP.
     secure: Option<Box<Secure>>,
     format: Option<Format>,
+    /// It is another one since this was asked for.
+    format_changed: bool,
     source: Source,
     line: OutLine,
     sound: Sound,
     digits_in: DigitReceiver,
     /// Present while somebody listens here.
     ear: Option<Box<Ear>>,
+    /// Present once frames were to be encoded.
+    mouth: Option<Box<Mouth>>,
+    /// Present from the answer on, or while an agent is in a call.
+    hearing: Option<Box<Hearing>>,
     timers: Timers,
     sending: send::State,
     report: send::ReportState,
     /// The slot of the leg it is bridged to, on the same shard.
     peer: Option<usize>,
+    /// Who supervises this agent.
+    pub(crate) supervisors: Vec<(LegId, Supervision)>,
+    /// Whom this supervisor supervises.
+    pub(crate) supervises: Option<LegId>,
     /// The caller's first packet to the agent is to be told.
     announce: bool,
     /// What this leg says is not passed on.
@@ -151,6 +170,7 @@ impl Leg {
             rtp_timeout: Time::MAX,
             transport: Time::MAX,
             ear: Time::MAX,
+            hearing: Time::MAX,
         };
         Leg {
             id,
@@ -158,15 +178,20 @@ impl Leg {
             browser: None,
             secure: None,
             format: None,
+            format_changed: false,
             source: Source::new(learn),
             sound: Sound::default(),
             digits_in: DigitReceiver::default(),
             ear: None,
+            mouth: None,
+            hearing: None,
             timers: never,
             sending: send::State::default(),
             report: send::ReportState::new(line.ssrc()),
             line,
             peer: None,
+            supervisors: Vec::new(),
+            supervises: None,
             announce: false,
             muted: false,
             held: false,
@@ -185,6 +210,11 @@ impl Leg {
         self.id
     }
 
+    #[cfg(test)]
+    pub(crate) fn rename(&mut self, id: LegId) {
+        self.id = id;
+    }
+
     pub(crate) fn role(&self) -> Role {
         self.role
     }
@@ -195,6 +225,11 @@ impl Leg {
 
     pub(crate) fn format(&self) -> Option<Format> {
         self.format
+    }
+
+    /// Whether it is sent another codec since this was asked last.
+    pub(crate) fn take_format_change(&mut self) -> bool {
+        std::mem::take(&mut self.format_changed)
     }
 
     /// Whether what it says is to be passed on.
@@ -208,6 +243,7 @@ impl Leg {
         if agreed.srtp.is_some() || self.secure.is_some() {
             self.secure.get_or_insert_with(|| Box::new(Secure::new())).agree(agreed.srtp.as_ref());
         }
+        self.report.xr.wanted = agreed.xr;
         self.digits_in.reset();
         self.listen_anew();
         self.set_format(
@@ -218,12 +254,14 @@ impl Leg {
                 receive_payload_type: agreed.receive_payload_type,
                 dtmf: agreed.dtmf,
                 receive_dtmf: agreed.receive_dtmf,
+                opus: agreed.opus,
                 direction: agreed.direction,
             },
         );
     }
 
     fn set_format(&mut self, now: Time, format: Format) {
+        self.line.set_clock(now, format.codec.clock_hz());
         let first = self.format.replace(format).is_none();
         if first {
             self.timers.report = self.next_report(now);
@@ -234,6 +272,7 @@ impl Leg {
     /// The call is answered: from now on its silence counts for the RTP time-out.
     pub(crate) fn watch(&mut self, now: Time) {
         self.listen_to_answer(now);
+        self.begin_hearing(now);
         if self.role == Role::Trunk && self.watched_since.is_none() && !self.rtp_timeout.is_zero() {
             self.watched_since = Some(now);
             self.timers.rtp_timeout = now + self.rtp_timeout;
@@ -245,6 +284,11 @@ impl Leg {
         self.sound.player = Some(Player::new(audio, looped));
         self.line.cut();
         self.wake_frames(now);
+    }
+
+    /// Mixes sound into what the far end hears, in place of what is mixed in still.
+    pub(crate) fn overlay(&mut self, sound: Arc<Audio>) {
+        self.sound.overlay = Some(Overlay::new(sound));
     }
 
     /// Stops what is played.
@@ -267,6 +311,7 @@ impl Leg {
         if self.held && !held {
             // Silence on hold is not held against it.
             self.watched_since = self.watched_since.map(|_| now);
+            self.expect_to_hear(now);
         }
         self.held = held;
         self.line.cut();
@@ -287,17 +332,19 @@ impl Leg {
         self.line.cut();
         self.stop_listening();
         self.watch(now);
+        self.expect_to_hear(now);
         self.wake_frames(now);
     }
 
-    /// Parts it from its peer.
-    pub(crate) fn part(&mut self, now: Time) {
+    /// Parts it from its peer. Gives how an agent was heard in the call.
+    pub(crate) fn part(&mut self, now: Time) -> Option<LegQuality> {
         self.peer = None;
         self.sound.overlay = None;
         self.announce = false;
         self.held = false;
         self.line.cut();
         self.wake_frames(now);
+        self.end_hearing(now)
     }
 
     /// Asks for the last words: a BYE, then the end.
@@ -342,7 +389,7 @@ impl Leg {
             octets_sent: self.line.octets(),
             packets_expected: sums.expected,
             packets_lost: sums.lost,
-            jitter: units(self.source.stats().map_or(0, |s| s.jitter())),
+            jitter: self.source.stats().map_or(Duration::ZERO, |s| units(s.jitter(), s.clock_hz())),
             ..dropped
         }
     }
@@ -350,7 +397,7 @@ impl Leg {
     /// When it wants [`Leg::handle_timeout`].
     pub(crate) fn timeout(&self) -> Time {
         let t = &self.timers;
-        t.frame.min(t.report).min(t.silent).min(t.rtp_timeout).min(t.transport).min(t.ear)
+        t.frame.min(t.report).min(t.silent).min(t.rtp_timeout).min(t.transport).min(t.ear).min(t.hearing)
     }
 
     /// Looks at the watches; frames and reports are made by [`Leg::poll`].
@@ -363,6 +410,9 @@ impl Leg {
         }
         if self.timers.ear <= now {
             self.handle_ear_timeout(now, events);
+        }
+        if self.timers.hearing <= now {
+            self.handle_hearing_timeout(now, events);
         }
         self.handle_transport_timeout(now);
     }
@@ -415,8 +465,8 @@ impl Leg {
 }
 
 /// Timestamp units as time.
-fn units(units: u32) -> Duration {
-    Duration::from_micros(u64::from(units) * 1_000_000 / u64::from(SAMPLE_RATE_HZ))
+fn units(units: u32, clock_hz: u32) -> Duration {
+    Duration::from_micros(u64::from(units) * 1_000_000 / u64::from(clock_hz))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use kraliki_time::Time;
 use super::secure::What;
 use super::source::Refusal;
 use super::{Leg, units};
+use crate::dtmf::Digit;
 use crate::event::MediaEvent;
 use crate::rtcp;
 use crate::rtp::{COMFORT_NOISE, Header};
@@ -17,6 +18,8 @@ use crate::sdp::AudioCodec;
 pub(crate) struct Inbound {
     pub(crate) header: Header,
     pub(crate) kind: Kind,
+    /// The key that was pressed with it.
+    pub(crate) digit: Option<Digit>,
 }
 
 /// What a packet carries.
@@ -114,10 +117,13 @@ impl Leg {
     }
 
     fn read(&mut self, packet: &[u8]) -> Option<Inbound> {
-        let inbound = Header::parse(packet)
-            .and_then(|header| Some(Inbound { kind: self.kind_of(header.payload_type)?, header }));
-        if inbound.is_none() {
-            self.counters.dropped_malformed += 1;
+        let inbound = Header::parse(packet).and_then(|header| {
+            Some(Inbound { kind: self.kind_of(header.payload_type)?, header, digit: None })
+        });
+        match inbound {
+            Some(Inbound { kind: Kind::Audio(codec), .. }) => self.source.clock_hz = codec.clock_hz(),
+            Some(_) => {}
+            None => self.counters.dropped_malformed += 1,
         }
         inbound
     }
@@ -128,6 +134,9 @@ impl Leg {
             // refused for their address, and counted so.
             return static_g711(payload_type);
         };
+        if let Some(codec) = self.browser.as_ref().and_then(|browser| browser.codec(payload_type)) {
+            return Some(Kind::Audio(codec));
+        }
         if payload_type == format.receive_payload_type {
             return Some(Kind::Audio(format.codec));
         }
@@ -152,7 +161,7 @@ impl Leg {
         &mut self,
         now: Time,
         begins: bool,
-        inbound: Inbound,
+        mut inbound: Inbound,
         packet: &[u8],
         events: &mut impl Extend<MediaEvent>,
     ) -> Inbound {
@@ -166,10 +175,12 @@ impl Leg {
         }
         if inbound.kind == Kind::Event {
             let payload = packet.get(inbound.header.payload.clone()).unwrap_or_default();
-            if let Some(digit) = self.digits_in.packet(inbound.header.timestamp, payload) {
+            inbound.digit = self.digits_in.packet(inbound.header.timestamp, payload);
+            if let Some(digit) = inbound.digit {
                 events.extend([MediaEvent::Dtmf { leg: self.id, digit }]);
             }
         }
+        self.hear(now, begins, &inbound, packet, events);
         self.put_in_ear(now, &inbound, packet);
         inbound
     }
@@ -184,14 +195,13 @@ impl Leg {
         }
         if let Some(block) = compound.block {
             self.counters.far_fraction_lost = block.fraction_lost;
-            self.counters.far_jitter = units(block.jitter);
-            // RFC 3550 §6.4.1: arrival less LSR less DLSR, in 65,536ths of a second; nonsense wraps to a huge value.
-            let arrival = rtcp::ntp_middle(rtcp::ntp(now));
-            let round_trip = arrival.wrapping_sub(block.last_sr).wrapping_sub(block.delay_since_last_sr);
-            if block.last_sr != 0 && round_trip < 10 << 16 {
-                let nanos = (u64::from(round_trip) * 1_000_000_000) >> 16;
-                self.counters.round_trip = Some(std::time::Duration::from_nanos(nanos));
+            self.note_far_loss(now, block.fraction_lost);
+            self.counters.far_jitter = units(block.jitter, self.line.clock_hz());
+            if let Some(hearing) = &mut self.hearing {
+                hearing.report(&block, self.counters.far_jitter);
             }
+            self.round_trip(now, block.last_sr, block.delay_since_last_sr);
         }
+        self.take_extended(now, compound);
     }
 }

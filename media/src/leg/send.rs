@@ -8,7 +8,7 @@ use kraliki_time::Time;
 use super::secure::What;
 use super::{AddressChange, Ending, Format, Leg, Role};
 use crate::audio::{digit_tone, sine};
-use crate::codec::{FRAME_SAMPLES, fill_silence};
+use crate::codec::{FRAME_SAMPLES, SAMPLE_RATE_HZ};
 use crate::dtmf::{DigitFrame, Event};
 use crate::event::MediaEvent;
 use crate::limits::{FILL_AFTER, RTCP_INTERVAL};
@@ -17,9 +17,9 @@ use crate::rtp::{self, HEADER_LEN, Stamp};
 use crate::webrtc::StreamId;
 
 /// The length of a frame that is made here.
-pub(super) const FRAME: Duration = Duration::from_millis(20);
+pub(crate) const FRAME: Duration = Duration::from_millis(20);
 /// A wake-up later than this skips the frames in between, instead of sending them in one burst.
-pub(super) const LATE: Duration = Duration::from_millis(100);
+pub(crate) const LATE: Duration = Duration::from_millis(100);
 /// RFC 4733 §2.5.1.4: the End is sent three times; twice more after the first.
 const END_REPEATS: u8 = 2;
 /// The peak of each of a key's two frequencies, where they are sent as sound.
@@ -68,7 +68,7 @@ pub(crate) enum Polled {
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// Silence is being sent, because nobody else speaks.
-    filling: bool,
+    pub(super) filling: bool,
     /// The key that sounds: its timestamp, its last packet, and how often that is still to be sent.
     event: Option<(u32, Event, u8)>,
     /// Samples of the present key that were sent as sound.
@@ -82,13 +82,14 @@ pub(super) struct ReportState {
     /// The middle of the far end's last NTP time, and when it came.
     pub(super) last_sr: Option<(u32, Time)>,
     packets_before: u64,
+    pub(super) xr: super::report::Xr,
 }
 
 impl ReportState {
     pub(super) fn new(ssrc: u32) -> ReportState {
         // RFC 7022 §4.2: a short-term name says nothing about who or where we are.
         let cname = format!("{:08x}@kraliki.invalid", ssrc.wrapping_mul(0x9e37_79b1).rotate_left(13));
-        ReportState { cname, count: 0, last_sr: None, packets_before: 0 }
+        ReportState { cname, count: 0, last_sr: None, packets_before: 0, xr: super::report::Xr::default() }
     }
 }
 
@@ -204,25 +205,37 @@ impl Leg {
             self.sending.event = Some((timestamp, event, left - 1)).filter(|_| left > 1);
             return self.write_event(now, format, timestamp, event, out);
         }
+        if !self.is_occupied()
+            && let Some(len) = self.write_said(now, format, out)
+        {
+            return Some(len);
+        }
         if now < self.timers.frame {
             return None;
         }
         if self.timers.frame + LATE < now {
             self.timers.frame = now;
         }
-        let payload_room = out.get_mut(HEADER_LEN..HEADER_LEN + FRAME_SAMPLES)?;
         if let Some(frame) = self.sound.digits.frame() {
             self.timers.frame += FRAME;
             return self.write_digit(now, format, frame, out);
         }
         if let Some(player) = &mut self.sound.player {
-            let goes_on = player.frame(format.codec, payload_room);
+            let mut frame = [0; FRAME_SAMPLES];
+            let passes = format.codec.coder().is_some();
+            let goes_on = match passes {
+                true => player.frame(format.codec, out.get_mut(HEADER_LEN..HEADER_LEN + FRAME_SAMPLES)?),
+                false => player.samples(&mut frame),
+            };
             self.timers.frame += FRAME;
             if !goes_on {
                 self.sound.player = None;
                 events.extend([MediaEvent::PlayDone { leg: self.id }]);
             }
-            return self.write_audio(now, format, out);
+            return match passes {
+                true => self.write_audio(now, format, out),
+                false => self.write_samples(now, format, Box::new(frame), out),
+            };
         }
         let continuous = self.role == Role::Agent && (self.peer.is_none() || self.sending.filling);
         if !continuous {
@@ -234,11 +247,18 @@ impl Leg {
             self.sending.filling = true;
         }
         self.timers.frame += if self.role == Role::Agent { FRAME } else { FILL_AFTER };
-        fill_silence(format.codec, payload_room);
+        self.write_silence(now, format, out)
+    }
+
+    fn write_silence(&mut self, now: Time, format: Format, out: &mut [u8]) -> Option<usize> {
+        let Some(coder) = format.codec.coder() else {
+            return self.write_samples(now, format, Box::new([0; FRAME_SAMPLES]), out);
+        };
+        out.get_mut(HEADER_LEN..HEADER_LEN + FRAME_SAMPLES)?.fill(coder.silence());
         self.write_audio(now, format, out)
     }
 
-    /// Finishes a frame whose payload stands in its place.
+    /// Finishes a frame of G.711 whose payload stands in its place.
     fn write_audio(&mut self, now: Time, format: Format, out: &mut [u8]) -> Option<usize> {
         let stamp = self.line.make(now, FRAME_SAMPLES as u32, FRAME_SAMPLES);
         let packet = out.get_mut(..HEADER_LEN + FRAME_SAMPLES)?;
@@ -259,9 +279,11 @@ impl Leg {
         if format.dtmf.is_none() {
             return self.write_digit_as_sound(now, format, frame, out);
         }
+        let times = format.codec.clock_hz() / SAMPLE_RATE_HZ;
         match frame {
             DigitFrame::Begin(event) => {
-                let stamp = self.line.make(now, FRAME_SAMPLES as u32, event.payload().len());
+                let event = event.on_clock(times);
+                let stamp = self.line.make(now, u32::from(event.duration), event.payload().len());
                 // §2.5.1.1: the first packet has the marker, whatever was sent before.
                 let stamp = Stamp { marker: true, ..stamp };
                 self.sending.event = Some((stamp.timestamp, event, 0));
@@ -269,17 +291,15 @@ impl Leg {
             }
             DigitFrame::Update(event) => {
                 let (timestamp, ..) = self.sending.event?;
-                self.write_event(now, format, timestamp, event, out)
+                self.write_event(now, format, timestamp, event.on_clock(times), out)
             }
             DigitFrame::End(event) => {
                 let (timestamp, ..) = self.sending.event?;
+                let event = event.on_clock(times);
                 self.sending.event = Some((timestamp, event, END_REPEATS));
                 self.write_event(now, format, timestamp, event, out)
             }
-            DigitFrame::Gap => {
-                fill_silence(format.codec, out.get_mut(HEADER_LEN..HEADER_LEN + FRAME_SAMPLES)?);
-                self.write_audio(now, format, out)
-            }
+            DigitFrame::Gap => self.write_silence(now, format, out),
         }
     }
 
@@ -304,23 +324,25 @@ impl Leg {
         frame: DigitFrame,
         out: &mut [u8],
     ) -> Option<usize> {
-        let payload = out.get_mut(HEADER_LEN..HEADER_LEN + FRAME_SAMPLES)?;
-        if matches!(frame, DigitFrame::Begin(_)) {
-            self.sending.digit_at = 0;
-        }
-        match frame {
-            DigitFrame::Begin(event) | DigitFrame::Update(event) | DigitFrame::End(event) => {
-                let (low, high) = digit_tone(event.digit().event());
-                let from = self.sending.digit_at;
-                let mut samples = [0i16; FRAME_SAMPLES];
-                for (n, sample) in (from..).zip(&mut samples) {
-                    *sample = ((sine(low, n) + sine(high, n)) * DIGIT_AMPLITUDE) as i16;
-                }
-                self.sending.digit_at = from + FRAME_SAMPLES;
-                format.codec.coder()?.encode(&samples, payload);
+        let event = match frame {
+            DigitFrame::Begin(event) => {
+                self.sending.digit_at = 0;
+                event
             }
-            DigitFrame::Gap => fill_silence(format.codec, payload),
+            DigitFrame::Update(event) | DigitFrame::End(event) => event,
+            DigitFrame::Gap => return self.write_silence(now, format, out),
+        };
+        let (low, high) = digit_tone(event.digit().event());
+        let from = self.sending.digit_at;
+        let mut samples = [0i16; FRAME_SAMPLES];
+        for (n, sample) in (from..).zip(&mut samples) {
+            *sample = ((sine(low, n) + sine(high, n)) * DIGIT_AMPLITUDE) as i16;
         }
+        self.sending.digit_at = from + FRAME_SAMPLES;
+        let Some(coder) = format.codec.coder() else {
+            return self.write_samples(now, format, Box::new(samples), out);
+        };
+        coder.encode(&samples, out.get_mut(HEADER_LEN..HEADER_LEN + FRAME_SAMPLES)?);
         self.write_audio(now, format, out)
     }
 
@@ -387,6 +409,7 @@ impl Leg {
             block,
             cname: &self.report.cname,
             bye: self.is_ending(),
+            extended: self.extended_report(now),
         };
         rtcp::compound(&report, out)
     }

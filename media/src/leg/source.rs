@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use kraliki_time::Time;
 
+use crate::codec::SAMPLE_RATE_HZ;
 use crate::limits::{SSRC_QUIET, STRAGGLERS};
 use crate::rtp::{Header, ReceiveStats};
 
@@ -65,6 +66,8 @@ pub(super) struct Source {
     relock: bool,
     last: Time,
     past: Sums,
+    /// Timestamp units a second of what is sent at present.
+    pub(super) clock_hz: u32,
 }
 
 impl Source {
@@ -82,6 +85,7 @@ impl Source {
             relock: true,
             last: Time::ZERO,
             past: Sums::default(),
+            clock_hz: SAMPLE_RATE_HZ,
         }
     }
 
@@ -170,7 +174,7 @@ impl Source {
         self.relock = false;
         self.last = now;
         if let Some(stats) = &mut self.stats {
-            stats.packet(now, header);
+            stats.packet(now, header, self.clock_hz);
         }
         Ok(!known)
     }

@@ -25,6 +25,7 @@ pub(crate) fn agreed(codec: AudioCodec, port: u16) -> Negotiated {
         opus: None,
         direction: Direction::SendRecv,
         ptime_ms: 20,
+        xr: Default::default(),
         srtp: None,
     }
 }
@@ -249,12 +250,20 @@ fn rtp_time_out_waits_for_the_answer_and_for_hold() {
     // RTCP is a sign of life.
     let mut report = [0; 100];
     let len = crate::rtcp::compound(
-        &crate::rtcp::Report { ssrc: 5, sender: None, block: None, cname: "x", bye: false },
+        &crate::rtcp::Report {
+            ssrc: 5,
+            sender: None,
+            block: None,
+            cname: "x",
+            bye: false,
+            extended: Default::default(),
+        },
         &mut report,
     );
     run(&mut trunk, at(60_000), at(75_000), &mut events);
     trunk.handle_rtcp(at(75_000), address(4_001), &mut report[..len], &mut events);
     run(&mut trunk, at(75_000), at(94_999), &mut events);
+    events.retain(|event| !matches!(event, MediaEvent::Unheard { .. }));
     assert_eq!(events, []);
     // Held by the far end, by our own wish, and back.
     let held = Negotiated { direction: Direction::Inactive, ..agreed(AudioCodec::Pcmu, 4_000) };
@@ -265,8 +274,10 @@ fn rtp_time_out_waits_for_the_answer_and_for_hold() {
     run(&mut trunk, at(200_000), at(300_000), &mut events);
     trunk.set_held(at(300_000), false);
     run(&mut trunk, at(300_000), at(319_999), &mut events);
+    events.retain(|event| !matches!(event, MediaEvent::Unheard { .. }));
     assert_eq!(events, []);
     run(&mut trunk, at(319_999), at(400_000), &mut events);
+    events.retain(|event| !matches!(event, MediaEvent::Unheard { .. }));
     assert_eq!(events, [MediaEvent::RtpTimeout { leg: id, heard: false }]);
 }
 
@@ -312,7 +323,14 @@ fn reports_carry_what_was_received_and_give_the_round_trip() {
     };
     let mut out = [0; 100];
     let len = crate::rtcp::compound(
-        &crate::rtcp::Report { ssrc: 77, sender: None, block: Some(answer), cname: "x", bye: false },
+        &crate::rtcp::Report {
+            ssrc: 77,
+            sender: None,
+            block: Some(answer),
+            cname: "x",
+            bye: false,
+            extended: Default::default(),
+        },
         &mut out,
     );
     trunk.handle_rtcp(*when + Duration::from_millis(140), address(4_001), &mut out[..len], &mut events);
@@ -320,6 +338,69 @@ fn reports_carry_what_was_received_and_give_the_round_trip() {
     let round_trip = counters.round_trip.unwrap();
     assert!((39..=41).contains(&round_trip.as_millis()), "{round_trip:?}");
     assert_eq!((counters.far_fraction_lost, counters.packets_lost, counters.packets_received), (26, 1, 3));
+}
+
+#[test]
+fn extended_reports_are_sent_to_who_asks_and_read_from_who_sends() {
+    use crate::rtcp::{Extended, Report, VoipMetrics, compound, ntp, ntp_middle, parse};
+    use crate::sdp::XrReports;
+    let mut events = Vec::new();
+    let mut trunk = leg(13, Role::Trunk);
+    let xr = XrReports { reference_time: true, voip_metrics: true };
+    trunk.set_remote(at(0), &Negotiated { xr, ..agreed(AudioCodec::Pcmu, 4_000) });
+    trunk.watch(at(0));
+    for n in (0..100u16).filter(|n| n % 10 != 5) {
+        let heard = packet(0, n, u32::from(n) * 160, 77, &[0x20; 160]);
+        trunk.handle_rtp(at(u64::from(n) * 20), address(4_000), &mut heard.clone(), &mut events).unwrap();
+    }
+    let report = |extended, out: &mut [u8]| {
+        compound(&Report { ssrc: 77, sender: None, block: None, cname: "x", bye: false, extended }, out)
+    };
+    let mut out = [0; 200];
+    let theirs = Extended { reference_time: Some(ntp(at(500_000))), ..Extended::default() };
+    let len = report(theirs, &mut out);
+    trunk.handle_rtcp(at(2_000), address(4_001), &mut out[..len], &mut events);
+    let sent = run(&mut trunk, at(2_000), at(12_000), &mut events);
+    let (when, _, ours) = sent.iter().find(|(_, channel, _)| *channel == Channel::Rtcp).unwrap();
+    let ours = parse(ours, 77).unwrap();
+    let (dlrr, voip) = (ours.extended.dlrr.unwrap(), ours.extended.voip.unwrap());
+    assert_eq!(dlrr.last, ntp_middle(ntp(at(500_000))));
+    let delay = ntp_middle(ntp(Time::ZERO + when.since(at(2_000))));
+    assert!(dlrr.delay.abs_diff(delay) <= 1, "{dlrr:?}");
+    assert_eq!((voip.ssrc, voip.loss_rate, voip.discard_rate), (77, (10.0 / 100.0 * 256.0) as u8, 0));
+    assert_eq!(
+        (voip.burst_density, voip.gap_density > 0),
+        (28, false),
+        "a loss in ten is one burst: {voip:?}"
+    );
+    assert!(voip.mos_lq >= voip.mos_cq && voip.mos_cq > Some(20), "{voip:?}");
+    // It answers 100 ms after it got our reference time, and each way takes 15 ms.
+    let dlrr = crate::rtcp::Dlrr {
+        ssrc: ours.ssrc,
+        last: ntp_middle(ours.extended.reference_time.unwrap()),
+        delay: 6_554,
+    };
+    let said = VoipMetrics {
+        ssrc: ours.ssrc,
+        loss_rate: 20,
+        discard_rate: 6,
+        mos_cq: Some(31),
+        ..VoipMetrics::default()
+    };
+    let theirs = Extended { dlrr: Some(dlrr), voip: Some(said), ..Extended::default() };
+    let len = report(theirs, &mut out);
+    let now = *when + Duration::from_millis(130);
+    trunk.handle_rtcp(now, address(4_001), &mut out[..len], &mut events);
+    let quality = trunk.quality(now).unwrap();
+    assert!((29..=31).contains(&quality.round_trip.unwrap().as_millis()), "{quality:?}");
+    assert_eq!((quality.far_loss, quality.far_mos()), (Some(26.0 / 256.0), Some(3.1)));
+    // Who does not ask gets plain reports.
+    let mut plain = leg(14, Role::Trunk);
+    plain.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    plain.watch(at(0));
+    let sent = run(&mut plain, at(0), at(12_000), &mut events);
+    let (.., ours) = sent.iter().find(|(_, channel, _)| *channel == Channel::Rtcp).unwrap();
+    assert_eq!(parse(ours, 77).unwrap().extended, Default::default());
 }
 
 #[test]
@@ -428,4 +509,33 @@ fn silence_after_the_answer_is_heard_too() {
     events.clear();
     run(&mut trunk, at(6_000), at(12_000), &mut events);
     assert_eq!(detected(&events), []);
+}
+
+#[test]
+fn a_recording_hears_what_may_be_heard_and_a_detector_beside_it_may_go() {
+    use crate::detect::{Detector, Rules, country};
+    use crate::record::{Channel, Tap};
+    let (tell, told) = crossbeam::channel::bounded(100);
+    let dropped = Arc::default();
+    let mut events = Vec::new();
+    let mut trunk = leg(11, Role::Trunk);
+    trunk.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    trunk.listen(Detector::new(&Arc::new(Rules::standard()), country("us").unwrap()));
+    trunk.record(Tap::new(5, Channel::Trunk, tell, Arc::clone(&dropped)));
+    trunk.join(at(0), 1, None);
+    let tone: Vec<i16> = crate::audio::Tone::sine(440, 9_000).render(Duration::from_secs(1)).samples().into();
+    let now = say(&mut trunk, at(100), &tone, &mut events);
+    trunk.set_muted(true);
+    let now = say(&mut trunk, now, &tone, &mut events);
+    trunk.set_muted(false);
+    say(&mut trunk, now, &tone[..1_600], &mut events);
+    trunk.stop_recording();
+    assert_eq!(trunk.timers.ear, Time::MAX, "nobody listens any more");
+    let told: Vec<_> = told.try_iter().collect();
+    assert!(told.iter().all(|told| (told.recording, told.channel) == (5, Channel::Trunk)));
+    let times: Vec<Time> = told.iter().flat_map(|told| told.frames.iter().map(|frame| frame.0)).collect();
+    assert!((50..=60).contains(&times.len()), "{}", times.len());
+    assert!(!times.iter().any(|time| (at(1_121)..at(2_100)).contains(time)), "{times:?}");
+    assert!(told.iter().flat_map(|told| &told.samples).any(|sample| *sample > 8_000));
+    assert_eq!(dropped.load(std::sync::atomic::Ordering::Relaxed), 0);
 }

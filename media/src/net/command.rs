@@ -15,6 +15,8 @@ use crate::error::MediaError;
 use crate::event::LegId;
 use crate::leg::Leg;
 use crate::limits::COMMANDS;
+use crate::record::Tap;
+use crate::relay::{Across, Supervision};
 use crate::sdp::Negotiated;
 use crate::webrtc::OfferError;
 
@@ -23,6 +25,9 @@ pub(super) enum ToLeg {
     SetRemote(Box<Negotiated>),
     Answered,
     Listen(Box<Detector>),
+    Record(Box<Tap>),
+    StopRecording,
+    Beep(Arc<Audio>),
     Bridge { agent: LegId, beep: bool },
     Unbridge,
     Play { audio: Arc<Audio>, looped: bool },
@@ -30,6 +35,9 @@ pub(super) enum ToLeg {
     SendDigits(Box<[Digit]>),
     Hold(bool),
     Mute(bool),
+    Supervise { agent: LegId, how: Supervision },
+    StopSupervising,
+    Across(Across),
     Restart { body: Box<[u8]>, reply: Sender<Result<Option<String>, OfferError>> },
     Counters,
     Close,
@@ -50,6 +58,8 @@ pub(super) enum Command {
         agent: LegId,
         beep: bool,
     },
+    /// Tell how the bridges are heard.
+    Bridges,
     /// A leg that left this shard has ended elsewhere.
     Forget(LegId),
     /// Close all legs and end.

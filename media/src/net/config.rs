@@ -7,6 +7,7 @@ use std::time::Duration;
 use kraliki_time::Clock;
 
 use crate::leg::Learn;
+use crate::sdp::AudioCodec;
 
 /// An address on which calls' RTP is received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,10 @@ pub struct BrowserPorts {
     pub port: u16,
     /// The addresses that browsers are told, the preferred one first. The shard's port is added.
     pub candidates: Vec<IpAddr>,
+    /// What is agreed with browsers, where they have it: they send the first, and are sent the first as a rule. Opus among
+    /// the others is sent to a browser with a poor network, or when its call has more than telephone sound. Opus as the
+    /// first makes every call be decoded.
+    pub codecs: Vec<AudioCodec>,
     /// Whether the same ports are offered over TCP too, for browsers whose network lets no UDP out.
     pub tcp: bool,
 }
@@ -57,7 +62,13 @@ impl MediaConfig {
         MediaConfig {
             interfaces: vec![Interface { listen: ip, advertise: ip }],
             ports,
-            browsers: Some(BrowserPorts { listen: ip, port: 0, candidates: vec![ip], tcp: true }),
+            browsers: Some(BrowserPorts {
+                listen: ip,
+                port: 0,
+                candidates: vec![ip],
+                codecs: AudioCodec::BROWSER.to_vec(),
+                tcp: true,
+            }),
             shards: 1,
             batch: Duration::from_millis(2),
             clock,

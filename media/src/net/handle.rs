@@ -29,6 +29,8 @@ use crate::leg::{Leg, Role};
 use crate::limits::{
     DIGITS, EVENTS, REPLY_TIMEOUT, SHARD_LEGS, SHARDS, SHARED_RECEIVE_BUFFER_BYTES, SPARE_FILES, STREAMS,
 };
+use crate::record::Tap;
+use crate::relay::Supervision;
 use crate::sdp::{AudioCodec, Negotiated};
 use crate::webrtc::{BrowserConfig, BrowserTransport, Identity, OfferError};
 
@@ -76,6 +78,7 @@ struct Inner {
     pool: Arc<PortPool>,
     /// Each shard's addresses for browsers.
     candidates: Vec<Vec<SocketAddr>>,
+    browser_codecs: Vec<AudioCodec>,
     /// Whether these take TCP as well.
     tcp: bool,
     identity: Option<Arc<Identity>>,
@@ -144,6 +147,7 @@ impl Media {
             pool,
             candidates,
             tcp: config.browsers.as_ref().is_some_and(|ports| ports.tcp),
+            browser_codecs: config.browsers.map_or(Vec::new(), |ports| ports.codecs),
             identity,
             rng: Mutex::new(rng),
             legs: AtomicU64::new(1),
@@ -183,9 +187,9 @@ impl MediaHandle {
         let candidates = self.inner.candidates.get(shard).cloned().unwrap_or_default();
         let config = BrowserConfig {
             identity: Arc::clone(identity),
+            codecs: self.inner.browser_codecs.clone(),
             tcp_candidates: if self.inner.tcp { candidates.clone() } else { Vec::new() },
             candidates,
-            codecs: AudioCodec::G711.to_vec(),
             ssrc,
             cname: format!("{:016x}", rng.random::<u64>()),
         };
@@ -222,6 +226,22 @@ impl MediaHandle {
     /// [`MediaHandle::answered`]; another description from the far end begins a new stream.
     pub fn listen(&self, leg: LegId, detector: Detector) -> Result<(), MediaError> {
         self.send(leg, ToLeg::Listen(Box::new(detector)))
+    }
+
+    /// Gives a recording all that a leg's far end says from now on, in place of the recording before. It is heard by
+    /// whoever it is bridged to; nothing is recorded of who is muted or on hold.
+    pub fn record(&self, leg: LegId, tap: Tap) -> Result<(), MediaError> {
+        self.send(leg, ToLeg::Record(Box::new(tap)))
+    }
+
+    /// Records nothing more of a leg. Closing it says the same.
+    pub fn stop_recording(&self, leg: LegId) -> Result<(), MediaError> {
+        self.send(leg, ToLeg::StopRecording)
+    }
+
+    /// Mixes sound into what a leg hears from now on, once: the beep of a recorded call.
+    pub fn beep(&self, leg: LegId, beep: Arc<Audio>) -> Result<(), MediaError> {
+        self.send(leg, ToLeg::Beep(beep))
     }
 
     /// The call is answered: from now on its RTP time-out counts, and who listens decides who answered. Bridging says
@@ -268,9 +288,29 @@ impl MediaHandle {
         self.send(leg, ToLeg::Mute(muted))
     }
 
+    /// Has a supervisor follow an agent's leg and hear whatever call it has, and be heard as `how` says; said again, it
+    /// changes that. Whom it followed before it leaves. The parties notice nothing but what is said to them. A call is
+    /// decoded and mixed while it is followed. An agent who has fourteen supervisors takes no more.
+    pub fn supervise(&self, supervisor: LegId, agent: LegId, how: Supervision) -> Result<(), MediaError> {
+        self.send(supervisor, ToLeg::Supervise { agent, how })
+    }
+
+    /// Has a supervisor follow nobody any more.
+    pub fn stop_supervising(&self, supervisor: LegId) -> Result<(), MediaError> {
+        self.send(supervisor, ToLeg::StopSupervising)
+    }
+
     /// Asks for a leg's counters; they come as [`MediaEvent::Counters`].
     pub fn request_counters(&self, leg: LegId) -> Result<(), MediaError> {
         self.send(leg, ToLeg::Counters)
+    }
+
+    /// Asks how the bridged calls are heard; each shard that has any tells it as [`MediaEvent::Bridges`].
+    pub fn bridges(&self) {
+        for inbox in self.inner.inboxes.iter() {
+            // A shard that is behind has more urgent things to tell.
+            let _ = inbox.send(Command::Bridges);
+        }
     }
 
     /// Closes a leg and parts it from its peer. [`MediaEvent::LegEnded`] follows.

@@ -27,7 +27,7 @@ use crate::limits::{
     BATCH_DATAGRAMS, COMMANDS, COMMANDS_AT_ONCE, DATAGRAM_BYTES, EVENT_BACKLOG, LEG_READ_DATAGRAMS,
     LEG_READS, SHARD_LINGER, SHARED_READS, STREAM_READS,
 };
-use crate::relay::{Closed, Relay, Transmit};
+use crate::relay::{Across, Closed, Relay, Transmit};
 use crate::webrtc::{StreamId, TransportAddress};
 
 /// The token of the browsers' socket; those of legs are twice their slot, and one more for RTCP.
@@ -82,8 +82,8 @@ impl Shard {
         let shared_is_v6 =
             parts.shared.as_ref().and_then(|s| s.local_addr().ok()).is_some_and(|a| a.is_ipv6());
         Shard {
+            relay: Relay::new(parts.index),
             parts,
-            relay: Relay::new(),
             sockets: Vec::new(),
             moved: HashMap::new(),
             outbox: VecDeque::new(),
@@ -325,6 +325,17 @@ impl Shard {
             let Some(transmit) = self.relay.poll_transmit(now, self.batch.slot_mut(slot)) else { break };
             self.send(slot, &transmit);
         }
+        while let Some((to, across)) = self.relay.poll_across() {
+            let shard = to.home();
+            // A frame that would have to wait is left out.
+            let is_frame = matches!(across, Across::Say(_) | Across::Heard { .. });
+            let command = Command::Leg(to, ToLeg::Across(across));
+            if !is_frame {
+                self.push(shard, command);
+            } else if self.outbox.is_empty() {
+                drop(self.try_push(shard, command));
+            }
+        }
         while let Some(Closed { slot, id, visited }) = self.relay.poll_closed() {
             if let Some(pair) = self.take_sockets(slot) {
                 self.parts.pool.give(now, *pair);
@@ -388,6 +399,12 @@ impl Shard {
                 self.count_legs(1);
                 self.relay.bridge(now, trunk, agent, beep);
             }
+            Command::Bridges => {
+                let bridges = self.relay.bridges(now);
+                if !bridges.is_empty() {
+                    self.event(MediaEvent::Bridges { bridges });
+                }
+            }
             Command::Forget(id) => {
                 self.moved.remove(&id);
             }
@@ -401,9 +418,14 @@ impl Shard {
     fn leg_command(&mut self, now: Time, id: LegId, command: ToLeg) {
         let relay = &mut self.relay;
         match command {
-            ToLeg::SetRemote(agreed) => drop(relay.with_leg(id, |leg| leg.set_remote(now, &agreed))),
+            ToLeg::SetRemote(agreed) => {
+                let _ = relay.with_format(now, id, |leg| leg.set_remote(now, &agreed));
+            }
             ToLeg::Answered => drop(relay.with_leg(id, |leg| leg.watch(now))),
             ToLeg::Listen(detector) => drop(relay.with_leg(id, |leg| leg.listen(*detector))),
+            ToLeg::Record(tap) => drop(relay.with_leg(id, |leg| leg.record(*tap))),
+            ToLeg::Beep(beep) => drop(relay.with_leg(id, |leg| leg.overlay(beep))),
+            ToLeg::StopRecording => drop(relay.with_leg(id, Leg::stop_recording)),
             ToLeg::Bridge { agent, beep } if agent.home() == self.parts.index => {
                 relay.bridge(now, id, agent, beep);
             }
@@ -414,9 +436,12 @@ impl Shard {
             ToLeg::SendDigits(digits) => drop(relay.with_leg(id, |leg| leg.send_digits(now, &digits))),
             ToLeg::Hold(held) => drop(relay.with_leg(id, |leg| leg.set_held(now, held))),
             ToLeg::Mute(muted) => drop(relay.with_leg(id, |leg| leg.set_muted(muted))),
+            ToLeg::Supervise { agent, how } => relay.supervise(now, id, agent, how),
+            ToLeg::StopSupervising => relay.stop_supervising(now, id),
+            ToLeg::Across(across) => relay.handle_across(now, id, across),
             ToLeg::Restart { body, reply } => {
                 let rng = &mut self.parts.rng;
-                if let Some(answer) = relay.with_leg(id, |leg| leg.restart(&body, rng)) {
+                if let Some(answer) = relay.with_format(now, id, |leg| leg.restart(now, &body, rng)) {
                     // Who asked may have given up.
                     let _ = reply.try_send(answer);
                 }

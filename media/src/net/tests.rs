@@ -95,6 +95,7 @@ impl Far {
             opus: None,
             direction: Direction::SendRecv,
             ptime_ms: 20,
+            xr: Default::default(),
             srtp: None,
         };
         media.set_remote(leg.id, agreed).unwrap();
@@ -177,7 +178,7 @@ fn a_call_and_an_agent_hear_each_other() {
 
     rig.media.close(caller.leg).unwrap();
     let ended = rig.wait(|event| match event {
-        MediaEvent::LegEnded { leg, counters } => Some((*leg, *counters)),
+        MediaEvent::LegEnded { leg, counters, .. } => Some((*leg, *counters)),
         _ => None,
     });
     assert_eq!(ended.0, caller.leg);
@@ -258,7 +259,13 @@ fn a_bad_configuration_says_so() {
     let elsewhere = "192.0.2.1".parse().unwrap();
     let interface = Interface { listen: elsewhere, advertise: elsewhere };
     assert!(refused(MediaConfig { interfaces: vec![interface], ..good() }).contains("192.0.2.1"));
-    let browsers = BrowserPorts { listen: elsewhere, port: 9, candidates: vec![elsewhere], tcp: true };
+    let browsers = BrowserPorts {
+        listen: elsewhere,
+        port: 9,
+        candidates: vec![elsewhere],
+        codecs: Vec::new(),
+        tcp: true,
+    };
     assert!(refused(MediaConfig { browsers: Some(browsers), ..good() }).contains("192.0.2.1:9"));
 }
 
@@ -311,8 +318,13 @@ fn a_browser_and_a_call_hear_each_other() {
     let (socket, to) = read(&mut browser, &answer);
     // Silence comes as soon as it is connected, and before any call.
     drive(&clock, &mut browser, &socket, to, |browser| browser.heard.len() > 3);
-    rig.wait(|event| matches!(event, MediaEvent::BrowserUp { leg: of } if *of == leg).then_some(()));
-    rig.wait(|event| matches!(event, MediaEvent::FirstRtp { leg: of, .. } if *of == leg).then_some(()));
+    // In either order: its first packet may have come with the end of the handshake.
+    let (mut up, mut heard) = (false, false);
+    rig.wait(|event| {
+        up |= matches!(event, MediaEvent::BrowserUp { leg: of } if *of == leg);
+        heard |= matches!(event, MediaEvent::FirstRtp { leg: of, .. } if *of == leg);
+        (up && heard).then_some(())
+    });
 
     rig.media.bridge(caller.leg, leg, true).unwrap();
     caller.socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();

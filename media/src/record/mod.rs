@@ -1,4 +1,5 @@
-//! The core of a recording: frames of two channels in, octets of a file out. It writes no file itself.
+//! Recording: frames of two channels in, octets of a file out. The core writes no file itself; the threads that do are
+//! the [`Recorder`]'s.
 //!
 //! [`Recording`] is fed what each side says, with the moment at which it said it, and asked for octets about once a
 //! second. What it gave out is a readable file up to its last second, however the process ends.
@@ -6,13 +7,19 @@
 //! Two channels stay two: the caller's side left, the agent's right, each its own Opus stream in the file, so that
 //! neither is heard in the other and both can be transcribed alone.
 
+mod driver;
 mod ogg;
 mod seal;
+mod tap;
 mod timeline;
 mod wav;
 
+pub use driver::{Recorder, RecorderEvent, RecorderStats, TellRecorded, Written, measure};
 pub use seal::{Ending, Opener, RecordingKey, SealError, open};
+pub use tap::Tap;
 pub use timeline::{Channel, TimelineCounters};
+
+pub use wav::set_wav_length;
 
 use kraliki_time::Time;
 
@@ -76,6 +83,7 @@ pub struct Recording {
     /// Interleaved samples that wait for their second to be full.
     pcm: Vec<i16>,
     second: usize,
+    audio_bytes: u64,
 }
 
 impl Recording {
@@ -98,6 +106,7 @@ impl Recording {
             sealer,
             pcm: Vec::new(),
             second: rate_hz as usize * 2,
+            audio_bytes: 0,
         })
     }
 
@@ -147,20 +156,29 @@ impl Recording {
         let pcm = std::mem::take(&mut self.pcm);
         self.write(&pcm, &mut bytes);
         if let Writer::Ogg(writer) = &mut self.writer {
+            let before = bytes.len();
             writer.finish(&mut bytes);
+            self.audio_bytes += (bytes.len() - before) as u64;
         }
         let header = match &self.writer {
             Writer::Wav(writer) if self.sealer.is_none() => Some(writer.final_header()),
             _ => None,
         };
-        Finished { bytes: self.seal(bytes, true), header }
+        Finished { bytes: self.seal(bytes, true), header, audio_bytes: self.audio_bytes }
+    }
+
+    /// Octets of sound file that were given out, before encryption.
+    pub fn audio_bytes(&self) -> u64 {
+        self.audio_bytes
     }
 
     fn write(&mut self, pcm: &[i16], bytes: &mut Vec<u8>) {
+        let before = bytes.len();
         match &mut self.writer {
             Writer::Wav(writer) => writer.write(pcm, bytes),
             Writer::Ogg(writer) => writer.write(pcm, bytes),
         }
+        self.audio_bytes += (bytes.len() - before) as u64;
     }
 
     fn seal(&mut self, bytes: Vec<u8>, last: bool) -> Vec<u8> {
@@ -185,6 +203,8 @@ pub struct Finished {
     /// What the file's first octets may be replaced with, so that a plain WAV says how long it is. It reads without that
     /// as well.
     pub header: Option<[u8; 44]>,
+    /// Octets of sound file in all, before encryption.
+    pub audio_bytes: u64,
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 const MAGIC: [u8; 4] = *b"KVR\x01";
-const HEADER: usize = 16;
-const TAG: usize = 16;
-const LAST: u32 = 1 << 31;
+pub(super) const HEADER: usize = 16;
+pub(super) const TAG: usize = 16;
+pub(super) const LAST: u32 = 1 << 31;
 /// The longest chunk. A second of 16 kHz, two channels, is 64,000 octets.
 const MAX_CHUNK: usize = 128 * 1024;
 

@@ -32,6 +32,17 @@ impl Writer {
     }
 }
 
+/// Writes the length of a whole file of so many octets into its first ones, as far as these are there.
+pub fn set_wav_length(first: &mut [u8], audio_bytes: u64) {
+    let data =
+        u32::try_from(audio_bytes.saturating_sub(HEADER as u64)).unwrap_or(u32::MAX).min(u32::MAX - 36);
+    for (at, len) in [(4, data + 36), (40, data)] {
+        if let Some(field) = first.get_mut(at..at + 4) {
+            field.copy_from_slice(&len.to_le_bytes());
+        }
+    }
+}
+
 fn header(rate_hz: u32, data_len: u32) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     let parts: [&[u8]; 13] = [

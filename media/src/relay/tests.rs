@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::codec::PCMU_TO_PCMA;
+use crate::hearing::Unheard;
 use crate::leg::tests::{address, agreed, leg};
 use crate::rtp::Header;
 use crate::rtp::tests::packet;
@@ -25,7 +26,7 @@ struct Floor {
 
 impl Floor {
     fn new(trunk: AudioCodec, agent: AudioCodec) -> Floor {
-        let mut relay = Relay::new();
+        let mut relay = Relay::new(0);
         for (count, role, codec, port) in [(1, Role::Trunk, trunk, 4_000), (2, Role::Agent, agent, 5_000)] {
             let mut leg = leg(count, role);
             leg.set_remote(at(0), &agreed(codec, port));
@@ -230,4 +231,52 @@ fn a_leg_carried_to_another_relay_goes_on_there() {
     assert!(there.hear(0, 0, &[3; 160]).is_some());
     here.run(at(2_000));
     assert!(here.relay.slot_of(TRUNK).is_none());
+}
+
+#[test]
+fn a_call_tells_how_both_sides_were_heard() {
+    let mut floor = Floor::new(AudioCodec::Pcma, AudioCodec::Pcma);
+    floor.relay.with_leg(TRUNK, |leg| leg.watch(at(0)));
+    floor.run(at(100));
+    assert!(floor.relay.bridge(floor.now, TRUNK, AGENT, false));
+    assert_eq!(floor.relay.bridges(floor.now).len(), 1);
+    // The caller is heard, the agent is not: one way.
+    for _ in 0..300 {
+        floor.hear(0, 8, &[0x11; 160]);
+        floor.step();
+    }
+    let unheard = |floor: &Floor| -> Vec<(LegId, Option<Unheard>)> {
+        let told = floor.events.iter().filter_map(|event| match event {
+            MediaEvent::Unheard { leg, why } => Some((*leg, *why)),
+            _ => None,
+        });
+        told.collect()
+    };
+    assert_eq!(unheard(&floor), [(AGENT, Some(Unheard::NoPackets))]);
+    floor.hear(1, 8, &[0x11; 160]);
+    assert_eq!(unheard(&floor)[1..], [(AGENT, None)]);
+    // On hold nobody is expected.
+    floor.relay.with_leg(TRUNK, |leg| leg.set_held(at(6_200), true));
+    for _ in 0..600 {
+        floor.hear(1, 8, &[0x11; 160]);
+        floor.step();
+    }
+    assert_eq!(unheard(&floor).len(), 2);
+    let live = floor.relay.bridges(floor.now)[0];
+    assert_eq!((live.trunk, live.agent, live.of_trunk.received), (TRUNK, AGENT, 300));
+    floor.relay.close(floor.now, TRUNK);
+    floor.step();
+    let agent = floor.events.iter().find_map(|event| match event {
+        MediaEvent::Parted { leg: AGENT, trunk: TRUNK, quality } => Some(**quality),
+        _ => None,
+    });
+    let caller = floor.events.iter().find_map(|event| match event {
+        MediaEvent::LegEnded { leg: TRUNK, quality, .. } => quality.as_deref().copied(),
+        _ => None,
+    });
+    let (agent, caller) = (agent.unwrap(), caller.unwrap());
+    assert_eq!((agent.was_unheard, caller.was_unheard), (Some(Unheard::NoPackets), None));
+    assert_eq!((caller.received, caller.lost, caller.silent), (300, 0, Some(0.0)));
+    assert!(caller.mos() > 4.2, "{}", caller.mos());
+    assert!(floor.relay.bridges(floor.now).is_empty());
 }

@@ -1,5 +1,6 @@
 //! Writing compound packets.
 
+use super::xr::{self, Extended};
 use super::{BYE, RECEIVER_REPORT, ReportBlock, SENDER_REPORT, SOURCE_DESCRIPTION, SenderInfo};
 
 /// The CNAME item of a source description (§6.5.1).
@@ -16,9 +17,11 @@ pub(crate) struct Report<'a> {
     pub(crate) cname: &'a str,
     /// We are leaving (§6.6).
     pub(crate) bye: bool,
+    /// What the far end asked for beyond that.
+    pub(crate) extended: Extended,
 }
 
-/// Writes report, SDES and possibly BYE, as §6.1 wants them together. Gives the length; 0 when `out` is too small.
+/// Writes report, SDES, and possibly an extended report and BYE, as §6.1 wants them together. Gives the length; 0 when `out` is too small.
 pub(crate) fn compound(report: &Report<'_>, out: &mut [u8]) -> usize {
     let mut writer = Writer { out, at: 0, full: false };
     let blocks = u8::from(report.block.is_some());
@@ -57,6 +60,7 @@ pub(crate) fn compound(report: &Report<'_>, out: &mut [u8]) -> usize {
     }
     writer.end(start);
 
+    xr::write(&mut writer, report.ssrc, &report.extended);
     if report.bye {
         let start = writer.begin(1, BYE);
         writer.u32(report.ssrc);
@@ -65,14 +69,14 @@ pub(crate) fn compound(report: &Report<'_>, out: &mut [u8]) -> usize {
     if writer.full { 0 } else { writer.at }
 }
 
-struct Writer<'a> {
+pub(super) struct Writer<'a> {
     out: &'a mut [u8],
     at: usize,
     full: bool,
 }
 
 impl Writer<'_> {
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
         match self.out.get_mut(self.at..self.at + bytes.len()) {
             Some(room) => {
                 room.copy_from_slice(bytes);
@@ -82,17 +86,17 @@ impl Writer<'_> {
         }
     }
 
-    fn u32(&mut self, value: u32) {
+    pub(super) fn u32(&mut self, value: u32) {
         self.bytes(&value.to_be_bytes());
     }
 
-    fn begin(&mut self, count: u8, kind: u8) -> usize {
+    pub(super) fn begin(&mut self, count: u8, kind: u8) -> usize {
         let start = self.at;
         self.bytes(&[0x80 | count, kind, 0, 0]);
         start
     }
 
-    fn end(&mut self, start: usize) {
+    pub(super) fn end(&mut self, start: usize) {
         let words = (self.at - start) / 4;
         let len = (words.saturating_sub(1) as u16).to_be_bytes();
         if let Some(room) = self.out.get_mut(start + 2..start + 4) {
@@ -126,12 +130,16 @@ mod tests {
         for lost in [-3, 0, 5, -0x80_0000, 0x7f_ffff] {
             for (sender, bye) in [(Some(sender), false), (None, true)] {
                 let block = block(42, lost);
-                let report = Report { ssrc: 7, sender, block: Some(block), cname: "a@b", bye };
+                let extended = Extended::default();
+                let report = Report { ssrc: 7, sender, block: Some(block), cname: "a@b", bye, extended };
                 let mut out = [0; 200];
                 let len = compound(&report, &mut out);
                 assert_eq!(len % 4, 0);
                 let read = parse(&out[..len], 42).unwrap();
-                assert_eq!(read, Compound { ssrc: 7, sender, block: Some(block), bye });
+                assert_eq!(
+                    read,
+                    Compound { ssrc: 7, sender, block: Some(block), bye, ..Compound::default() }
+                );
                 assert_eq!(parse(&out[..len], 43).unwrap().block, None);
                 assert!(parse(&out[..len - 4], 42).is_none());
             }
@@ -140,7 +148,8 @@ mod tests {
 
     #[test]
     fn too_small_a_buffer_gives_nothing() {
-        let report = Report { ssrc: 7, sender: None, block: None, cname: "somebody", bye: true };
+        let extended = Extended::default();
+        let report = Report { ssrc: 7, sender: None, block: None, cname: "somebody", bye: true, extended };
         let mut out = [0; 200];
         let len = compound(&report, &mut out);
         for size in 0..len {

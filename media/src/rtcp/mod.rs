@@ -1,10 +1,12 @@
-//! RTCP (RFC 3550 §6): what the far end reports, and our reports.
+//! RTCP (RFC 3550 §6): what the far end reports, and our reports; extended reports (RFC 3611).
 
 mod build;
 mod parse;
+mod xr;
 
 pub(crate) use build::{Report, compound};
 pub(crate) use parse::{Compound, parse};
+pub(crate) use xr::{Dlrr, Extended, VoipMetrics};
 
 /// Packet types (RFC 3550 §12.1).
 const SENDER_REPORT: u8 = 200;

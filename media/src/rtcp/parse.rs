@@ -1,5 +1,6 @@
 //! Reading compound packets.
 
+use super::xr::{self, EXTENDED_REPORT};
 use super::{BYE, RECEIVER_REPORT, ReportBlock, SENDER_REPORT, SOURCE_DESCRIPTION, SenderInfo};
 
 /// What a compound packet says, as far as we use it.
@@ -12,6 +13,8 @@ pub(crate) struct Compound {
     pub(crate) block: Option<ReportBlock>,
     /// The reporter says good-bye.
     pub(crate) bye: bool,
+    /// What its extended reports say.
+    pub(crate) extended: xr::Read,
 }
 
 /// Reads a compound packet; `about` is our SSRC. `None` when it is not RTCP (§A.2): version, lengths that add up, and
@@ -53,7 +56,8 @@ pub(crate) fn parse(datagram: &[u8], about: u32) -> Option<Compound> {
                 compound.bye |= (0..count).any(|n| u32_at(body, n * 4) == Some(compound.ssrc));
             }
             SOURCE_DESCRIPTION => {}
-            // XR, feedback, application packets.
+            EXTENDED_REPORT => xr::read(body, about, &mut compound.extended),
+            // Feedback, application packets.
             _ => {}
         }
     }
@@ -82,6 +86,6 @@ fn read_block(chunk: &[u8]) -> Option<ReportBlock> {
     })
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|b| u32::from_be_bytes(*b))
 }

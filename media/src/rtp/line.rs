@@ -36,6 +36,8 @@ struct Mapping {
 #[derive(Clone, Debug)]
 pub(crate) struct OutLine {
     ssrc: u32,
+    /// Timestamp units a second: those of the codec that is sent.
+    clock_hz: u32,
     next_sequence: u16,
     /// A moment and its timestamp; later ones follow from it by the clock rate.
     anchor: (Time, u32),
@@ -53,6 +55,7 @@ impl OutLine {
     pub(crate) fn new(ssrc: u32, sequence: u16, timestamp: u32) -> Self {
         OutLine {
             ssrc,
+            clock_hz: SAMPLE_RATE_HZ,
             next_sequence: sequence,
             anchor: (Time::ZERO, timestamp),
             end: timestamp,
@@ -72,6 +75,11 @@ impl OutLine {
         self.packets
     }
 
+    /// Timestamp units a second of what is sent.
+    pub(crate) fn clock_hz(&self) -> u32 {
+        self.clock_hz
+    }
+
     /// Payload octets sent.
     pub(crate) fn octets(&self) -> u64 {
         self.octets
@@ -83,7 +91,17 @@ impl OutLine {
 
     /// The timestamp that stands for `now` (for sender reports).
     pub(crate) fn timestamp_at(&self, now: Time) -> u32 {
-        self.anchor.1.wrapping_add(samples(now.since(self.anchor.0)))
+        self.anchor.1.wrapping_add(units(now.since(self.anchor.0), self.clock_hz))
+    }
+
+    /// What is sent from now on has another codec. On one SSRC the timestamps go on from where they are (RFC 7160
+    /// §4.1: the new rate counts from the change on).
+    pub(crate) fn set_clock(&mut self, now: Time, clock_hz: u32) {
+        if self.clock_hz != clock_hz {
+            self.anchor = (now, self.timestamp_at(now));
+            self.clock_hz = clock_hz;
+            self.cut();
+        }
     }
 
     /// The present source ends: the next packet, from wherever, starts a new talk spurt.
@@ -161,6 +179,15 @@ impl OutLine {
         stamp
     }
 
+    /// Leaves `samples` of silence out, which need not be sent.
+    pub(crate) fn skip(&mut self, now: Time, samples: u32) {
+        let timestamp = if self.making { self.end } else { self.next_timestamp(now) };
+        self.anchor = (now, timestamp);
+        self.end = timestamp.wrapping_add(samples);
+        // What follows begins a talk spurt.
+        self.cut();
+    }
+
     /// Places one more packet of an event that began at `timestamp` and now lasts `samples` (RFC 4733 §2.5.1.1: the
     /// timestamp of all its packets is that of its beginning).
     pub(crate) fn make_update(&mut self, now: Time, timestamp: u32, samples: u32, octets: usize) -> Stamp {
@@ -185,9 +212,9 @@ impl OutLine {
     }
 }
 
-/// A duration in samples; wraps as timestamps do.
-fn samples(duration: Duration) -> u32 {
-    (duration.as_micros() * u128::from(SAMPLE_RATE_HZ) / 1_000_000) as u32
+/// A duration in timestamp units; wraps as timestamps do.
+fn units(duration: Duration, clock_hz: u32) -> u32 {
+    (duration.as_micros() * u128::from(clock_hz) / 1_000_000) as u32
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub(crate) struct ReceiveStats {
     received: u64,
     octets: u64,
     transit: Option<i64>,
+    /// Timestamp units a second, of the last packet.
+    clock_hz: u32,
     /// Jitter in sixteenths of a timestamp unit, as A.8 keeps it.
     jitter_16: u32,
     expected_prior: u64,
@@ -39,6 +41,7 @@ impl ReceiveStats {
             received: 0,
             octets: 0,
             transit: None,
+            clock_hz: SAMPLE_RATE_HZ,
             jitter_16: 0,
             expected_prior: 0,
             received_prior: 0,
@@ -50,8 +53,11 @@ impl ReceiveStats {
         self.ssrc
     }
 
-    /// Counts a packet of the source.
-    pub(crate) fn packet(&mut self, now: Time, header: &Header) {
+    /// Counts a packet of the source, whose timestamps have `clock_hz` units a second.
+    pub(crate) fn packet(&mut self, now: Time, header: &Header, clock_hz: u32) {
+        if self.clock_hz != clock_hz {
+            (self.clock_hz, self.transit, self.jitter_16) = (clock_hz, None, 0);
+        }
         let ahead = header.sequence.wrapping_sub(self.highest as u16);
         if ahead < MAX_DROPOUT {
             self.highest = self.highest.wrapping_add(u32::from(ahead));
@@ -61,11 +67,11 @@ impl ReceiveStats {
         self.received += 1;
         self.octets += header.payload.len() as u64;
         // A.8, in timestamp units. The 64-bit difference is taken modulo 2^32 by the cast.
-        let arrival = (now.as_nanos() / 1_000 * u64::from(SAMPLE_RATE_HZ) / 1_000_000) as u32;
+        let arrival = (now.as_nanos() / 1_000 * u64::from(clock_hz) / 1_000_000) as u32;
         let transit = i64::from(arrival.wrapping_sub(header.timestamp));
         if let Some(before) = self.transit.replace(transit) {
             let d = (transit - before) as i32;
-            let d = d.unsigned_abs().min(SAMPLE_RATE_HZ * 10);
+            let d = d.unsigned_abs().min(clock_hz * 10);
             self.jitter_16 = self.jitter_16.saturating_add(d) - ((self.jitter_16 + 8) >> 4);
         }
     }
@@ -93,6 +99,11 @@ impl ReceiveStats {
     /// Interarrival jitter, in timestamp units.
     pub(crate) fn jitter(&self) -> u32 {
         self.jitter_16 >> 4
+    }
+
+    /// Timestamp units a second.
+    pub(crate) fn clock_hz(&self) -> u32 {
+        self.clock_hz
     }
 
     /// The highest sequence number received, with its rounds.
@@ -136,7 +147,7 @@ mod tests {
         for n in 0..20u16 {
             if n % 5 != 4 {
                 let at = Time::from_millis(u64::from(n) * 20);
-                stats.packet(at, &header(65_530u16.wrapping_add(n), u32::from(n) * 160));
+                stats.packet(at, &header(65_530u16.wrapping_add(n), u32::from(n) * 160), SAMPLE_RATE_HZ);
             }
         }
         // The last of the twenty is among the lost, so nobody knows that it was sent.
@@ -153,7 +164,7 @@ mod tests {
         for n in 0..500u16 {
             // Every other packet 5 ms late: |D| is 40 units each time.
             let at = Time::from_millis(u64::from(n) * 20 + u64::from(n % 2) * 5);
-            stats.packet(at, &header(n, u32::from(n) * 160));
+            stats.packet(at, &header(n, u32::from(n) * 160), SAMPLE_RATE_HZ);
         }
         assert!((38..=40).contains(&stats.jitter()), "{}", stats.jitter());
     }
@@ -162,7 +173,7 @@ mod tests {
     fn late_and_repeated_packets_are_not_new_ones() {
         let mut stats = ReceiveStats::new(1, 10);
         for sequence in [10, 12, 11, 12] {
-            stats.packet(Time::ZERO, &header(sequence, 0));
+            stats.packet(Time::ZERO, &header(sequence, 0), SAMPLE_RATE_HZ);
         }
         assert_eq!((stats.expected(), stats.lost()), (3, -1));
     }
@@ -171,7 +182,7 @@ mod tests {
     fn a_jump_is_no_loss() {
         let mut stats = ReceiveStats::new(1, 10);
         for sequence in [10, 11, 40_000, 40_001] {
-            stats.packet(Time::ZERO, &header(sequence, 0));
+            stats.packet(Time::ZERO, &header(sequence, 0), SAMPLE_RATE_HZ);
         }
         assert_eq!((stats.expected(), stats.received(), stats.lost()), (4, 4, 0));
     }

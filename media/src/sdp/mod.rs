@@ -9,12 +9,14 @@ mod opus;
 mod parse;
 mod types;
 mod write;
+mod xr;
 
 pub use crypto::{SrtpKeys, SrtpPolicy};
 pub use negotiate::{Mismatch, Negotiated, TrunkSession};
 pub use opus::OpusFormat;
 pub use parse::SdpError;
 pub use types::{AudioCodec, Direction};
+pub use xr::XrReports;
 
 pub(crate) use parse::parse;
 pub(crate) use types::{Attribute, Description, Host, Media, attributes};

@@ -10,6 +10,7 @@ use super::opus::OpusFormat;
 use super::parse::{SdpError, parse};
 use super::types::{Attribute, AudioCodec, Description, Direction, Host, Media};
 use super::write::NetAddress;
+use super::xr::XrReports;
 use crate::limits::MAX_PTIME_MS;
 
 /// The payload types under which we offer telephone-event on each clock; 101 is the one that most equipment uses, 110
@@ -82,6 +83,8 @@ pub struct Negotiated {
     pub direction: Direction,
     /// Milliseconds of audio in a packet that the other side asks for.
     pub ptime_ms: u16,
+    /// The extended reports that the other side asks for.
+    pub xr: XrReports,
     /// The keys of SRTP; none for plain RTP.
     pub srtp: Option<SrtpKeys>,
 }
@@ -204,13 +207,14 @@ impl TrunkSession {
                         kept.1 = number;
                     }
                     let format = (negotiated.payload_type, negotiated.codec);
-                    let audio = self.audio(
+                    let mut audio = self.audio(
                         &media.proto,
                         &[format],
                         event.as_slice(),
                         negotiated.direction,
                         secured.into_iter().collect(),
                     );
+                    audio.attributes.extend(negotiated.xr.attribute());
                     let mut streams: Vec<Media> = offer.media.iter().map(Media::rejected).collect();
                     if let Some(stream) = streams.get_mut(at) {
                         *stream = audio;
@@ -293,6 +297,7 @@ impl TrunkSession {
                 .and_then(|v| v.parse().ok())
                 .filter(|ms| (10..=MAX_PTIME_MS).contains(ms))
                 .unwrap_or(DEFAULT_PTIME_MS),
+            xr: XrReports::read(session, media),
             srtp: None,
         })
     }

@@ -30,6 +30,10 @@ impl AudioCodec {
     /// each other by a table.
     pub const G711: [AudioCodec; 2] = [AudioCodec::Pcmu, AudioCodec::Pcma];
 
+    /// What is agreed with browsers, unless the configuration says otherwise: G.711, which passes undecoded, and Opus for
+    /// poor networks.
+    pub const BROWSER: [AudioCodec; 3] = [AudioCodec::Pcmu, AudioCodec::Pcma, AudioCodec::Opus];
+
     /// The payload type under which we offer it: the one that RFC 3551 §6 gives it, or for the others a dynamic one
     /// (111 as browsers use for Opus).
     pub const fn payload_type(self) -> u8 {

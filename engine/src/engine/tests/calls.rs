@@ -267,6 +267,46 @@ fn held_keyed_and_hung_up_by_the_agent() {
 }
 
 #[test]
+fn a_recorded_call_is_recorded_once_paused_and_stopped_with_the_call() {
+    let recording = RecordingPolicy::All;
+    let mut hand = Hand::floor(CampaignSettings { recording, recording_beep_s: 15, ..settings() }, 2);
+    let id = hand.talk();
+    assert!(hand.asked(&Output::Record { id, agent: AgentId(1), beep_s: 15 }));
+    assert_eq!(hand.call(id).unwrap().recording, Some(RecordingState::On));
+    hand.command(Command::PauseRecording { call: id.attempt, on: true }).unwrap();
+    assert!(hand.asked(&Output::PauseRecording { id, on: true }));
+    assert_eq!(hand.call(id).unwrap().recording, Some(RecordingState::Paused));
+    hand.out.clear();
+    hand.command(Command::PauseRecording { call: id.attempt, on: true }).unwrap();
+    assert!(hand.out.is_empty(), "done twice it is done once");
+    // The agent's page is loaded anew: the call is bridged again, and the recording stays as it is.
+    hand.input(Input::Agent { id: AgentId(1), event: AgentEvent::LegDown });
+    hand.input(Input::Agent { id: AgentId(1), event: AgentEvent::LegUp });
+    assert!(!hand.out.iter().any(|o| matches!(o, Output::Record { .. } | Output::StopRecording { .. })));
+    hand.far_hangup(id);
+    assert!(hand.asked(&Output::StopRecording { id }));
+    let pause = Command::PauseRecording { call: id.attempt, on: false };
+    assert!(matches!(hand.command(pause), Err(CommandError::NotFound { .. })));
+    hand.sound();
+    // What the recorder could not keep is not shown as if it were.
+    hand.wait(Duration::from_secs(61));
+    let id = hand.talk();
+    hand.line(id, LineEvent::RecordingLost);
+    assert_eq!(hand.call(id).unwrap().recording, None);
+    hand.far_hangup(id);
+    assert!(!hand.asked(&Output::StopRecording { id }));
+    hand.sound();
+    // Where nobody wants it, nothing is recorded, and there is nothing to pause.
+    let mut hand = Hand::floor(settings(), 1);
+    let id = hand.talk();
+    assert!(!hand.out.iter().any(|o| matches!(o, Output::Record { .. })));
+    assert_eq!(hand.call(id).unwrap().recording, None);
+    let pause = Command::PauseRecording { call: id.attempt, on: true };
+    assert!(matches!(hand.command(pause), Err(CommandError::Conflict(_))));
+    hand.sound();
+}
+
+#[test]
 fn a_bye_that_is_never_confirmed_frees_its_channel() {
     let mut hand = Hand::floor(settings(), 1);
     let id = hand.talk();

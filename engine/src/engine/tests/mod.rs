@@ -19,8 +19,8 @@ use crate::testing::lead;
 use crate::{
     AgentEvent, AgentId, AgentState, AttemptId, CallState, CallView, CallingWindow, Campaign, CampaignId,
     CampaignSettings, CampaignStatus, Command, CommandError, Dial, EndedBy, Engine, Input, Lead, LeadAnswer,
-    LeadChange, LeadStatus, LineEvent, Mode, Outcome, Output, Reply, Restore, RestoredCampaign, Trunk,
-    TrunkId, TryId, Write,
+    LeadChange, LeadStatus, LineEvent, Mode, Outcome, Output, RecordingPolicy, RecordingState, Reply,
+    Restore, RestoredCampaign, Trunk, TrunkId, TryId, Write,
 };
 
 /// A Wednesday, 12:00 in New York.

@@ -15,6 +15,7 @@ use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
 use super::journal::JournalStats;
+use super::quality::AgentQuality;
 use super::trunk::TrunkFigures;
 use crate::store::{COMMIT_BUCKETS_US, StoreStats};
 use crate::{AgentState, BreakerState, CallState, Counters, Gauges, Outcome, Snapshot};
@@ -48,7 +49,10 @@ pub(super) struct Metrics {
     store: Arc<StoreStats>,
     journal: Option<Arc<JournalStats>>,
     trunks: ArcSwap<Vec<Arc<TrunkFigures>>>,
+    recording: Option<super::recording::Figures>,
     ended: Ended,
+    /// Of agents' legs.
+    agents: AgentQuality,
 }
 
 /// Sums over the legs that have ended.
@@ -71,9 +75,20 @@ impl Metrics {
         store: Arc<StoreStats>,
         journal: Option<Arc<JournalStats>>,
         trunks: Vec<Arc<TrunkFigures>>,
+        recording: Option<super::recording::Figures>,
     ) -> Metrics {
         let trunks = ArcSwap::from_pointee(trunks);
-        Metrics { published: ArcSwap::default(), sip, media, store, journal, trunks, ended: Ended::default() }
+        Metrics {
+            published: ArcSwap::default(),
+            sip,
+            media,
+            store,
+            journal,
+            trunks,
+            recording,
+            ended: Ended::default(),
+            agents: AgentQuality::default(),
+        }
     }
 
     /// A trunk as people look at it.
@@ -98,6 +113,11 @@ impl Metrics {
 
     pub(super) fn publish(&self, counters: Counters, gauges: Gauges, waiting: Waiting) {
         self.published.store(Arc::new(Published { counters, gauges, waiting }));
+    }
+
+    /// Of agents' legs that were in a call.
+    pub(super) fn agents(&self) -> &AgentQuality {
+        &self.agents
     }
 
     pub(super) fn leg_ended(&self, leg: &LegCounters) {
@@ -128,11 +148,13 @@ impl Metrics {
         let mut families = engine(&published.counters, &published.gauges);
         families.extend(live(snapshot));
         families.extend(super::trunk::families(&self.trunks.load()));
+        families.extend(super::quality::families(&self.trunks.load(), &self.agents));
         families.extend(sip(&self.sip));
         families.extend(media(&self.media));
         families.extend(rtp(&self.ended));
         families.extend(store(&self.store));
         families.extend(self.journal.iter().flat_map(|stats| journal(stats)));
+        families.extend(self.recording.iter().flat_map(recording));
         families.push(queues(&self.store, &published));
         let filled: Vec<MetricFamily> = families.into_iter().filter(|f| !f.get_metric().is_empty()).collect();
         TextEncoder::new().encode_to_string(&filled).unwrap_or_default()
@@ -538,6 +560,48 @@ fn journal(stats: &JournalStats) -> [MetricFamily; 4] {
             get(&stats.dropped),
         ),
         gauge("kraliki_journal_writing", "1 while the journal is written.", get(&stats.writing)),
+    ]
+}
+
+fn recording(figures: &super::recording::Figures) -> [MetricFamily; 8] {
+    let (stats, keeping) = (figures.recorder(), figures.keeping());
+    [
+        gauge("kraliki_recordings", "Calls that are being recorded.", one(stats.recordings)),
+        counter(
+            "kraliki_recording_bytes_total",
+            "Bytes of recordings written to the disk.",
+            one(stats.bytes_written),
+        ),
+        counter(
+            "kraliki_recording_frames_dropped_total",
+            "Frames of 20 ms that recordings lack because the disk was too slow.",
+            one(stats.frames_dropped),
+        ),
+        counter(
+            "kraliki_recording_errors_total",
+            "Recordings that could not be begun or written.",
+            one(stats.errors),
+        ),
+        gauge(
+            "kraliki_recording_uploads_pending",
+            "Recordings that wait for their upload.",
+            one(keeping.uploads_pending.load(Relaxed)),
+        ),
+        counter(
+            "kraliki_recording_uploads_total",
+            "Recordings uploaded.",
+            one(keeping.uploaded.load(Relaxed)),
+        ),
+        counter(
+            "kraliki_recording_upload_failures_total",
+            "Uploads that failed; they are tried again.",
+            one(keeping.upload_failures.load(Relaxed)),
+        ),
+        counter(
+            "kraliki_recordings_deleted_total",
+            "Recordings whose files were removed, by people or because they were old.",
+            one(keeping.deleted.load(Relaxed)),
+        ),
     ]
 }
 

@@ -11,6 +11,7 @@ use prometheus::proto::MetricFamily;
 use super::{TrunkDetail, TrunkFailure, TrunkPlace, TrunkProfile};
 use crate::TrunkId;
 use crate::runtime::metrics::family::{Series, counter, gauge, histograms};
+use crate::runtime::quality::TrunkQuality;
 
 /// Upper bounds of the post-dial delay (INVITE to the first ringing or early media), in seconds.
 const PDD_BUCKETS_S: [f64; 9] = [0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0];
@@ -34,6 +35,8 @@ pub(in crate::runtime) struct TrunkFigures {
     causes: Mutex<BTreeMap<(u16, u16), u64>>,
     /// What came of verifying who calls us.
     identities: Mutex<BTreeMap<&'static str, u64>>,
+    /// How its calls were heard.
+    pub(in crate::runtime) quality: TrunkQuality,
     /// 1 registered, 0 not; meaningless for a trunk that does not register.
     registered: AtomicU64,
 }
@@ -64,6 +67,7 @@ impl TrunkFigures {
             pdd_us: AtomicU64::default(),
             causes: Mutex::default(),
             identities: Mutex::default(),
+            quality: TrunkQuality::default(),
             registered: AtomicU64::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! Carriers' trunks, as the driver knows them: where they are, how they are spoken to, how they do.
 
 mod change;
+mod choice;
 mod detail;
 mod figures;
 mod invite;
@@ -21,13 +22,11 @@ use kraliki_sip::stir::{Attestation, Signer};
 use kraliki_sip::{Credentials, Destination, IdentityHeader, Reliable, SessionTimer, SocketId};
 
 pub(super) use change::{Changing, Known, TrunkChange, known};
+pub use choice::{AttestationKey, CodecKey, IdentityKey, InboundStir, ReliableKey, SrtpKey, TransportKey};
 pub use detail::{TrunkDetail, TrunkFailure, TrunkPlace};
 pub(super) use figures::{TrunkFigures, families};
 pub use numbers::{NumberFormat, Numbers, UnknownCountry};
-pub use profile::{
-    AttestationKey, CodecKey, IdentityKey, InboundStir, ProfileError, ReliableKey, SrtpKey, TransportKey,
-    TrunkBasis, TrunkProfile,
-};
+pub use profile::{ProfileError, TrunkBasis, TrunkProfile};
 pub(super) use watch::Watches;
 
 use crate::Trunk;

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kraliki_media::sdp::{AudioCodec, SrtpPolicy};
 use kraliki_media::{Interface, Learn, TrunkOptions};
 use kraliki_sip::net::ClientFiles;
 use kraliki_sip::resolve::Target;
@@ -16,6 +15,7 @@ use kraliki_sip::{Credentials, IdentityHeader, Reliable, SessionTimer, SocketId,
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use super::choice::{AttestationKey, CodecKey, IdentityKey, InboundStir, ReliableKey, SrtpKey, TransportKey};
 use super::{NumberFormat, Numbers, Signing, TrunkConfig};
 use crate::runtime::keys::{ListenAt, Network, host_and_port, in_range, one_or_many};
 use crate::{Pii, Trunk, TrunkId};
@@ -163,114 +163,6 @@ pub struct TrunkProfile {
     /// long as SIP waits (32 s). Null: 4 with a `fail_over`, else 0.
     #[serde(default, deserialize_with = "first_response")]
     pub first_response_timeout_s: Option<u32>,
-}
-
-/// How a trunk is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum TransportKey {
-    /// UDP.
-    Udp,
-    /// TCP.
-    Tcp,
-    /// TLS.
-    Tls,
-}
-
-impl From<TransportKey> for Transport {
-    fn from(key: TransportKey) -> Transport {
-        match key {
-            TransportKey::Udp => Transport::Udp,
-            TransportKey::Tcp => Transport::Tcp,
-            TransportKey::Tls => Transport::Tls,
-        }
-    }
-}
-
-/// Where a trunk reads who calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum IdentityKey {
-    /// From alone.
-    #[default]
-    None,
-    /// P-Asserted-Identity.
-    Asserted,
-    /// P-Preferred-Identity.
-    Preferred,
-    /// Remote-Party-ID.
-    RemoteParty,
-}
-
-/// Provisional answers that are acknowledged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ReliableKey {
-    /// Not offered.
-    No,
-    /// Offered.
-    #[default]
-    Supported,
-    /// Required.
-    Required,
-}
-
-/// A codec.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum CodecKey {
-    /// G.711 µ-law.
-    Pcmu,
-    /// G.711 A-law.
-    Pcma,
-}
-
-/// Whether a trunk's audio is encrypted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SrtpKey {
-    /// Never.
-    #[default]
-    Off,
-    /// Where the carrier takes our keys, or brings its own: RTP/AVP with keys is offered.
-    Optional,
-    /// Always: RTP/SAVP is offered, and a call without keys ends.
-    Required,
-}
-
-impl From<SrtpKey> for SrtpPolicy {
-    fn from(key: SrtpKey) -> SrtpPolicy {
-        match key {
-            SrtpKey::Off => SrtpPolicy::Off,
-            SrtpKey::Optional => SrtpPolicy::Optional,
-            SrtpKey::Required => SrtpPolicy::Required,
-        }
-    }
-}
-
-/// How sure we are of a caller id (RFC 8588 §4).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub enum AttestationKey {
-    /// We know the caller and that the number is theirs.
-    #[default]
-    A,
-    /// We know the caller.
-    B,
-    /// We know neither.
-    C,
-}
-
-/// Whether who calls us is verified by the Identity header of the call (RFC 8224).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum InboundStir {
-    /// No.
-    #[default]
-    Off,
-    /// It is logged and counted; every call is answered.
-    Record,
-    /// A call is answered only when it is known who calls.
-    Require,
 }
 
 fn never_shown<T>(_: &T) -> bool {
@@ -463,7 +355,7 @@ impl TrunkProfile {
             return wrong("register", "register needs username and password");
         }
         if self.codecs.is_empty() {
-            return wrong("codecs", "codecs is empty; give \"pcmu\", \"pcma\" or both");
+            return wrong("codecs", "codecs is empty; name at least one of pcmu, pcma, g722, opus and l16");
         }
         if self.srtp != SrtpKey::Off && self.transport != Some(TransportKey::Tls) {
             return wrong(
@@ -610,14 +502,7 @@ impl TrunkProfile {
             large_by_tcp: self.large_by_tcp,
             first_response_within: (first_response_s > 0)
                 .then(|| Duration::from_secs(first_response_s.into())),
-            codecs: self
-                .codecs
-                .iter()
-                .map(|codec| match codec {
-                    CodecKey::Pcmu => AudioCodec::Pcmu,
-                    CodecKey::Pcma => AudioCodec::Pcma,
-                })
-                .collect(),
+            codecs: self.codecs.iter().map(|codec| (*codec).into()).collect(),
             srtp: self.srtp.into(),
             accept_from: self.accept_from.iter().map(|network| network.0).collect(),
             signing: self.signing()?,
@@ -703,6 +588,8 @@ fn is_e164(number: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use kraliki_media::sdp::SrtpPolicy;
+
     use super::*;
 
     fn basis() -> TrunkBasis {

@@ -263,7 +263,7 @@ impl Disk {
                 self.trunks.insert(trunk.id, trunk);
             }
             Write::TrunkDeleted(id) => drop(self.trunks.remove(&id)),
-            Write::AgentTime { .. } | Write::Probe => {}
+            Write::AgentTime { .. } | Write::Leg { .. } | Write::Probe => {}
         }
         true
     }

@@ -57,6 +57,9 @@ pub(super) fn next(
         19 => {
             Nonsense::Command(Command::UpdateCampaign { id: campaign, settings: Box::new(settings.clone()) })
         }
+        20 if attempt.0 % 2 == 0 => {
+            Nonsense::Command(Command::PauseRecording { call: attempt, on: attempt.0 % 4 == 0 })
+        }
         20 => Nonsense::Command(Command::Dtmf { call: attempt, digits: "12x".into() }),
         21 => Nonsense::Command(Command::LeadsChanged(campaign)),
         22 | 23 => Nonsense::Command(put_trunk(trunk, rng)),

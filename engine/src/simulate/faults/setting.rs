@@ -11,7 +11,7 @@ use super::carrier::Troubles;
 use super::{Family, FaultConfig, pick};
 use crate::{
     AgentId, CallingWindow, Campaign, CampaignId, CampaignSettings, CampaignStatus, Lead, LeadId, ListId,
-    Mode, Outcome, Pii, RetryRule, Trunk, TrunkId,
+    Mode, Outcome, Pii, RecordingPolicy, RetryRule, Trunk, TrunkId,
 };
 
 /// A Wednesday, 12:00 in New York.
@@ -141,7 +141,12 @@ fn campaigns(overload: bool, hours: &[CallingWindow], rng: &mut ChaCha8Rng) -> V
     };
     let lines_per_agent = if overload { 10.0 } else { rng.random_range(10..=40) as f64 / 10.0 };
     let all = [
-        CampaignSettings { name: "a".into(), mode: Mode::Predictive, ..base.clone() },
+        CampaignSettings {
+            name: "a".into(),
+            mode: Mode::Predictive,
+            recording: RecordingPolicy::All,
+            ..base.clone()
+        },
         CampaignSettings {
             name: "b".into(),
             mode: Mode::Power,
@@ -164,6 +169,7 @@ fn campaigns(overload: bool, hours: &[CallingWindow], rng: &mut ChaCha8Rng) -> V
             priority: 2,
             preview_s: 10,
             preview_auto_dial: true,
+            recording: RecordingPolicy::All,
             ..base.clone()
         },
         CampaignSettings { name: "e".into(), mode: Mode::Manual, ..base },

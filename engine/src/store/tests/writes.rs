@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
+use crate::{LegFigures, LegRecord, Side, Unheard};
 
 #[tokio::test]
 async fn a_call_from_the_try_to_the_disposition() {
@@ -30,7 +31,7 @@ async fn a_call_from_the_try_to_the_disposition() {
     assert!(rig.write(disposed(1, "sale", done)).await);
     assert!(rig.write(disposed(1, "call_back", change(1, LeadStatus::Retry, 1))).await);
 
-    let CallDetail { call, tries, dispositions } = rig.call(1).await;
+    let CallDetail { call, tries, dispositions, recording, legs } = rig.call(1).await;
     assert_eq!((call.campaign, call.lead, call.agent), (ONE, LeadId(1), Some(AgentId(9))));
     assert_eq!((call.started_unix_ms, call.answered_unix_ms), (NOW, Some(NOW + 5_000)));
     assert_eq!((call.connected_unix_ms, call.ended_unix_ms), (Some(NOW + 6_000), Some(NOW + 66_000)));
@@ -42,6 +43,8 @@ async fn a_call_from_the_try_to_the_disposition() {
         [(1, Some(503), Some(34)), (2, None, None)]
     );
     assert_eq!(dispositions.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(), ["sale", "call_back"]);
+    assert_eq!((recording, call.recorded), (None, false));
+    assert_eq!(legs, []);
     let lead = rig.lead(1).await;
     assert_eq!((lead.status, lead.attempts, lead.next_unix_ms), (LeadStatus::Retry, 1, NOW + 600_000));
     rig.stop().await;
@@ -238,6 +241,55 @@ async fn agents_times_are_kept() {
             .await
             .unwrap();
     assert_eq!(row, (9, "paused".into(), "lunch".into(), NOW, 1_800_000));
+}
+
+#[tokio::test]
+async fn how_the_sides_of_a_call_were_heard_is_kept() {
+    let mut rig = Rig::new().await;
+    rig.leads(1).await;
+    assert!(rig.write(new_try(1, 1, 1)).await);
+    let figures = LegFigures {
+        codec: "PCMA".into(),
+        lasted_ms: 61_000,
+        packets_received: 2_900,
+        packets_sent: 3_001,
+        packets_lost: 100,
+        loss: 0.0333,
+        longest_loss: 12,
+        burst_density: 0.4,
+        reordered: 3,
+        repeated: 2,
+        jitter_ms: 7.25,
+        jitter_most_ms: 40.0,
+        round_trip_ms: Some(81.5),
+        far_loss: Some(0.01),
+        far_jitter_ms: Some(3.0),
+        mos: 3.7,
+        far_mos: Some(4.0),
+        clipped: Some(0.02),
+        silent: Some(0.5),
+        unheard: Some(Unheard::NoPackets),
+        unheard_ms: 6_000,
+    };
+    let (side, number, trunk, ended_unix_ms) = (Side::Carrier, 1, TrunkId(1), NOW + 66_000);
+    let carrier = LegRecord { side, number, trunk, agent: None, ended_unix_ms, figures: figures.clone() };
+    let little = LegFigures {
+        round_trip_ms: None,
+        far_loss: None,
+        far_jitter_ms: None,
+        far_mos: None,
+        clipped: None,
+        silent: None,
+        unheard: None,
+        unheard_ms: 0,
+        ..figures
+    };
+    let agent = LegRecord { side: Side::Agent, agent: Some(AgentId(9)), figures: little, ..carrier.clone() };
+    for leg in [&agent, &carrier] {
+        rig.send(None, Write::Leg { attempt: AttemptId(1), leg: Box::new(leg.clone()) });
+    }
+    assert!(rig.write(answered(1)).await);
+    assert_eq!(rig.call(1).await.legs, [agent, carrier]);
 }
 
 /// One lead as an agent dials it: where it stands after all writes before, suppression first.

@@ -42,7 +42,7 @@ fn contexts(agreed: &Negotiated) -> (Protector, Unprotector) {
 
 impl Call {
     fn new() -> Call {
-        let mut relay = Relay::new();
+        let mut relay = Relay::new(0);
         let mut trunk = leg(1, Role::Trunk);
         let (mut ours, mut carrier) =
             (session(20_000, SrtpPolicy::Required, 1), session(4_000, SrtpPolicy::Required, 2));

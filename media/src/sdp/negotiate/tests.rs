@@ -53,6 +53,20 @@ fn numbers_of_telephone_event_may_differ_each_way() {
 }
 
 #[test]
+fn extended_reports_are_made_for_who_asks() {
+    let asks = "m=audio 4000 RTP/AVP 0\na=rtcp-xr:pkt-loss-rle rcvr-rtt=sender:100 VoIP-metrics\n";
+    let wanted = XrReports { reference_time: true, voip_metrics: true };
+    assert_eq!(session().apply_answer(&body(asks)).unwrap().xr, wanted);
+    let (answer, agreed) = session().answer(&body(asks)).unwrap();
+    assert_eq!(agreed.xr, wanted);
+    assert!(std::str::from_utf8(&answer).unwrap().contains("a=rtcp-xr:rcvr-rtt=all voip-metrics\r\n"));
+    let (answer, agreed) =
+        session().answer(&body("a=rtcp-xr:stat-summary=loss\nm=audio 4000 RTP/AVP 0\n")).unwrap();
+    assert_eq!(agreed.xr, XrReports::default());
+    assert!(!std::str::from_utf8(&answer).unwrap().contains("rtcp-xr"));
+}
+
+#[test]
 fn row_11_hold_by_direction_and_by_address() {
     let of = |lines: &str| session().apply_answer(&body(lines)).unwrap();
     assert_eq!(of("m=audio 4000 RTP/AVP 0\na=sendonly\n").direction, Direction::RecvOnly);

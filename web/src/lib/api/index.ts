@@ -5,6 +5,7 @@ import type {
 	AgentDesk,
 	Campaign,
 	CampaignSettings,
+	CallDetail,
 	CallRecord,
 	DueLead,
 	ImportReport,
@@ -19,6 +20,7 @@ import type {
 	TrunkDetail,
 	TrunkProfile,
 	TrunkView,
+	SupervisionMode,
 } from './types';
 
 export { ApiError, isTransient, NetworkError } from './problem';
@@ -73,24 +75,45 @@ export const agent = {
 	dialPreview: (lead: number) => request('POST', '/api/agent/preview/dial', { body: { lead } }),
 	skipPreview: (lead: number, delay_s: number, reason: string) =>
 		request('POST', '/api/agent/preview/skip', { body: { lead, delay_s, reason } }),
-	/** The STUN and TURN servers for the audio leg; credentials are for a time only. */
-	ice: () => json<IceSettings>('GET', '/api/agent/ice'),
-	/** Opens the audio leg: an SDP offer for an answer and the place where the leg lives. */
-	async openLeg(offer: string): Promise<{ answer: string; location: string }> {
-		const raw = { type: 'application/sdp', body: offer };
-		const response = await request('POST', '/api/agent/session', { raw });
-		const location = response.headers.get('location') ?? '';
-		return { answer: await response.text(), location: new URL(location, window.location.href).pathname };
-	},
-	async restartLeg(location: string, offer: string): Promise<string> {
-		const response = await request('PATCH', location, { raw: { type: 'application/sdp', body: offer } });
-		return response.text();
-	},
 	/** Calls the agent's SIP phone; gives the session's id. */
 	async callPhone(): Promise<string> {
 		return (await json<{ id: string }>('POST', '/api/agent/session', { device: 'phone' })).id;
 	},
-	closeLeg: (location: string) => request('DELETE', location, { keepalive: true }),
+};
+
+/** Where audio legs of one kind are opened: an SDP offer for an answer and the place where the leg lives. */
+export class LegApi {
+	constructor(private readonly path: string) {}
+
+	async open(offer: string): Promise<{ answer: string; location: string }> {
+		const raw = { type: 'application/sdp', body: offer };
+		const response = await request('POST', this.path, { raw });
+		const location = response.headers.get('location') ?? '';
+		return { answer: await response.text(), location: new URL(location, window.location.href).pathname };
+	}
+
+	async restart(location: string, offer: string): Promise<string> {
+		const response = await request('PATCH', location, { raw: { type: 'application/sdp', body: offer } });
+		return response.text();
+	}
+
+	close(location: string): Promise<Response> {
+		return request('DELETE', location, { keepalive: true });
+	}
+}
+
+/** The STUN and TURN servers for audio legs; credentials are for a time only. */
+export const ice = () => json<IceSettings>('GET', '/api/ice');
+
+export const legs = {
+	agent: new LegApi('/api/agent/session'),
+	supervisor: new LegApi('/api/supervision'),
+};
+
+export const supervision = {
+	/** Follows an agent from call to call, by the supervisor's leg at `location`. */
+	follow: (location: string, agent: number, mode: SupervisionMode) =>
+		request('PUT', location, { body: { agent, mode } }),
 };
 
 export const phones = {
@@ -108,11 +131,20 @@ export const calls = {
 		limit?: number;
 		before?: Page<unknown>['next'];
 	}) => json<Page<CallRecord>>('GET', `/api/calls${query(filter)}`),
+	get: (id: number) => json<CallDetail>('GET', `/api/calls/${id}`),
 	hangup: (id: number) => request('POST', `/api/calls/${id}/hangup`),
 	hold: (id: number, on: boolean) => request('POST', `/api/calls/${id}/hold`, { body: { on } }),
 	dtmf: (id: number, digits: string) => request('POST', `/api/calls/${id}/dtmf`, { body: { digits } }),
 	dispose: (id: number, body: { code: string; note?: string; callback_unix_ms?: number }) =>
 		request('POST', `/api/calls/${id}/disposition`, { body }),
+	/** Leaves silence in the recording from now on, or goes on. */
+	pauseRecording: (id: number, on: boolean) =>
+		request('POST', `/api/calls/${id}/recording/${on ? 'pause' : 'resume'}`),
+};
+
+export const recordings = {
+	audio: async (call: number): Promise<Blob> =>
+		(await request('GET', `/api/recordings/${call}/audio`)).blob(),
 };
 
 async function importCsv(

@@ -46,12 +46,15 @@ describe('fields', () => {
 		['AgentView', 'AgentView'],
 		['AgentDesk', 'Desk'],
 		['CallView', 'CallView'],
+		['CallDetail', 'CallDetail'],
+		['CallQuality', 'CallQuality'],
 		['CallRecord', 'CallRecord'],
 		['CallingWindow', 'CallingWindow'],
 		['Campaign', 'CampaignAnswer'],
 		['CampaignSettings', 'CampaignSettings'],
 		['CampaignView', 'CampaignView'],
 		['Disposition', 'Disposition'],
+		['DispositionRecord', 'DispositionRecord'],
 		['DueLead', 'DueLead'],
 		['IceServerSettings', 'IceServerSettings'],
 		['IceSettings', 'IceSettings'],
@@ -59,6 +62,8 @@ describe('fields', () => {
 		['ImportReport', 'ImportReport'],
 		['LeadRecord', 'LeadRecord'],
 		['LeadView', 'LeadView'],
+		['LegFigures', 'LegFigures'],
+		['LegRecord', 'LegRecord'],
 		['Login', 'Login'],
 		['NewLead', 'LeadRequest'],
 		['Page', 'Listing_CallRecord'],
@@ -72,6 +77,8 @@ describe('fields', () => {
 		['TrunkPlace', 'TrunkPlace'],
 		['TrunkProfile', 'TrunkProfile'],
 		['TrunkView', 'TrunkView'],
+		['TryRecord', 'TryRecord'],
+		['UnheardView', 'UnheardView'],
 		['User', 'UserView'],
 	])('%s', (ours, theirs) => {
 		expect(fieldsOf(ours)).toEqual(propertiesOf(schemas[theirs]));
@@ -84,6 +91,7 @@ describe('values', () => {
 		['CallState', types.CALL_STATES],
 		['CampaignStatus', types.CAMPAIGN_STATUSES],
 		['FollowUp', types.FOLLOW_UPS],
+		['Grade', types.GRADES],
 		['LeadStatus', types.LEAD_STATUSES],
 		['Mode', types.MODES],
 		['Outcome', types.OUTCOMES],
@@ -91,7 +99,9 @@ describe('values', () => {
 		['PhoneState', types.PHONE_STATES],
 		['IdentityKey', types.IDENTITIES],
 		['NumberFormat', types.NUMBER_FORMATS],
+		['Side', types.SIDES],
 		['TransportKey', types.TRANSPORTS],
+		['Unheard', types.UNHEARD],
 	])('%s', (name, ours) => {
 		expect([...ours].sort()).toEqual(valuesOf(schemas[name]));
 	});

@@ -101,6 +101,15 @@ export const PHONE_PROBLEMS = [
 ] as const;
 export type PhoneProblem = (typeof PHONE_PROBLEMS)[number];
 
+export const GRADES = ['good', 'fair', 'poor'] as const;
+export type Grade = (typeof GRADES)[number];
+
+export const SIDES = ['carrier', 'agent'] as const;
+export type Side = (typeof SIDES)[number];
+
+export const UNHEARD = ['no_packets', 'digital_silence'] as const;
+export type Unheard = (typeof UNHEARD)[number];
+
 export interface CallingWindow {
 	/** 1 is Monday, 7 is Sunday. */
 	days: number[];
@@ -130,6 +139,8 @@ export interface CampaignSettings {
 	max_cps: number;
 	cancel_ringing: boolean;
 	machine_detection: 'off' | 'hang_up';
+	recording: 'off' | 'all';
+	recording_beep_s: number;
 	abandonment_cap: number;
 	trunk: string;
 	caller_id: string;
@@ -200,6 +211,8 @@ export interface CallView {
 	agent: number | null;
 	outcome: Outcome | null;
 	disposition: string | null;
+	/** Whether it is recorded now. */
+	recording: 'on' | 'paused' | null;
 	caller_id: string;
 	lead: LeadView;
 }
@@ -277,7 +290,7 @@ export interface TrunkProfile {
 	session_timer_s: number;
 	redirects: number;
 	large_by_tcp: boolean;
-	codecs: ('pcmu' | 'pcma')[];
+	codecs: ('pcmu' | 'pcma' | 'g722' | 'opus' | 'l16')[];
 	srtp: 'off' | 'optional' | 'required';
 	accept_from: string[];
 	tls_ca: string | null;
@@ -400,9 +413,73 @@ export type LiveEvent =
 	| { type: 'campaign_deleted'; id: number }
 	| ({ type: 'trunk' } & TrunkView)
 	| { type: 'trunk_deleted'; id: number }
-	| ({ type: 'phone' } & PhoneView);
+	| ({ type: 'phone' } & PhoneView)
+	| { type: 'quality'; calls: CallQuality[] }
+	| ({ type: 'unheard' } & UnheardView);
 
 export type LiveMessage = ({ type: 'snapshot' } & Snapshot) | { type: 'ping'; n: number } | LiveEvent;
+
+/** How one side of a call was heard, and what its far end says of us. Shares are between 0 and 1. */
+export interface LegFigures {
+	/** What it sent last; empty: nothing. */
+	codec: string;
+	lasted_ms: number;
+	packets_received: number;
+	packets_sent: number;
+	packets_lost: number;
+	loss: number;
+	/** The most packets lost in a row. */
+	longest_loss: number;
+	burst_density: number;
+	reordered: number;
+	repeated: number;
+	jitter_ms: number;
+	jitter_most_ms: number;
+	/** null: the far end does not report. */
+	round_trip_ms: number | null;
+	far_loss: number | null;
+	far_jitter_ms: number | null;
+	/** 1 to 4.5. */
+	mos: number;
+	far_mos: number | null;
+	/** null: not known of this codec. */
+	clipped: number | null;
+	silent: number | null;
+	unheard: Unheard | null;
+	unheard_ms: number;
+}
+
+/** One side of a call that is over. */
+export interface LegRecord {
+	side: Side;
+	/** Of which try. */
+	number: number;
+	trunk: number;
+	agent: number | null;
+	ended_unix_ms: number;
+	figures: LegFigures;
+}
+
+/** How a call with an agent is heard, in the last seconds. */
+export interface CallQuality {
+	call: number;
+	agent: number;
+	/** By the worst of both sides and both directions. */
+	grade: Grade;
+	carrier: LegFigures;
+	desk: LegFigures;
+}
+
+/** A side of a call with an agent is not heard, or is heard again. */
+export interface UnheardView {
+	call: number;
+	agent: number;
+	side: Side;
+	/** null: heard again. */
+	why: Unheard | null;
+	/** The other side is heard. */
+	one_way: boolean;
+}
 
 /** A call as it was stored. */
 export interface CallRecord {
@@ -422,6 +499,35 @@ export interface CallRecord {
 	outcome: Outcome | null;
 	disposition: string | null;
 	note: string;
+	/** Whether there is a recording of it. */
+	recorded: boolean;
+}
+
+/** A call with all that belongs to it. */
+export interface CallDetail extends CallRecord {
+	tries: TryRecord[];
+	dispositions: DispositionRecord[];
+	/** None while the call lasts, or when nobody answered. */
+	legs: LegRecord[];
+}
+
+/** What an agent said of a call. */
+export interface DispositionRecord {
+	code: string;
+	note: string;
+	at_unix_ms: number;
+}
+
+/** One INVITE. */
+export interface TryRecord {
+	number: number;
+	trunk: number;
+	caller_id: string;
+	started_unix_ms: number;
+	answered_unix_ms: number | null;
+	ended_unix_ms: number | null;
+	status: number | null;
+	q850: number | null;
 }
 
 /** A lead as it is stored. */
@@ -472,3 +578,6 @@ export interface ImportReport {
 	errors: ImportError[];
 	errors_truncated: boolean;
 }
+
+/** By whom a supervisor is heard: nobody, the agent, both sides. */
+export type SupervisionMode = 'listen' | 'whisper' | 'barge';

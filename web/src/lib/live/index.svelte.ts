@@ -1,6 +1,16 @@
 /** The floor as it is now. Views are replaced, never changed, so that a reader may keep one. */
 import { tokens } from '$lib/api';
-import type { AgentView, CallView, CampaignView, LiveMessage, PhoneView, TrunkView } from '$lib/api/types';
+import type {
+	AgentView,
+	CallQuality,
+	CallView,
+	CampaignView,
+	LiveMessage,
+	PhoneView,
+	Side,
+	TrunkView,
+	Unheard,
+} from '$lib/api/types';
 import { clock } from '$lib/models/clock.svelte';
 import { session } from '$lib/models/session.svelte';
 import { emptyState, isUrgent, reduce } from './reduce';
@@ -85,6 +95,16 @@ class Live {
 	phone(agent: number): PhoneView | undefined {
 		void this.#version;
 		return this.#state.phones.get(agent);
+	}
+	/** How a call with an agent is heard. */
+	quality(call: number): CallQuality | undefined {
+		void this.#version;
+		return this.#state.quality.get(call);
+	}
+	/** Who is not heard in a call, and why. */
+	unheard(call: number): Partial<Record<Side, Unheard>> {
+		void this.#version;
+		return this.#state.unheard.get(call) ?? {};
 	}
 	get mine(): CallView | null {
 		void this.#version;

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { AgentView, CallView, LiveMessage, Snapshot } from '$lib/api/types';
+import type { AgentView, CallView, LegFigures, LiveMessage, Snapshot } from '$lib/api/types';
 import { emptyState, isUrgent, reduce } from './reduce';
 
 const ME = 7;
@@ -27,6 +27,7 @@ const call = (id: number, change: Partial<CallView> = {}): CallView => ({
 	agent: null,
 	outcome: null,
 	disposition: null,
+	recording: null,
 	caller_id: '',
 	lead: {
 		id: 1,
@@ -104,6 +105,50 @@ it('follows a phone until it may not be used any more', () => {
 	expect(isUrgent({ type: 'phone', ...phone }, 8)).toBe(false);
 	reduce(state, { type: 'phone', ...phone, state: 'none' }, ME);
 	expect(state.phones.size).toBe(0);
+});
+
+it('shows how a call is heard until it ends', () => {
+	const state = emptyState();
+	const heard: LegFigures = {
+		codec: 'PCMA',
+		lasted_ms: 3_000,
+		packets_received: 150,
+		packets_sent: 150,
+		packets_lost: 0,
+		loss: 0,
+		longest_loss: 0,
+		burst_density: 0,
+		reordered: 0,
+		repeated: 0,
+		jitter_ms: 1,
+		jitter_most_ms: 2,
+		round_trip_ms: null,
+		far_loss: null,
+		far_jitter_ms: null,
+		mos: 4.4,
+		far_mos: null,
+		clipped: 0,
+		silent: 0.3,
+		unheard: null,
+		unheard_ms: 0,
+	};
+	const quality = { call: 1, agent: ME, grade: 'good' as const, carrier: heard, desk: heard };
+	reduce(state, { type: 'quality', calls: [quality] }, ME);
+	expect(state.quality.size, 'of no call').toBe(0);
+	reduce(state, { type: 'call', ...call(1, { state: 'talking', agent: ME }) }, ME);
+	reduce(state, { type: 'quality', calls: [quality] }, ME);
+	expect(state.quality.get(1)).toEqual(quality);
+	const unheard = { call: 1, agent: ME, one_way: true };
+	reduce(state, { type: 'unheard', ...unheard, side: 'agent', why: 'digital_silence' }, ME);
+	reduce(state, { type: 'unheard', ...unheard, side: 'carrier', why: 'no_packets' }, ME);
+	expect(state.unheard.get(1)).toEqual({ agent: 'digital_silence', carrier: 'no_packets' });
+	reduce(state, { type: 'unheard', ...unheard, side: 'agent', why: null }, ME);
+	expect(state.unheard.get(1)).toEqual({ carrier: 'no_packets' });
+	const deaf = { ...quality, desk: { ...heard, unheard: 'no_packets' as const } };
+	reduce(state, { type: 'quality', calls: [deaf] }, ME);
+	expect(state.unheard.get(1)).toEqual({ agent: 'no_packets' });
+	reduce(state, { type: 'call', ...call(1, { state: 'ended', agent: ME }) }, ME);
+	expect([state.quality.size, state.unheard.size]).toEqual([0, 0]);
 });
 
 it('shows at once what concerns the one who watches', () => {

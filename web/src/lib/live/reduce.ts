@@ -1,5 +1,15 @@
 /** What the live socket says, applied to what is known. */
-import type { AgentView, CallView, CampaignView, LiveMessage, PhoneView, TrunkView } from '$lib/api/types';
+import type {
+	AgentView,
+	CallQuality,
+	CallView,
+	CampaignView,
+	LiveMessage,
+	PhoneView,
+	Side,
+	TrunkView,
+	Unheard,
+} from '$lib/api/types';
 
 export interface LiveState {
 	campaigns: Map<number, CampaignView>;
@@ -9,6 +19,10 @@ export interface LiveState {
 	trunks: Map<number, TrunkView>;
 	/** By agent. */
 	phones: Map<number, PhoneView>;
+	/** How calls with agents are heard, by call. */
+	quality: Map<number, CallQuality>;
+	/** The sides that are not heard, by call. */
+	unheard: Map<number, Partial<Record<Side, Unheard>>>;
 	/** The last call of the person who watches, kept past its end for the wrap-up. */
 	mine: CallView | null;
 	draining: boolean;
@@ -22,6 +36,8 @@ export function emptyState(): LiveState {
 		calls: new Map(),
 		trunks: new Map(),
 		phones: new Map(),
+		quality: new Map(),
+		unheard: new Map(),
 		mine: null,
 		draining: false,
 		storeOk: true,
@@ -41,6 +57,9 @@ export function reduce(state: LiveState, message: LiveMessage, me: number | null
 			state.calls = byId(message.calls.filter((call) => call.state !== 'ended'));
 			state.trunks = byId(message.trunks);
 			state.phones = new Map(message.phones.map((phone) => [phone.agent, phone]));
+			// What was missed of these comes again within seconds.
+			state.quality = new Map();
+			state.unheard = new Map();
 			state.draining = message.draining;
 			state.storeOk = message.store_ok;
 			if (me !== null) state.mine = message.calls.find((call) => call.agent === me) ?? state.mine;
@@ -53,8 +72,11 @@ export function reduce(state: LiveState, message: LiveMessage, me: number | null
 		}
 		case 'call': {
 			const { type: _, ...call } = message;
-			if (call.state === 'ended') state.calls.delete(call.id);
-			else state.calls.set(call.id, call);
+			if (call.state === 'ended') {
+				state.calls.delete(call.id);
+				state.quality.delete(call.id);
+				state.unheard.delete(call.id);
+			} else state.calls.set(call.id, call);
 			if (me !== null && call.agent === me) state.mine = call;
 			break;
 		}
@@ -80,6 +102,21 @@ export function reduce(state: LiveState, message: LiveMessage, me: number | null
 			else state.phones.set(phone.agent, phone);
 			break;
 		}
+		case 'quality':
+			for (const quality of message.calls) {
+				// It may have been measured just before the call ended.
+				if (!state.calls.has(quality.call)) continue;
+				state.quality.set(quality.call, quality);
+				const [carrier, agent] = [quality.carrier.unheard, quality.desk.unheard];
+				state.unheard.set(quality.call, { ...(carrier && { carrier }), ...(agent && { agent }) });
+			}
+			break;
+		case 'unheard': {
+			const { [message.side]: _, ...other } = state.unheard.get(message.call) ?? {};
+			const sides = message.why === null ? other : { ...other, [message.side]: message.why };
+			if (state.calls.has(message.call)) state.unheard.set(message.call, sides);
+			break;
+		}
 		case 'ping':
 			break;
 	}
@@ -90,5 +127,6 @@ export function isUrgent(message: LiveMessage, me: number | null): boolean {
 	if (message.type === 'snapshot') return true;
 	if (me === null) return false;
 	if (message.type === 'agent') return message.id === me;
-	return (message.type === 'call' || message.type === 'phone') && message.agent === me;
+	const own = message.type === 'call' || message.type === 'phone' || message.type === 'unheard';
+	return own && message.agent === me;
 }

@@ -187,6 +187,8 @@ class Desk {
 	callPhone = (): Promise<void> => this.#do(async () => void (await phone.start()));
 
 	hangup = (): Promise<void> => this.#do(() => this.#onCall((id) => calls.hangup(id)));
+	pauseRecording = (on: boolean): Promise<void> =>
+		this.#do(() => this.#onCall((id) => calls.pauseRecording(id, on)));
 	hold = (on: boolean): Promise<void> => this.#do(() => this.#onCall((id) => calls.hold(id, on)));
 
 	/** Dials by hand; true when the call is on its way. */

@@ -13,6 +13,8 @@ export function defaultSettings(label: (key: Key) => string): CampaignSettings {
 		max_cps: 0,
 		cancel_ringing: false,
 		machine_detection: 'off',
+		recording: 'off',
+		recording_beep_s: 0,
 		abandonment_cap: 0.03,
 		trunk: '',
 		caller_id: '',
@@ -74,6 +76,9 @@ export function faultsOf(s: CampaignSettings): Faults {
 	if (!between(s.ring_timeout_s, 15, 120)) faults.ring_timeout_s = 'fault.ring';
 	if (!between(s.grace_ms, 0, 10_000)) faults.grace_ms = 'fault.grace';
 	if (!between(s.wrap_up_s, 0, 3600)) faults.wrap_up_s = 'fault.wrap_up';
+	if (s.recording_beep_s !== 0 && !between(s.recording_beep_s, 5, 300)) {
+		faults.recording_beep_s = 'fault.beep';
+	}
 	if (!between(s.max_attempts, 1, 100)) faults.max_attempts = 'fault.attempts';
 	if (!between(s.priority, -1000, 1000)) faults.priority = 'fault.priority';
 	if (s.caller_id && !/^\+[1-9]\d{6,14}$/.test(s.caller_id)) faults.caller_id = 'fault.phone';

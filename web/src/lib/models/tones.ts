@@ -1,5 +1,5 @@
 /** Which colour a state has, the same on every page. */
-import type { AgentState, CallState, CampaignStatus, LeadStatus, Outcome } from '$lib/api/types';
+import type { AgentState, CallState, CampaignStatus, Grade, LeadStatus, Outcome } from '$lib/api/types';
 import type { Key } from '$lib/i18n/index.svelte';
 import type { Tone } from '$lib/ui/Badge.svelte';
 
@@ -20,6 +20,8 @@ export const agentTone: Record<AgentState, Tone> = {
 	wrap_up: 'amber',
 	paused: 'grey',
 };
+
+export const gradeTone: Record<Grade, Tone> = { good: 'green', fair: 'amber', poor: 'red' };
 
 export const callTone: Record<CallState, Tone> = {
 	dialing: 'grey',

@@ -1,8 +1,9 @@
 /**
- * The agent's audio leg: up from the start of the shift to its end, calls are bridged onto it by the server.
+ * An audio leg between this page and the server: an agent's, up from the start of the shift to its end, onto which calls
+ * are bridged; or a supervisor's, which follows an agent.
  * It repairs itself: an ICE restart when the path breaks, a new session when the server no longer knows the old one.
  */
-import { agent, isTransient, statusOf } from '$lib/api';
+import { ice, isTransient, legs, statusOf, type LegApi } from '$lib/api';
 import { devices, route } from './devices.svelte';
 import { countersOf, judge, type Counters, type Quality } from './quality';
 
@@ -19,7 +20,7 @@ const REPAIR_BACK_OFF_MS = [0, 1_000, 2_000, 4_000, 8_000];
 /** New sessions in a row before the person is asked; two machines must not take the seat from each other forever. */
 const MAX_REPAIRS = 8;
 
-class Leg {
+export class Leg {
 	state = $state<LegState>('off');
 	fault = $state<LegFault | null>(null);
 	/** False while the browser refuses to play: one click of the person is needed. */
@@ -27,6 +28,9 @@ class Leg {
 	muted = $state(false);
 	microphone = $state.raw<MediaStreamTrack | null>(null);
 	quality = $state.raw<Quality | null>(null);
+
+	/** Told of each session that was opened, the first one and those that took its place. */
+	onsession: () => void = () => {};
 
 	#pc: RTCPeerConnection | null = null;
 	#location = '';
@@ -40,6 +44,18 @@ class Leg {
 	#repairsBegun = 0;
 	#repairs = 0;
 	#tabs: BroadcastChannel | null = null;
+
+	/** `seat` is whose leg it is: of one kind, one tab has it. `element` is the id of what plays. */
+	constructor(
+		private readonly api: LegApi,
+		private readonly seat: string,
+		private readonly element: string,
+	) {}
+
+	/** Where its session lives; empty without one. */
+	get location(): string {
+		return this.#location;
+	}
 
 	/** Whether the agent hears and is heard. */
 	get ok(): boolean {
@@ -75,7 +91,7 @@ class Leg {
 		const location = this.#location;
 		this.#release();
 		this.state = 'off';
-		if (location) this.#closing = agent.closeLeg(location).catch(() => {});
+		if (location) this.#closing = this.api.close(location).catch(() => {});
 		await this.#closing;
 	}
 
@@ -131,13 +147,14 @@ class Leg {
 		pc.addTransceiver(this.microphone, { direction: 'sendrecv' });
 		await pc.setLocalDescription();
 		// The server learns our addresses from our checks: the offer need not wait for candidates.
-		const { answer, location } = await agent.openLeg(pc.localDescription?.sdp ?? '');
+		const { answer, location } = await this.api.open(pc.localDescription?.sdp ?? '');
 		if (pc !== this.#pc) {
-			void agent.closeLeg(location).catch(() => {});
+			void this.api.close(location).catch(() => {});
 			return;
 		}
 		this.#location = location;
 		await pc.setRemoteDescription({ type: 'answer', sdp: answer });
+		this.onsession();
 		this.#before = null;
 		this.#stats ??= setInterval(() => void this.#look(), STATS_EVERY_MS);
 	}
@@ -198,7 +215,7 @@ class Leg {
 		if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' });
 		pc.restartIce();
 		await pc.setLocalDescription();
-		const answer = await agent.restartLeg(this.#location, pc.localDescription?.sdp ?? '');
+		const answer = await this.api.restart(this.#location, pc.localDescription?.sdp ?? '');
 		if (pc === this.#pc) await pc.setRemoteDescription({ type: 'answer', sdp: answer });
 	}
 
@@ -227,7 +244,7 @@ class Leg {
 	#listen(track: MediaStreamTrack): void {
 		if (!this.#element) {
 			this.#element = document.createElement('audio');
-			this.#element.id = 'caller-audio';
+			this.#element.id = this.element;
 			this.#element.autoplay = true;
 			document.body.append(this.#element);
 		}
@@ -256,7 +273,7 @@ class Leg {
 	/** One seat, one tab: the newest takes it. */
 	#claimSeat(): void {
 		if (this.#tabs || typeof BroadcastChannel === 'undefined') return;
-		this.#tabs = new BroadcastChannel('kraliki-seat');
+		this.#tabs = new BroadcastChannel(this.seat);
 		this.#tabs.onmessage = () => this.#fail('elsewhere');
 		this.#tabs.postMessage('taken');
 	}
@@ -299,11 +316,11 @@ class Leg {
 	}
 }
 
-export const leg = new Leg();
+export const leg = new Leg(legs.agent, 'kraliki-seat', 'caller-audio');
 
 /** How the network may be crossed, as the server's configuration has it. */
 async function configure(): Promise<RTCConfiguration> {
-	const { ice_servers, ice_transport_policy } = await agent.ice();
+	const { ice_servers, ice_transport_policy } = await ice();
 	return { bundlePolicy: 'max-bundle', iceServers: ice_servers, iceTransportPolicy: ice_transport_policy };
 }
 

@@ -2,7 +2,7 @@
  * The agent's SIP phone as their audio. The server calls it and tells by the live socket how it stands; nothing of its
  * sound passes through this page.
  */
-import { agent, phones, statusOf } from '$lib/api';
+import { agent, legs, phones, statusOf } from '$lib/api';
 import type { PhoneSetup, PhoneView } from '$lib/api/types';
 import { live } from '$lib/live/index.svelte';
 import { session } from '$lib/models/session.svelte';
@@ -82,7 +82,7 @@ class Phone {
 		const id = this.view?.session;
 		if (!id || id === this.#ended) return;
 		this.#ended = id;
-		await agent.closeLeg(`/api/agent/session/${id}`).catch(() => {});
+		await legs.agent.close(`/api/agent/session/${id}`).catch(() => {});
 	}
 
 	async #heard(): Promise<boolean> {
