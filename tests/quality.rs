@@ -100,6 +100,7 @@ fn speech_is_heard_over_a_bad_network() {
 }
 
 /// The whole table, as it stands in docs/performance.md.
+#[allow(clippy::print_stdout, reason = "the table is what `make quality` is run for")]
 fn table() {
     println!(
         "| codec | hop | loss | heard by | delay ms | correlation | gaps ms | longest ms | PESQ | MOS (G.107) |"

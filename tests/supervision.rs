@@ -21,8 +21,11 @@ const HEARD: usize = 4;
 const STRAY: usize = 1;
 const STEP: Duration = Duration::from_secs(90);
 
+/// A listener, and whom they hear.
+type Hears = (&'static str, &'static [&'static str]);
+
 /// Who hears whom in each phase.
-const PHASES: [(&str, &[(&str, &[&str])]); 6] = [
+const PHASES: [(&str, &[Hears]); 6] = [
     ("listen", &[("ada", &["caller"]), ("bob", &[]), ("boss", &["ada", "caller"]), ("caller", &["ada"])]),
     (
         "whisper",

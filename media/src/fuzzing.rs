@@ -60,7 +60,8 @@ mod tests {
 
     use super::*;
 
-    const SEEDS: [(&str, fn(&[u8]), &[&[u8]]); 4] = [
+    type Seeded = (&'static str, fn(&[u8]), &'static [&'static [u8]]);
+    const SEEDS: [Seeded; 4] = [
         ("rtp", rtp, &[include_bytes!("../fuzz/seeds/rtp/extension.dat")]),
         ("rtcp", rtcp, &[include_bytes!("../fuzz/seeds/rtcp/compound.dat")]),
         ("stun", stun, &[include_bytes!("../fuzz/seeds/stun/request.dat")]),

@@ -5,7 +5,7 @@
 //
 // With "only_tcp" the page is told of our candidates over TCP alone, as if its network let no UDP out. With "vanishes" the
 // browser is killed in the call, and the line `vanished {...}` says what it heard until then.
-import { serve, toneShares } from './page.mjs';
+import { launchServer, toneShares } from './page.mjs';
 
 const options = JSON.parse(process.argv[2]);
 const STEP_MS = 20_000;
@@ -15,7 +15,7 @@ const WINDOW_EVERY_MS = 100;
 const TABS = 40;
 
 const said = [];
-const { server, browser } = await serve(options.microphone);
+const { server, browser } = await launchServer(options.microphone);
 const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en-US' });
 context.setDefaultTimeout(STEP_MS);
 const page = await context.newPage();

@@ -1,4 +1,4 @@
-// What the scripts that drive Chromium share.
+// What the scripts that drive browsers share.
 import { createRequire } from 'node:module';
 
 // The driver is among the console's development packages.
@@ -9,9 +9,9 @@ export function launch(microphone) {
 	return chromium.launch(settings(microphone));
 }
 
-/** The same, with its process, which can be killed. */
-export async function serve(microphone) {
-	const server = await chromium.launchServer({ headless: true, ...settings(microphone) });
+/** The same, and its processes, for those who end it as no page could. */
+export async function launchServer(microphone) {
+	const server = await chromium.launchServer(settings(microphone));
 	return { server, browser: await chromium.connect(server.wsEndpoint()) };
 }
 

@@ -50,12 +50,15 @@ pub(super) struct Sent {
     pub(super) unix_ms: f64,
 }
 
+/// Packets with the moment at which each came.
+type Heard = Vec<(f64, Vec<u8>)>;
+
 /// Plain RTP on a thread of its own; gone when dropped.
 pub(super) struct Voice {
     pub(super) port: u16,
     packets: Arc<Vec<[u8; FRAME]>>,
     sent: Arc<Mutex<Vec<Sent>>>,
-    heard: Arc<Mutex<Vec<(f64, Vec<u8>)>>>,
+    heard: Arc<Mutex<Heard>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -69,8 +72,7 @@ impl Voice {
     pub(super) fn start(socket: UdpSocket, mut to: Option<SocketAddr>, glide: &Glide) -> Voice {
         let port = socket.local_addr().unwrap().port();
         let packets = Arc::new(glide.packets());
-        let (sent, heard, stop) =
-            <(Arc<Mutex<Vec<Sent>>>, Arc<Mutex<Vec<(f64, Vec<u8>)>>>, Arc<AtomicBool>)>::default();
+        let (sent, heard, stop) = <(Arc<Mutex<Vec<Sent>>>, Arc<Mutex<Heard>>, Arc<AtomicBool>)>::default();
         let (says, told, hears, stopped) = (packets.clone(), sent.clone(), heard.clone(), stop.clone());
         let thread = std::thread::spawn(move || {
             let (mut next, mut buffer, fixed) = (Instant::now(), [0; 2048], to.is_some());

@@ -37,10 +37,8 @@ impl Check for Recordings {
                 Some(_) => found.add(now, format!("the recording of {id} is paused or resumed twice")),
                 None => found.add(now, format!("the call {id} is not recorded, and its recording paused")),
             },
-            Output::StopRecording { id } => {
-                if self.open.remove(&id.attempt).is_none() {
-                    found.add(now, format!("the call {id} is not recorded, and its recording stopped"));
-                }
+            Output::StopRecording { id } if self.open.remove(&id.attempt).is_none() => {
+                found.add(now, format!("the call {id} is not recorded, and its recording stopped"));
             }
             Output::Store { write: Write::AttemptEnded { attempt, .. }, .. } => {
                 self.bridged.retain(|id| id.attempt != *attempt);

@@ -79,10 +79,9 @@ impl Leg {
 
     pub(super) fn handle_hearing_timeout(&mut self, now: Time, events: &mut impl Extend<MediaEvent>) {
         // Who is not asked to send, or not listened to, need not be heard.
-        if self.held || !self.format.is_some_and(|format| format.direction.receives()) {
-            if let Some(hearing) = &mut self.hearing {
-                hearing.expect(now);
-            }
+        let expected = !self.held && self.format.is_some_and(|format| format.direction.receives());
+        if let Some(hearing) = self.hearing.as_mut().filter(|_| !expected) {
+            hearing.expect(now);
         }
         self.look(now, events);
     }

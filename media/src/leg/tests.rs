@@ -209,7 +209,7 @@ fn a_browser_is_lost_four_seconds_after_its_last_sign_of_life() {
     let mut told = Vec::new();
     for ms in (0..60_000).step_by(20) {
         let now = at(ms);
-        let (talks, checks) = (ms < 2_000, ms < 20_000 || ms > 40_000);
+        let (talks, checks) = (ms < 2_000, !(20_000..=40_000).contains(&ms));
         let mut sent = if talks { [browser.drive(now), browser.media()].concat() } else { Vec::new() };
         if checks && (ms % 2_500 == 0) {
             sent.push(browser.check(true));

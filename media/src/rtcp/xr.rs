@@ -122,7 +122,7 @@ pub(super) fn read(body: &[u8], about: u32, into: &mut Read) {
                     let (ssrc, last, delay) = (u32_at(chunk, 0)?, u32_at(chunk, 4)?, u32_at(chunk, 8)?);
                     Some(Dlrr { ssrc, last, delay })
                 });
-                into.dlrr = blocks.filter(|dlrr| dlrr.ssrc == about).last().or(into.dlrr);
+                into.dlrr = blocks.rev().find(|dlrr| dlrr.ssrc == about).or(into.dlrr);
             }
             VOIP_METRICS => into.voip = read_voip(content).filter(|voip| voip.ssrc == about).or(into.voip),
             _ => {}
