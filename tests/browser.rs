@@ -65,6 +65,13 @@ fn an_agent_behind_a_firewall_takes_a_call_through_turn() {
 
 #[test]
 fn an_agent_takes_a_call_in_firefox() {
+    // Nothing is sent by this: it asks which address of ours would be used.
+    let way =
+        std::net::UdpSocket::bind("0.0.0.0:0").and_then(|s| s.connect("192.0.2.1:9").and(s.local_addr()));
+    if !way.is_ok_and(|address| !address.ip().is_loopback()) {
+        eprintln!("this machine has the loopback alone: Firefox, which has no candidate there, is left out");
+        return;
+    }
     let far_end = FarEnd::start(FAR_HZ);
     let trunk_port = free_port();
     // Firefox has no candidate on the loopback (its switch for that does not reach the process that looks for addresses), so
