@@ -132,8 +132,8 @@ pub(crate) const WATCHERS: usize = crate::mix::MAX_PARTIES - 2;
 pub(crate) const DIGITS: usize = 64;
 /// The longest audio to be played, in samples: ten minutes.
 pub(crate) const AUDIO_SAMPLES: usize = 8_000 * 600;
-/// Octets of a WAV file: the longest audio at 16 kHz and 16 bits, and its headers.
-pub(crate) const WAV_BYTES: usize = AUDIO_SAMPLES * 4 + 4_096;
+/// Octets of a WAV file: the longest audio at 48 kHz, 16 bits and two channels, and its headers.
+pub(crate) const WAV_BYTES: usize = AUDIO_SAMPLES * 6 * 4 + 4_096;
 
 // Recording
 

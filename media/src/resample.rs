@@ -5,6 +5,8 @@ use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 
 /// The longest input of one call: the longest packet (120 ms at 48 kHz).
 const MAX_CHUNKS: usize = 12;
+/// Samples of a piece of sound that are resampled at once, where nobody waits for the first.
+const WHOLE_CHUNK: usize = 1_024;
 
 /// Why a resampler was not made. The caller is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,11 +76,30 @@ impl Resampler {
             if done.is_none() {
                 self.output.fill(0.0);
             }
-            let bound = |sample: f32| sample.round().clamp(f32::from(i16::MIN), f32::from(i16::MAX)) as i16;
             self.samples.extend(self.output.iter().map(|sample| bound(*sample)));
         }
         &self.samples
     }
+}
+
+/// A whole piece of sound at another rate, in line with the original. For files: it takes all of it at once.
+pub(crate) fn whole(samples: &[i16], from_hz: u32, to_hz: u32) -> Result<Vec<i16>, RateError> {
+    if from_hz == to_hz {
+        return Ok(samples.to_vec());
+    }
+    let error = RateError { from_hz, to_hz };
+    let wide: Vec<f32> = samples.iter().map(|sample| f32::from(*sample)).collect();
+    let input = InterleavedSlice::new(&wide, 1, wide.len()).map_err(|_| error)?;
+    let output = Fft::<f32>::new(from_hz as usize, to_hz as usize, WHOLE_CHUNK, 1, FixedSync::Both)
+        .and_then(|mut fft| Ok(fft.process_all(&input, wide.len(), None)))
+        .map_err(|_| error)?
+        .map_err(|_| error)?;
+    Ok(output.take_data().into_iter().map(bound).collect())
+}
+
+/// A sample within 16 bits.
+fn bound(sample: f32) -> i16 {
+    sample.round().clamp(f32::from(i16::MIN), f32::from(i16::MAX)) as i16
 }
 
 impl std::fmt::Debug for Resampler {

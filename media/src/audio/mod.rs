@@ -40,7 +40,8 @@ impl Audio {
         }
     }
 
-    /// Reads a WAV file: one channel, 8 or 16 kHz, 16-bit PCM, µ-law or A-law.
+    /// Reads a WAV file: 16-bit PCM of one or two channels at 8 to 48 kHz, or µ-law or A-law of one. This is no work for the
+    /// path of a call: it is resampled and encoded here, once.
     pub fn from_wav(file: &[u8]) -> Result<Audio, WavError> {
         wav::read(file).map(Audio::from_samples)
     }

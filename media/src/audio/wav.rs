@@ -1,7 +1,8 @@
-//! WAV files, as prompts are uploaded: one channel, 8 or 16 kHz, 16-bit PCM or G.711.
+//! WAV files, as prompts are uploaded: 16-bit PCM of one or two channels at any usual rate, or G.711 at 8 kHz.
 
 use crate::codec::SAMPLE_RATE_HZ;
 use crate::limits::WAV_BYTES;
+use crate::resample;
 use crate::sdp::AudioCodec;
 
 /// Why a WAV file cannot be played.
@@ -17,7 +18,7 @@ pub enum WavError {
     /// A format that is not read.
     #[error(
         "unsupported format (tag {tag}, {channels} channels, {rate_hz} Hz, {bits} bits): \
-         use one channel, 8 or 16 kHz, 16-bit PCM, A-law or u-law"
+         use one or two channels of 16-bit PCM at 8 to 48 kHz, or one of A-law or u-law at 8 kHz"
     )]
     Unsupported {
         /// The format tag: 1 is PCM, 6 A-law, 7 µ-law.
@@ -84,15 +85,23 @@ fn read_samples(format: Format, data: &[u8]) -> Result<Vec<i16>, WavError> {
     };
     let samples = match (format.tag, format.channels, format.bits) {
         (1, 1, 16) => data.as_chunks().0.iter().map(|pair| i16::from_le_bytes(*pair)).collect(),
+        (1, 2, 16) => data.as_chunks().0.iter().map(|both| mean(both)).collect(),
         (6, 1, 8) => law(AudioCodec::Pcma),
         (7, 1, 8) => law(AudioCodec::Pcmu),
         _ => return Err(unsupported(format)),
     };
     match format.rate_hz {
-        SAMPLE_RATE_HZ => Ok(samples),
-        16_000 => Ok(halve(&samples)),
+        8_000..=48_000 => {
+            resample::whole(&samples, format.rate_hz, SAMPLE_RATE_HZ).map_err(|_| unsupported(format))
+        }
         _ => Err(unsupported(format)),
     }
+}
+
+/// Both channels as one.
+fn mean([l0, l1, r0, r1]: &[u8; 4]) -> i16 {
+    let sum = i32::from(i16::from_le_bytes([*l0, *l1])) + i32::from(i16::from_le_bytes([*r0, *r1]));
+    (sum / 2) as i16
 }
 
 fn unsupported(format: Format) -> WavError {
@@ -100,37 +109,9 @@ fn unsupported(format: Format) -> WavError {
     WavError::Unsupported { tag, channels, rate_hz, bits }
 }
 
-/// A half-band low pass of 31 taps (sinc under a Kaiser window, beta 5.5), of which each second sample is kept: 16 kHz becomes 8 kHz. Its
-/// even taps but the middle one are zero.
-const HALF_BAND: [f64; 8] = [
-    0.315_231_7,
-    -0.097_158_2,
-    0.049_668_4,
-    -0.027_639_6,
-    0.015_098_6,
-    -0.007_620_6,
-    0.003_313_1,
-    -0.001_067_6,
-];
-
-fn halve(samples: &[i16]) -> Vec<i16> {
-    let at = |n: isize| {
-        usize::try_from(n).ok().and_then(|n| samples.get(n)).map_or(0.0, |sample| f64::from(*sample))
-    };
-    (0..samples.len().cast_signed())
-        .step_by(2)
-        .map(|n| {
-            let sides = HALF_BAND.iter().zip((1isize..).step_by(2));
-            let sum = 0.5 * at(n) + sides.map(|(tap, k)| tap * (at(n - k) + at(n + k))).sum::<f64>();
-            sum.clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::sine;
     use crate::audio::tests::energy;
 
     fn wav(tag: u16, rate_hz: u32, bits: u16, data: &[u8]) -> Vec<u8> {
@@ -154,8 +135,8 @@ mod tests {
         assert_eq!(read(&wav(7, 8_000, 8, &[0xff, 0x80])), Ok(vec![0, 32_124]));
         assert_eq!(read(&wav(6, 8_000, 8, &[0xd5])), Ok(vec![8]));
         assert!(matches!(
-            read(&wav(1, 44_100, 16, &[0; 4])),
-            Err(WavError::Unsupported { rate_hz: 44_100, .. })
+            read(&wav(1, 96_000, 16, &[0; 4])),
+            Err(WavError::Unsupported { rate_hz: 96_000, .. })
         ));
         assert!(matches!(read(&wav(3, 8_000, 32, &[])), Err(WavError::Unsupported { tag: 3, .. })));
         assert_eq!(read(b"RIFF"), Err(WavError::NotWav));
@@ -166,18 +147,29 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_kilohertz_are_halved_without_folding() {
-        // `sine` counts at 8 kHz: at 16 kHz the same samples are twice the frequency.
-        let heard = |hz: u32| {
-            let bytes: Vec<u8> =
-                (0..16_000).flat_map(|n| ((sine(hz / 2, n) * 10_000.0) as i16).to_le_bytes()).collect();
-            energy(&read(&wav(1, 16_000, 16, &bytes)).unwrap()).sqrt() / (10_000.0 / 2f64.sqrt())
+    fn other_rates_keep_their_length_and_do_not_fold() {
+        let heard = |rate_hz: u32, hz: f64| {
+            let step = std::f64::consts::TAU * hz / f64::from(rate_hz);
+            let sample = |n: u32| ((f64::from(n) * step).sin() * 10_000.0) as i16;
+            let bytes: Vec<u8> = (0..rate_hz).flat_map(|n| sample(n).to_le_bytes()).collect();
+            let read = read(&wav(1, rate_hz, 16, &bytes)).unwrap();
+            assert_eq!(read.len(), 8_000, "{rate_hz} Hz");
+            energy(&read[800..7_200]).sqrt() / (10_000.0 / 2f64.sqrt())
         };
-        for hz in [300, 1_000, 3_000] {
-            assert!((0.95..1.05).contains(&heard(hz)), "{hz} Hz passes with {}", heard(hz));
+        for rate_hz in [11_025, 16_000, 22_050, 24_000, 44_100, 48_000] {
+            for hz in [300.0, 1_000.0, 3_000.0] {
+                let level = heard(rate_hz, hz);
+                assert!((0.95..1.05).contains(&level), "{hz} of {rate_hz} Hz passes with {level}");
+            }
+            let level = heard(rate_hz, 5_200.0);
+            assert!(level < 0.05, "{rate_hz} Hz folds back with {level}");
         }
-        for hz in [5_200, 6_000, 7_500] {
-            assert!(heard(hz) < 0.05, "{hz} Hz folds back with {}", heard(hz));
-        }
+    }
+
+    #[test]
+    fn two_channels_become_one() {
+        let mut file = wav(1, 8_000, 16, &[100, 0, 200, 0, 0, 0x80, 0, 0x80]);
+        file[22] = 2;
+        assert_eq!(read(&file), Ok(vec![150, i16::MIN]));
     }
 }

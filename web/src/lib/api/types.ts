@@ -509,6 +509,31 @@ export interface CallDetail extends CallRecord {
 	dispositions: DispositionRecord[];
 	/** None while the call lasts, or when nobody answered. */
 	legs: LegRecord[];
+	recording: RecordingRecord | null;
+}
+
+/** A recording of a call: the called person left, the agent right. */
+export interface RecordingRecord {
+	call: number;
+	campaign: number;
+	agent: number | null;
+	state: 'recording' | 'ended' | 'failed';
+	place: 'disk' | 'store';
+	format: 'opus' | 'wav';
+	encrypted: boolean;
+	started_unix_ms: number;
+	/** 0 while it lasts, and `bytes` too. */
+	lasted_ms: number;
+	bytes: number;
+	paused: PausedSpan[];
+	error: string;
+}
+
+/** A part of a recording that is silence because somebody paused it. */
+export interface PausedSpan {
+	from_ms: number;
+	/** None: until the recording's end. */
+	to_ms: number | null;
 }
 
 /** What an agent said of a call. */
