@@ -118,6 +118,9 @@ pub(crate) struct Media {
     pub(crate) rtp_timeout_s: u32,
     pub(crate) plain_agents: bool,
     pub(crate) detection_rules: Option<Spanned<PathBuf>>,
+    pub(crate) speech_command: Vec<String>,
+    pub(crate) speech_cache: Option<PathBuf>,
+    pub(crate) hold_music: Option<Spanned<PathBuf>>,
 }
 
 /// A STUN or TURN server for browsers.
@@ -258,6 +261,11 @@ impl Default for Media {
             rtp_timeout_s: 20,
             plain_agents: false,
             detection_rules: None,
+            speech_command: ["espeak-ng", "-v", "{voice}", "--stdout", "--", "{text}"]
+                .map(String::from)
+                .to_vec(),
+            speech_cache: None,
+            hold_music: None,
         }
     }
 }
@@ -382,7 +390,7 @@ impl Config {
         check_pair(&self.sip.tls_cert, &self.sip.tls_key)?;
         check_files([&self.sip.tls_client_ca], "a PEM file")?;
         check_files([&self.media.detection_rules], "a rule set (docs/detection.md)")?;
-        check_files([&self.callback.prompt, &self.callback.confirm], "a WAV file")?;
+        check_files([&self.callback.prompt, &self.callback.confirm, &self.media.hold_music], "a WAV file")?;
         check_files([&self.stir.trusted_roots, &self.stir.https_ca], "a PEM file")?;
         let host = |c: char| c.is_ascii_alphanumeric() || ".-:".contains(c);
         if let Some(wrong) = self.stir.hosts.iter().find(|h| h.is_empty() || !h.chars().all(host)) {

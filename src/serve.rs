@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use kraliki_control_api::{ApiConfig, IceConfig, IceServer, TlsFiles as HttpTlsFiles};
 use kraliki_engine::TrunkId;
-use kraliki_engine::runtime::{CallbackConfig, JournalConfig, RuntimeConfig, TrunkConfig, TrunkProfile};
+use kraliki_engine::runtime::{
+    CallbackConfig, JournalConfig, RuntimeConfig, SpeechConfig, TrunkConfig, TrunkProfile,
+};
 use kraliki_media::detect::Rules;
 use kraliki_media::sdp::AudioCodec;
 use kraliki_media::{Audio, BrowserPorts, Interface, MediaConfig};
@@ -172,6 +174,8 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         stir: call_verifier(config, clock)?,
         recording: Some(config.recording.recordings()),
         detection: Arc::new(detection_rules(config)?),
+        speech: speech(config),
+        hold_music: hold_music(config)?,
         media,
         trunks: Vec::new(),
         rtp_timeout: Duration::from_secs(config.media.rtp_timeout_s.into()),
@@ -214,11 +218,32 @@ fn detection_rules(config: &Config) -> anyhow::Result<Rules> {
     Rules::parse(&text).with_context(context)
 }
 
+/// How text is said. What was said is kept beside the store, unless the configuration says where.
+fn speech(config: &Config) -> Option<SpeechConfig> {
+    let command = config.media.speech_command.clone();
+    let beside = || {
+        let mut name = config.store.path.clone().into_os_string();
+        name.push("-speech");
+        name.into()
+    };
+    let cache = Some(config.media.speech_cache.clone().unwrap_or_else(beside));
+    (!command.is_empty()).then_some(SpeechConfig { command, cache })
+}
+
+/// What the called person hears on hold.
+fn hold_music(config: &Config) -> anyhow::Result<Option<Arc<Audio>>> {
+    let Some(path) = &config.media.hold_music else { return Ok(None) };
+    let context =
+        || format!("[media] hold_music {}: give a WAV file of ten minutes at most", path.get_ref().display());
+    let file = std::fs::read(path.get_ref()).with_context(context)?;
+    Ok(Some(Arc::new(Audio::from_wav(&file).with_context(context)?)))
+}
+
 /// What callers hear; without a prompt they hear that nobody is there.
 fn callback_config(config: &Config) -> anyhow::Result<Option<CallbackConfig>> {
     let keys = &config.callback;
     let read = |path: &std::path::Path| {
-        let context = || format!("[callback] {}: give a WAV file, 8 kHz or more, mono", path.display());
+        let context = || format!("[callback] {}: give a WAV file of ten minutes at most", path.display());
         Audio::from_wav(&std::fs::read(path).with_context(context)?).with_context(context).map(Arc::new)
     };
     let Some(prompt) = &keys.prompt else { return Ok(None) };

@@ -1,9 +1,11 @@
 //! A campaign: whom to call, when, how fast, over which trunk.
 
 mod live;
+mod message;
 mod validate;
 
 pub(crate) use live::CampaignLive;
+pub(crate) use message::spoken;
 pub(crate) use validate::is_e164;
 
 use std::collections::BTreeMap;
@@ -173,7 +175,7 @@ pub struct CampaignSettings {
     pub agents: Vec<AgentId>,
     /// Which of the agents' campaigns is served first; higher is earlier.
     pub priority: i32,
-    /// Sound file played to a person whom nobody can take; empty: a built-in message tone.
+    /// Sound file, or text as `say:VOICE:TEXT`, for a person whom nobody can take; empty: a built-in message tone.
     pub abandon_message: String,
     /// How long an agent may look at a lead in preview mode, in seconds (0 to 3600); 0: as long as they like.
     pub preview_s: u32,
@@ -181,7 +183,7 @@ pub struct CampaignSettings {
     pub preview_auto_dial: bool,
     /// Calls at once in agentless mode (1 to 1000).
     pub max_lines: u32,
-    /// Sound file played to a person who answers in agentless mode; empty: a built-in tone.
+    /// Sound file, or text as `say:VOICE:TEXT`, for a person who answers in agentless mode; empty: a built-in tone.
     pub prompt: String,
     /// The key that puts the called number on the suppression list in agentless mode: one of 0-9, * and #; empty: none.
     pub opt_out_key: String,

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use super::message::spoken;
 use crate::lead::hours::minute;
 use crate::lead::retry::may_override;
 use crate::limits::{AGENTS_MOST, NAME_MOST};
 use crate::{CampaignSettings, CommandError};
 
+/// Longest text that is said, in octets: about two minutes.
+const SAID_MOST: usize = 2_000;
 /// Longest retry delay: beyond a quarter of a year nobody expects the call.
 const DELAY_MOST_S: u32 = 90 * 24 * 3_600;
 
@@ -54,11 +57,27 @@ impl CampaignSettings {
         if self.description.len() > 10 * NAME_MOST {
             return invalid("description", "must have at most 2000 characters");
         }
-        for (field, name) in
-            [("trunk", &self.trunk), ("abandon_message", &self.abandon_message), ("prompt", &self.prompt)]
-        {
-            if name.len() > NAME_MOST {
-                return invalid(field, "must have at most 200 characters");
+        if self.trunk.len() > NAME_MOST {
+            return invalid("trunk", "must have at most 200 characters");
+        }
+        for (field, message) in [("abandon_message", &self.abandon_message), ("prompt", &self.prompt)] {
+            match message.strip_prefix("say:") {
+                Some(_) if spoken(message).is_none() => {
+                    return invalid(
+                        field,
+                        "must be a file, or a text as say:VOICE:TEXT, e.g. say:en-us:Good day.",
+                    );
+                }
+                Some(said) if said.len() > SAID_MOST => {
+                    return invalid(field, "a text that is said must have at most 2000 characters");
+                }
+                None if message.len() > NAME_MOST => {
+                    return invalid(
+                        field,
+                        "must have at most 200 characters, or be a text as say:VOICE:TEXT",
+                    );
+                }
+                _ => {}
             }
         }
         if !self.caller_id.is_empty() && !is_e164(&self.caller_id) {
@@ -191,6 +210,8 @@ mod tests {
             ("opt_out_key", |s| s.opt_out_key = "A".into()),
             ("queue_key", |s| s.queue_key = "9".into()),
             ("prompt", |s| s.prompt = "x".repeat(201)),
+            ("prompt", |s| s.prompt = "say:no text".into()),
+            ("abandon_message", |s| s.abandon_message = format!("say:en:{}", "x".repeat(2_001))),
             ("caller_id", |s| s.caller_id = "0123".into()),
             ("country", |s| s.country = "us".into()),
             ("agents", |s| s.agents = vec![crate::AgentId(1), crate::AgentId(1)]),

@@ -139,6 +139,13 @@ impl Driver {
             Output::Hold { id, on } => {
                 if let Some(leg) = self.lines.leg(id) {
                     told(self.media.hold(leg, on));
+                    if let Some(music) = &self.config.hold_music {
+                        told(if on {
+                            self.media.play(leg, music.clone(), true)
+                        } else {
+                            self.media.stop(leg)
+                        });
+                    }
                     self.hold_recording(id, on);
                 }
             }

@@ -15,6 +15,7 @@ mod phone;
 mod prompts;
 mod quality;
 mod recording;
+mod speech;
 mod supervise;
 mod trunk;
 
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use kraliki_media::detect::Rules;
-use kraliki_media::{Media, MediaConfig};
+use kraliki_media::{Audio, Media, MediaConfig};
 use kraliki_sip::net::{CallVerifier, DnsResolver, DnsSetupError, NetConfig, SipHandle, TlsFiles};
 use kraliki_sip::resolve::{Family, ResolveConfig};
 use kraliki_sip::{AcceptFrom, CallIdKey, DialogSnapshot, EndpointConfig, Reason, RegistrarConfig};
@@ -38,6 +39,7 @@ pub use journal::{JournalConfig, SegmentFile, segments};
 pub use kraliki_media::Supervision;
 pub use line::VERDICT_ATTRIBUTE;
 pub use recording::{BucketConfig, RecordingAudio, RecordingError, RecordingsConfig};
+pub use speech::SpeechConfig;
 pub use trunk::{
     AttestationKey, CodecKey, IdentityKey, InboundStir, NumberFormat, Numbers, ProfileError, ReliableKey,
     Signing, SrtpKey, TransportKey, TrunkBasis, TrunkConfig, TrunkDetail, TrunkFailure, TrunkPlace,
@@ -94,6 +96,10 @@ pub struct RuntimeConfig {
     pub stir: Option<Arc<CallVerifier>>,
     /// How calls are recorded; none: they are not, whatever a campaign wants.
     pub recording: Option<RecordingsConfig>,
+    /// How messages that are text are said; none: they are not, and a tone stands in for them.
+    pub speech: Option<SpeechConfig>,
+    /// What the called person hears on hold; none: silence.
+    pub hold_music: Option<Arc<Audio>>,
 }
 
 impl RuntimeConfig {
@@ -117,6 +123,8 @@ impl RuntimeConfig {
             callback: None,
             stir: None,
             recording: None,
+            speech: None,
+            hold_music: None,
         }
     }
 }

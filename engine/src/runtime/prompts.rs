@@ -1,4 +1,4 @@
-//! What campaigns play to people: their sound files, read and decoded beside the loop, then kept.
+//! What campaigns play to people: their sound files and texts, read or said beside the loop, then kept.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,6 +8,8 @@ use kraliki_media::Audio;
 use super::drive::Driver;
 use super::handle::Request;
 use super::line::told;
+use super::speech::SpeechConfig;
+use crate::campaign::spoken;
 use crate::{CampaignId, Message, TryId};
 
 /// Calls that may wait for a file that is being read; more hear a plain tone.
@@ -50,11 +52,17 @@ impl Driver {
         let waiting = known.map(|known| std::mem::take(&mut known.waiting)).unwrap_or_default();
         self.prompts.0.insert((campaign, what), Prompt { path: path.clone(), audio, waiting });
         if reads {
-            let requests = self.shared.requests.clone();
+            let (requests, speech) = (self.shared.requests.clone(), self.config.speech.clone());
             tokio::spawn(async move {
-                let from = path.clone();
-                let read = tokio::task::spawn_blocking(move || Arc::new(read(&from))).await;
-                let audio = read.unwrap_or_else(|_| Arc::new(Audio::beep()));
+                let audio = load(&path, speech).await.unwrap_or_else(|error| {
+                    tracing::error!(
+                        path,
+                        error,
+                        "a campaign's message cannot be played; a tone stands in for it"
+                    );
+                    Audio::beep()
+                });
+                let audio = Arc::new(audio);
                 let _ = requests.send(Request::PromptRead { campaign, what, path, audio }).await;
             });
         } else {
@@ -107,14 +115,13 @@ impl Driver {
     }
 }
 
-/// The sound file, or a plain tone when it cannot be read.
-fn read(path: &str) -> Audio {
-    let read = std::fs::read(path).map_err(|e| e.to_string());
-    match read.and_then(|file| Audio::from_wav(&file).map_err(|e| e.to_string())) {
-        Ok(audio) => audio,
-        Err(error) => {
-            tracing::error!(path, error, "a campaign's message cannot be played; a tone stands in for it");
-            Audio::beep()
-        }
+/// The sound of a file, or of a text that is said.
+async fn load(path: &str, speech: Option<SpeechConfig>) -> Result<Audio, String> {
+    if let Some((voice, text)) = spoken(path) {
+        let speech = speech.ok_or("[media] speech_command is empty")?;
+        return speech.say(voice, text).await;
     }
+    let file = tokio::fs::read(path).await.map_err(|e| e.to_string())?;
+    let read = tokio::task::spawn_blocking(move || Audio::from_wav(&file).map_err(|e| e.to_string()));
+    read.await.map_err(|e| e.to_string())?
 }
