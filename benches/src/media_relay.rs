@@ -1,5 +1,5 @@
-//! What a relayed packet costs: calls between plain RTP legs, both sides talking, the same far ends for ours and for
-//! rtpengine in user space.
+//! What a relayed packet costs: calls between plain RTP legs, or with SRTP on the agents' side, both sides talking, the
+//! same far ends for ours and for rtpengine in user space.
 
 mod load;
 pub(crate) mod ours;
@@ -8,10 +8,11 @@ mod rtpengine;
 use std::time::Duration;
 
 use anyhow::Context;
+use kraliki_media::srtp::Profile;
 
 use self::load::{FarEnds, Load};
 use self::rtpengine::Rtpengine;
-use crate::cpu::us_each;
+use crate::cpu::{resident, us_each};
 use crate::process::{Process, installed};
 use crate::results::{Better, Row};
 
@@ -22,9 +23,16 @@ const WARM_UP: Duration = Duration::from_secs(2);
 const ROUND: Duration = Duration::from_secs(6);
 /// The relay's ports, below those that the system gives to others.
 const PORT_MIN: u16 = 20_000;
-const PORT_MAX: u16 = 21_999;
+const PORT_MAX: u16 = 25_999;
 /// Of rtpengine's cost in the same run.
 const TARGET_SHARE: f64 = 0.5;
+/// Of a bridged call, in bytes.
+const MEMORY_TARGET: f64 = 64.0 * 1_024.0;
+/// Bridged calls of the growth rows.
+const GROWTH: [usize; 5] = [100, 200, 400, 800, 1_050];
+/// Bridged calls that a core should carry without loss, and how busy it may be with them.
+const MOST_TARGET: f64 = 1_050.0;
+const MOST_LOAD: f64 = 0.7;
 
 /// The sum of some runs.
 #[derive(Default)]
@@ -32,63 +40,167 @@ struct Sum {
     sent: u64,
     heard: u64,
     cpu: Duration,
+    /// Resident memory that the calls took, in the round that took most.
+    bytes: u64,
+}
+
+/// How the agents' side is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Srtp {
+    Cm,
+    Gcm,
+}
+
+impl Srtp {
+    const fn profile(self) -> Profile {
+        match self {
+            Srtp::Cm => Profile::AesCm128HmacSha1_80,
+            Srtp::Gcm => Profile::AeadAes128Gcm,
+        }
+    }
+
+    /// Its name in session descriptions.
+    const fn suite(self) -> &'static str {
+        match self {
+            Srtp::Cm => "AES_CM_128_HMAC_SHA1_80",
+            Srtp::Gcm => "AEAD_AES_128_GCM",
+        }
+    }
+
+    /// Its name as an argument.
+    const fn argument(self) -> &'static str {
+        match self {
+            Srtp::Cm => "cm",
+            Srtp::Gcm => "gcm",
+        }
+    }
 }
 
 pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
     let peer = installed(rtpengine::PROGRAM);
-    let (mut ours, mut theirs) = (Sum::default(), Sum::default());
-    for _ in 0..ROUNDS {
-        if peer {
-            theirs.add_theirs().context("rtpengine")?;
+    let mut rows = Vec::new();
+    for (case, srtp) in [("plain", None), ("srtp_cm", Some(Srtp::Cm)), ("srtp_gcm", Some(Srtp::Gcm))] {
+        let (mut ours, mut theirs) = (Sum::default(), Sum::default());
+        for _ in 0..ROUNDS {
+            if peer {
+                theirs.add_theirs(srtp).context("rtpengine")?;
+            }
+            ours.add_ours(PAIRS, srtp)?;
         }
-        ours.add_ours()?;
+        rows.push(beside(case, &ours, peer.then_some(&theirs)));
+        if srtp.is_none() {
+            rows.push(memory(&ours, peer.then_some(&theirs)));
+        }
     }
-    let cost = |sum: &Sum| us_each(sum.cpu, sum.heard);
-    let row = Row::new("media_relay", "plain", "us", cost(&ours), Better::Lower);
+    rows.extend(growth()?);
+    Ok(rows)
+}
+
+fn beside(case: &str, ours: &Sum, theirs: Option<&Sum>) -> Row {
+    let row = Row::new("media_relay", case, "us", ours.cost(), Better::Lower);
     let detail = format!("a packet, {} legs; ours: {ours}", 2 * PAIRS);
-    Ok(vec![if peer {
+    match theirs {
         // A relay that loses packets has less to do.
-        row.beside("rtpengine", cost(&theirs))
-            .target(cost(&theirs) * TARGET_SHARE)
-            .only_if(ours.lost_share() <= 0.001)
-            .note(format!("{detail}; rtpengine: {theirs}"))
-    } else {
-        row.note(format!("{detail}; rtpengine is not installed"))
-    }])
+        Some(theirs) => row
+            .beside("rtpengine", theirs.cost())
+            .target(theirs.cost() * TARGET_SHARE)
+            .only_if(ours.is_clean())
+            .note(format!("{detail}; rtpengine: {theirs}")),
+        None => row.note(format!("{detail}; rtpengine is not installed")),
+    }
+}
+
+fn memory(ours: &Sum, theirs: Option<&Sum>) -> Row {
+    let each = |sum: &Sum| sum.bytes as f64 / PAIRS as f64;
+    let row = Row::new("media_relay", "memory", "bytes", each(ours), Better::Lower).target(MEMORY_TARGET);
+    let row = row.note(format!("resident memory for each of {PAIRS} bridged calls of plain legs that talk"));
+    match theirs {
+        Some(theirs) => row.beside("rtpengine", each(theirs)),
+        None => row,
+    }
+}
+
+/// What a packet costs as calls become more: it must not rise. And the most calls that lost nothing.
+fn growth() -> anyhow::Result<Vec<Row>> {
+    let (mut rows, mut first, mut most) = (Vec::new(), None, (0, 0.0));
+    for pairs in GROWTH {
+        let mut ours = Sum::default();
+        ours.add_ours(pairs, Some(Srtp::Cm))?;
+        let (cost, core) = (ours.cost(), ours.cpu.as_secs_f64() / ROUND.as_secs_f64());
+        if ours.is_clean() {
+            most = (pairs, core);
+        }
+        rows.push(
+            Row::new("media_relay", &format!("growth_{pairs}"), "us", cost, Better::Lower)
+                .target(*first.get_or_insert(cost))
+                .only_if(ours.is_clean())
+                .note(format!(
+                    "a packet, CM and HMAC-SHA1 on the agents' side; {:.0}% of a core; {ours}",
+                    core * 100.0
+                )),
+        );
+    }
+    let (calls, core) = most;
+    rows.push(
+        Row::new("media_relay", "most_srtp_cm", "calls", calls as f64, Better::Higher)
+            .target(MOST_TARGET)
+            .only_if(core <= MOST_LOAD)
+            .note(format!(
+                "the most of the growth rows on one shard that lost at most 0.1%, by {:.0}% of a core; holds at {:.0}% at most",
+                core * 100.0,
+                MOST_LOAD * 100.0
+            )),
+    );
+    Ok(rows)
 }
 
 impl Sum {
-    fn add_ours(&mut self) -> anyhow::Result<()> {
-        let (mut callers, mut agents) = (FarEnds::new()?, FarEnds::new()?);
+    fn add_ours(&mut self, pairs: usize, srtp: Option<Srtp>) -> anyhow::Result<()> {
+        let (mut callers, mut agents) = (FarEnds::new(None)?, FarEnds::new(srtp.map(Srtp::profile))?);
         let [pairs, to_callers, to_agents] =
-            [PAIRS.to_string(), callers.address()?.to_string(), agents.address()?.to_string()];
-        let arguments = ["relay", "--pairs", &pairs, "--callers", &to_callers, "--agents", &to_agents];
-        let mut relay = Process::part(&arguments.map(String::from))?;
+            [pairs.to_string(), callers.address()?.to_string(), agents.address()?.to_string()];
+        let mut arguments =
+            vec!["relay", "--pairs", &pairs, "--callers", &to_callers, "--agents", &to_agents];
+        arguments.extend(srtp.iter().flat_map(|srtp| ["--srtp", srtp.argument()]));
+        let arguments: Vec<String> = arguments.into_iter().map(String::from).collect();
+        let mut relay = Process::part(&arguments)?;
         let legs: ours::Legs = relay.report()?;
         legs.callers.into_iter().for_each(|leg| callers.add(leg));
         legs.agents.into_iter().for_each(|leg| agents.add(leg));
-        self.measure(Load::new(callers, agents), &relay)
+        self.measure(Load::new(callers, agents), &relay, legs.empty)
     }
 
-    fn add_theirs(&mut self) -> anyhow::Result<()> {
-        let (mut callers, mut agents) = (FarEnds::new()?, FarEnds::new()?);
+    fn add_theirs(&mut self, srtp: Option<Srtp>) -> anyhow::Result<()> {
+        let (mut callers, mut agents) = (FarEnds::new(None)?, FarEnds::new(srtp.map(Srtp::profile))?);
         let mut relay = Rtpengine::start()?;
+        let empty = resident(relay.process.id())?;
         for number in 0..PAIRS {
-            let (caller, agent) = relay.call(number, callers.address()?, agents.address()?)?;
+            let (caller, agent) = relay.call(number, callers.address()?, agents.address()?, srtp)?;
             callers.add(caller);
             agents.add(agent);
         }
-        self.measure(Load::new(callers, agents), &relay.process)
+        self.measure(Load::new(callers, agents), &relay.process, empty)
     }
 
-    fn measure(&mut self, mut load: Load, relay: &Process) -> anyhow::Result<()> {
-        load.run(WARM_UP);
+    /// `empty`: the relay's memory before it had calls.
+    fn measure(&mut self, mut load: Load, relay: &Process, empty: u64) -> anyhow::Result<()> {
+        load.run(WARM_UP)?;
         let (sent, heard, cpu) = (load.sent, load.heard, relay.cpu()?);
-        load.run(ROUND);
+        load.run(ROUND)?;
+        self.bytes = self.bytes.max(resident(relay.id())?.saturating_sub(empty));
         self.cpu += relay.cpu()? - cpu;
         self.sent += load.sent - sent;
         self.heard += load.heard - heard;
         Ok(())
+    }
+
+    /// µs of CPU for a relayed packet.
+    fn cost(&self) -> f64 {
+        us_each(self.cpu, self.heard)
+    }
+
+    fn is_clean(&self) -> bool {
+        self.lost_share() <= 0.001
     }
 
     fn lost_share(&self) -> f64 {

@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use kraliki_media::sdp::{AudioCodec, Direction, Negotiated};
+use kraliki_media::sdp::{AudioCodec, Direction, Negotiated, SrtpKeys};
+use kraliki_media::srtp::Profile;
 use kraliki_media::{Media, MediaConfig, TrunkOptions};
 use kraliki_time::Clock;
 use serde::{Deserialize, Serialize};
 
-use super::{PORT_MAX, PORT_MIN};
+use super::load::master_key;
+use super::{PORT_MAX, PORT_MIN, Srtp};
+use crate::cpu::resident;
 use crate::process::{tell, until_told};
 
 /// Bridges calls between two far ends; reports [`Legs`].
@@ -20,6 +23,9 @@ pub(crate) struct Relay {
     callers: SocketAddr,
     #[arg(long)]
     agents: SocketAddr,
+    /// How the agents' side is encrypted
+    #[arg(long)]
+    srtp: Option<Srtp>,
 }
 
 /// Where the legs are heard.
@@ -27,6 +33,8 @@ pub(crate) struct Relay {
 pub(super) struct Legs {
     pub(super) callers: Vec<SocketAddr>,
     pub(super) agents: Vec<SocketAddr>,
+    /// Resident memory before they were opened.
+    pub(super) empty: u64,
 }
 
 impl Relay {
@@ -34,12 +42,14 @@ impl Relay {
         let local = MediaConfig::local(Clock::start(), PORT_MIN..=PORT_MAX, [1; 32]);
         let (media, events) = Media::start(MediaConfig { browsers: None, ..local })?;
         std::thread::spawn(move || while events.recv().is_ok() {});
-        let mut legs = Legs { callers: Vec::new(), agents: Vec::new() };
+        let empty = resident(std::process::id())?;
+        let mut legs = Legs { callers: Vec::new(), agents: Vec::new(), empty };
+        let keys = self.srtp.map(|srtp| keys(srtp.profile())).transpose()?;
         for _ in 0..self.pairs {
             let trunk = media.open_trunk_leg(&TrunkOptions::default())?;
             let agent = media.open_rtp_leg(&TrunkOptions::default())?;
-            media.set_remote(trunk.id, agreed(self.callers))?;
-            media.set_remote(agent.id, agreed(self.agents))?;
+            media.set_remote(trunk.id, agreed(self.callers, None))?;
+            media.set_remote(agent.id, agreed(self.agents, keys))?;
             media.bridge(trunk.id, agent.id, false)?;
             legs.callers.push(trunk.rtp);
             legs.agents.push(agent.rtp);
@@ -51,7 +61,13 @@ impl Relay {
     }
 }
 
-fn agreed(remote: SocketAddr) -> Negotiated {
+/// Every far end sends under one key, and so do we.
+fn keys(profile: Profile) -> anyhow::Result<SrtpKeys> {
+    let key = master_key(profile)?;
+    Ok(SrtpKeys { send: key, receive: key })
+}
+
+fn agreed(remote: SocketAddr, srtp: Option<SrtpKeys>) -> Negotiated {
     Negotiated {
         remote,
         remote_rtcp: remote,
@@ -64,6 +80,6 @@ fn agreed(remote: SocketAddr) -> Negotiated {
         direction: Direction::SendRecv,
         ptime_ms: 20,
         xr: Default::default(),
-        srtp: None,
+        srtp,
     }
 }

@@ -6,8 +6,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use base64::prelude::{BASE64_STANDARD, Engine};
 
-use super::{PORT_MAX, PORT_MIN};
+use super::load::key_octets;
+use super::{PORT_MAX, PORT_MIN, Srtp};
 use crate::process::Process;
 
 pub(super) const PROGRAM: &str = "rtpengine";
@@ -58,11 +60,18 @@ impl Rtpengine {
         number: usize,
         caller: SocketAddr,
         agent: SocketAddr,
+        srtp: Option<Srtp>,
     ) -> anyhow::Result<(SocketAddr, SocketAddr)> {
         let id = format!("bench-{number}");
         let common = [("call-id", id.as_str()), ("from-tag", "caller"), ("ICE", "remove")];
-        let (offer, answer) = (sdp(caller), sdp(agent));
-        let to_agent = self.ask(&[&common[..], &[("command", "offer"), ("sdp", &offer)]].concat())?;
+        let offer = sdp(caller, None);
+        let mut request = [&common[..], &[("command", "offer"), ("sdp", &offer)]].concat();
+        if srtp.is_some() {
+            request.extend([("transport-protocol", "RTP/SAVP"), ("DTLS", "off")]);
+        }
+        let to_agent = self.ask(&request)?;
+        let crypto = srtp.map(|srtp| taken_crypto(&to_agent, srtp)).transpose()?;
+        let answer = sdp(agent, crypto.as_deref());
         let with_tag = [("command", "answer"), ("to-tag", "agent"), ("sdp", &answer)];
         let to_caller = self.ask(&[&common[..], &with_tag].concat())?;
         Ok((heard_at(&to_caller)?, heard_at(&to_agent)?))
@@ -99,12 +108,24 @@ impl Rtpengine {
     }
 }
 
-fn sdp(address: SocketAddr) -> String {
+fn sdp(address: SocketAddr, crypto: Option<&str>) -> String {
     let (ip, port) = (address.ip(), address.port());
+    let proto = if crypto.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
+    let crypto = crypto.unwrap_or_default();
     format!(
-        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n\
-         a=rtpmap:0 PCMU/8000\r\na=sendrecv\r\na=ptime:20\r\n"
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {proto} 0\r\n\
+         a=rtpmap:0 PCMU/8000\r\na=sendrecv\r\na=ptime:20\r\n{crypto}"
     )
+}
+
+/// The line by which an agent takes one of the suites that rtpengine offers (RFC 4568 §5.1.2).
+fn taken_crypto(offer: &str, srtp: Srtp) -> anyhow::Result<String> {
+    let suite = srtp.suite();
+    let mut offered = offer.lines().filter_map(|line| line.strip_prefix("a=crypto:")?.split_once(' '));
+    let tag = offered.find(|(_, rest)| rest.split(' ').next() == Some(suite)).map(|(tag, _)| tag);
+    let tag = tag.with_context(|| format!("rtpengine does not offer {suite}"))?;
+    let key = BASE64_STANDARD.encode(key_octets(srtp.profile()));
+    Ok(format!("a=crypto:{tag} {suite} inline:{key}\r\n"))
 }
 
 fn heard_at(sdp: &str) -> anyhow::Result<SocketAddr> {
@@ -168,7 +189,15 @@ mod tests {
 
     #[test]
     fn the_port_is_found() {
-        let text = sdp("127.0.0.1:4000".parse().unwrap());
+        let text = sdp("127.0.0.1:4000".parse().unwrap(), None);
         assert_eq!(heard_at(&text).unwrap(), "127.0.0.1:4000".parse().unwrap());
+    }
+    #[test]
+    fn a_suite_is_taken_by_its_tag() {
+        let offer = "m=audio 4000 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_32 inline:AA\r\n\
+                     a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:AA\r\n";
+        let line = taken_crypto(offer, Srtp::Cm).unwrap();
+        assert!(line.starts_with("a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:S0tL"), "{line}");
+        assert!(taken_crypto(offer, Srtp::Gcm).is_err());
     }
 }
