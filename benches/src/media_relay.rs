@@ -26,6 +26,9 @@ const PORT_MIN: u16 = 20_000;
 const PORT_MAX: u16 = 25_999;
 /// Of rtpengine's cost in the same run.
 const TARGET_SHARE: f64 = 0.5;
+/// Calls that are transcoded, and what a packet of theirs may cost, in µs.
+const OPUS_PAIRS: usize = 20;
+const OPUS_TARGET: f64 = 80.0;
 /// Of a bridged call, in bytes.
 const MEMORY_TARGET: f64 = 64.0 * 1_024.0;
 /// Bridged calls of the growth rows.
@@ -76,19 +79,50 @@ impl Srtp {
     }
 }
 
+/// What is relayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Case {
+    Plain,
+    /// The agents' side is encrypted.
+    Secure(Srtp),
+    /// The callers speak Opus, the agents G.711.
+    Opus,
+}
+
+impl Case {
+    fn srtp(self) -> Option<Srtp> {
+        match self {
+            Case::Secure(srtp) => Some(srtp),
+            Case::Plain | Case::Opus => None,
+        }
+    }
+
+    fn far_ends(self) -> anyhow::Result<(FarEnds, FarEnds)> {
+        let callers = if self == Case::Opus { FarEnds::opus()? } else { FarEnds::new(None)? };
+        Ok((callers, FarEnds::new(self.srtp().map(Srtp::profile))?))
+    }
+}
+
 pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
     let peer = installed(rtpengine::PROGRAM);
     let mut rows = Vec::new();
-    for (case, srtp) in [("plain", None), ("srtp_cm", Some(Srtp::Cm)), ("srtp_gcm", Some(Srtp::Gcm))] {
+    let cases = [
+        ("plain", Case::Plain, PAIRS),
+        ("srtp_cm", Case::Secure(Srtp::Cm), PAIRS),
+        ("srtp_gcm", Case::Secure(Srtp::Gcm), PAIRS),
+        ("opus_8k", Case::Opus, OPUS_PAIRS),
+    ];
+    for (name, case, pairs) in cases {
         let (mut ours, mut theirs) = (Sum::default(), Sum::default());
         for _ in 0..ROUNDS {
             if peer {
-                theirs.add_theirs(srtp).context("rtpengine")?;
+                theirs.add_theirs(pairs, case).context("rtpengine")?;
             }
-            ours.add_ours(PAIRS, srtp)?;
+            ours.add_ours(pairs, case)?;
         }
-        rows.push(beside(case, &ours, peer.then_some(&theirs)));
-        if srtp.is_none() {
+        let row = beside(name, pairs, &ours, peer.then_some(&theirs));
+        rows.push(if case == Case::Opus { row.target(OPUS_TARGET).only_if(ours.is_clean()) } else { row });
+        if case == Case::Plain {
             rows.push(memory(&ours, peer.then_some(&theirs)));
         }
     }
@@ -96,9 +130,9 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn beside(case: &str, ours: &Sum, theirs: Option<&Sum>) -> Row {
+fn beside(case: &str, pairs: usize, ours: &Sum, theirs: Option<&Sum>) -> Row {
     let row = Row::new("media_relay", case, "us", ours.cost(), Better::Lower);
-    let detail = format!("a packet, {} legs; ours: {ours}", 2 * PAIRS);
+    let detail = format!("a packet, {} legs; ours: {ours}", 2 * pairs);
     match theirs {
         // A relay that loses packets has less to do.
         Some(theirs) => row
@@ -125,7 +159,7 @@ fn growth() -> anyhow::Result<Vec<Row>> {
     let (mut rows, mut first, mut most) = (Vec::new(), None, (0, 0.0));
     for pairs in GROWTH {
         let mut ours = Sum::default();
-        ours.add_ours(pairs, Some(Srtp::Cm))?;
+        ours.add_ours(pairs, Case::Secure(Srtp::Cm))?;
         let (cost, core) = (ours.cost(), ours.cpu.as_secs_f64() / ROUND.as_secs_f64());
         if ours.is_clean() {
             most = (pairs, core);
@@ -155,13 +189,14 @@ fn growth() -> anyhow::Result<Vec<Row>> {
 }
 
 impl Sum {
-    fn add_ours(&mut self, pairs: usize, srtp: Option<Srtp>) -> anyhow::Result<()> {
-        let (mut callers, mut agents) = (FarEnds::new(None)?, FarEnds::new(srtp.map(Srtp::profile))?);
+    fn add_ours(&mut self, pairs: usize, case: Case) -> anyhow::Result<()> {
+        let (mut callers, mut agents) = case.far_ends()?;
         let [pairs, to_callers, to_agents] =
             [pairs.to_string(), callers.address()?.to_string(), agents.address()?.to_string()];
         let mut arguments =
             vec!["relay", "--pairs", &pairs, "--callers", &to_callers, "--agents", &to_agents];
-        arguments.extend(srtp.iter().flat_map(|srtp| ["--srtp", srtp.argument()]));
+        arguments.extend(case.srtp().iter().flat_map(|srtp| ["--srtp", srtp.argument()]));
+        arguments.extend((case == Case::Opus).then_some("--opus"));
         let arguments: Vec<String> = arguments.into_iter().map(String::from).collect();
         let mut relay = Process::part(&arguments)?;
         let legs: ours::Legs = relay.report()?;
@@ -170,12 +205,12 @@ impl Sum {
         self.measure(Load::new(callers, agents), &relay, legs.empty)
     }
 
-    fn add_theirs(&mut self, srtp: Option<Srtp>) -> anyhow::Result<()> {
-        let (mut callers, mut agents) = (FarEnds::new(None)?, FarEnds::new(srtp.map(Srtp::profile))?);
+    fn add_theirs(&mut self, pairs: usize, case: Case) -> anyhow::Result<()> {
+        let (mut callers, mut agents) = case.far_ends()?;
         let mut relay = Rtpengine::start()?;
         let empty = resident(relay.process.id())?;
-        for number in 0..PAIRS {
-            let (caller, agent) = relay.call(number, callers.address()?, agents.address()?, srtp)?;
+        for number in 0..pairs {
+            let (caller, agent) = relay.call(number, callers.address()?, agents.address()?, case)?;
             callers.add(caller);
             agents.add(agent);
         }

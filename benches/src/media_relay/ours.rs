@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use kraliki_media::sdp::{AudioCodec, Direction, Negotiated, SrtpKeys};
+use kraliki_media::sdp::{AudioCodec, Direction, Negotiated, OpusFormat, SrtpKeys};
 use kraliki_media::srtp::Profile;
 use kraliki_media::{Media, MediaConfig, TrunkOptions};
 use kraliki_time::Clock;
 use serde::{Deserialize, Serialize};
 
-use super::load::master_key;
+use super::load::{OPUS, master_key};
 use super::{PORT_MAX, PORT_MIN, Srtp};
 use crate::cpu::resident;
 use crate::process::{tell, until_told};
@@ -26,6 +26,9 @@ pub(crate) struct Relay {
     /// How the agents' side is encrypted
     #[arg(long)]
     srtp: Option<Srtp>,
+    /// The callers speak Opus at 8 kHz, the agents G.711
+    #[arg(long)]
+    opus: bool,
 }
 
 /// Where the legs are heard.
@@ -45,10 +48,12 @@ impl Relay {
         let empty = resident(std::process::id())?;
         let mut legs = Legs { callers: Vec::new(), agents: Vec::new(), empty };
         let keys = self.srtp.map(|srtp| keys(srtp.profile())).transpose()?;
+        let callers = agreed(self.callers, None);
+        let callers = if self.opus { opus(callers) } else { callers };
         for _ in 0..self.pairs {
             let trunk = media.open_trunk_leg(&TrunkOptions::default())?;
             let agent = media.open_rtp_leg(&TrunkOptions::default())?;
-            media.set_remote(trunk.id, agreed(self.callers, None))?;
+            media.set_remote(trunk.id, callers)?;
             media.set_remote(agent.id, agreed(self.agents, keys))?;
             media.bridge(trunk.id, agent.id, false)?;
             legs.callers.push(trunk.rtp);
@@ -65,6 +70,16 @@ impl Relay {
 fn keys(profile: Profile) -> anyhow::Result<SrtpKeys> {
     let key = master_key(profile)?;
     Ok(SrtpKeys { send: key, receive: key })
+}
+
+fn opus(agreed: Negotiated) -> Negotiated {
+    Negotiated {
+        codec: AudioCodec::Opus,
+        payload_type: OPUS,
+        receive_payload_type: OPUS,
+        opus: Some(OpusFormat { max_playback_rate_hz: 8_000, ..OpusFormat::default() }),
+        ..agreed
+    }
 }
 
 fn agreed(remote: SocketAddr, srtp: Option<SrtpKeys>) -> Negotiated {

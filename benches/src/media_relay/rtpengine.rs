@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use base64::prelude::{BASE64_STANDARD, Engine};
 
-use super::load::key_octets;
-use super::{PORT_MAX, PORT_MIN, Srtp};
+use super::load::{OPUS, key_octets};
+use super::{Case, PORT_MAX, PORT_MIN, Srtp};
 use crate::process::Process;
 
 pub(super) const PROGRAM: &str = "rtpengine";
@@ -60,25 +60,35 @@ impl Rtpengine {
         number: usize,
         caller: SocketAddr,
         agent: SocketAddr,
-        srtp: Option<Srtp>,
+        case: Case,
     ) -> anyhow::Result<(SocketAddr, SocketAddr)> {
         let id = format!("bench-{number}");
         let common = [("call-id", id.as_str()), ("from-tag", "caller"), ("ICE", "remove")];
-        let offer = sdp(caller, None);
+        let (srtp, opus) = (case.srtp(), case == Case::Opus);
+        let offer = sdp(caller, opus, None);
         let mut request = [&common[..], &[("command", "offer"), ("sdp", &offer)]].concat();
         if srtp.is_some() {
             request.extend([("transport-protocol", "RTP/SAVP"), ("DTLS", "off")]);
         }
-        let to_agent = self.ask(&request)?;
+        // Far ends are where their SDP says, although the request comes from elsewhere.
+        let mut flags = vec!["trust-address"];
+        if opus {
+            flags.extend(["codec-mask-opus", "codec-transcode-PCMU"]);
+        }
+        let to_agent = self.ask_with(&request, &flags)?;
         let crypto = srtp.map(|srtp| taken_crypto(&to_agent, srtp)).transpose()?;
-        let answer = sdp(agent, crypto.as_deref());
+        let answer = sdp(agent, false, crypto.as_deref());
         let with_tag = [("command", "answer"), ("to-tag", "agent"), ("sdp", &answer)];
         let to_caller = self.ask(&[&common[..], &with_tag].concat())?;
         Ok((heard_at(&to_caller)?, heard_at(&to_agent)?))
     }
 
-    /// Sends a request; gives the answer's SDP, empty if it has none.
     fn ask(&mut self, request: &[(&str, &str)]) -> anyhow::Result<String> {
+        self.ask_with(request, &["trust-address"])
+    }
+
+    /// Sends a request; gives the answer's SDP, empty if it has none.
+    fn ask_with(&mut self, request: &[(&str, &str)], flags: &[&str]) -> anyhow::Result<String> {
         self.requests += 1;
         let cookie = format!("{} ", self.requests);
         let sorted: BTreeMap<&str, &str> = request.iter().copied().collect();
@@ -86,8 +96,8 @@ impl Rtpengine {
         for (key, value) in &sorted {
             message += &format!("{}:{key}{}:{value}", key.len(), value.len());
         }
-        // Far ends are where their SDP says, although the request comes from elsewhere.
-        message += "5:flagsl13:trust-addressee";
+        let flags: String = flags.iter().map(|flag| format!("{}:{flag}", flag.len())).collect();
+        message += &format!("5:flagsl{flags}ee");
         let mut buffer = [0; 65_535];
         for _ in 0..3 {
             self.control.send(message.as_bytes())?;
@@ -108,13 +118,14 @@ impl Rtpengine {
     }
 }
 
-fn sdp(address: SocketAddr, crypto: Option<&str>) -> String {
+fn sdp(address: SocketAddr, opus: bool, crypto: Option<&str>) -> String {
     let (ip, port) = (address.ip(), address.port());
     let proto = if crypto.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
     let crypto = crypto.unwrap_or_default();
+    let (number, codec) = if opus { (OPUS, "opus/48000/2") } else { (0, "PCMU/8000") };
     format!(
-        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {proto} 0\r\n\
-         a=rtpmap:0 PCMU/8000\r\na=sendrecv\r\na=ptime:20\r\n{crypto}"
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {proto} {number}\r\n\
+         a=rtpmap:{number} {codec}\r\na=sendrecv\r\na=ptime:20\r\n{crypto}"
     )
 }
 
@@ -189,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_port_is_found() {
-        let text = sdp("127.0.0.1:4000".parse().unwrap(), None);
+        let text = sdp("127.0.0.1:4000".parse().unwrap(), false, None);
         assert_eq!(heard_at(&text).unwrap(), "127.0.0.1:4000".parse().unwrap());
     }
     #[test]
