@@ -10,7 +10,7 @@ use kraliki_media::srtp::{MasterKey, Profile, Protector};
 use socket2::SockRef;
 
 /// A packet of a leg every 20 ms; the legs are spread over that time.
-const PACKET: Duration = Duration::from_millis(20);
+pub(super) const PACKET: Duration = Duration::from_millis(20);
 const SLOTS: usize = 20;
 /// RTP header, and samples of 20 ms at 8 kHz, which are the bytes of G.711.
 const HEADER_BYTES: usize = 12;
