@@ -44,6 +44,34 @@ fn a_key_pressed_in_an_agentless_call_suppresses_the_number() {
 }
 
 #[test]
+fn a_message_that_is_text_is_said_once_to_all_who_answer() {
+    let port = free_port();
+    let site = site(port);
+    let _carrier = carrier_with(&site, port, 40, PEOPLE, "");
+    site.users(&[("mia", "manager")]);
+    let dialer = site.serve();
+    let manager = dialer.login("mia");
+    let prompt = "say:en-us:Good day. This is a call about your order.";
+    let settings = campaign("Order", json!({"mode": "agentless", "max_lines": 2, "prompt": prompt}));
+    let id = manager.post("/api/campaigns", &settings).ok(201)["id"].as_i64().unwrap();
+    for lead in ["+12125550100", "+12125550101"] {
+        manager.post(&format!("/api/campaigns/{id}/leads"), &json!({"phone": lead})).ok(201);
+    }
+    manager.post(&format!("/api/campaigns/{id}/start"), &json!({})).ok(200);
+    wait_for("both calls", SOON, || {
+        let played = site.sql("SELECT count(*) FROM attempts WHERE outcome = 'prompt_played'");
+        (played == [["2"]]).then_some(())
+    });
+    let kept = std::fs::read_dir(site.dir.path().join("kraliki.db-speech")).unwrap();
+    let kept: Vec<u64> = kept.map(|file| file.unwrap().metadata().unwrap().len()).collect();
+    // Two to five seconds at 22,050 Hz and 16 bits.
+    assert!(kept.len() == 1 && (88_000..220_000).contains(&kept[0]), "{kept:?}");
+    // The built-in tone, which stands in for what cannot be said, is over in a moment.
+    let shortest = site.sql("SELECT min(ended_unix_ms - answered_unix_ms) > 1500 FROM attempts");
+    assert_eq!(shortest, [["1"]]);
+}
+
+#[test]
 fn an_agent_dials_a_number_by_hand_and_hears_who_answers() {
     let port = free_port();
     let site = site(port);

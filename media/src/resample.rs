@@ -91,7 +91,7 @@ pub(crate) fn whole(samples: &[i16], from_hz: u32, to_hz: u32) -> Result<Vec<i16
     let wide: Vec<f32> = samples.iter().map(|sample| f32::from(*sample)).collect();
     let input = InterleavedSlice::new(&wide, 1, wide.len()).map_err(|_| error)?;
     let output = Fft::<f32>::new(from_hz as usize, to_hz as usize, WHOLE_CHUNK, 1, FixedSync::Both)
-        .and_then(|mut fft| Ok(fft.process_all(&input, wide.len(), None)))
+        .map(|mut fft| fft.process_all(&input, wide.len(), None))
         .map_err(|_| error)?
         .map_err(|_| error)?;
     Ok(output.take_data().into_iter().map(bound).collect())

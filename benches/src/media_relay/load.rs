@@ -38,7 +38,7 @@ pub(super) struct FarEnds {
 
 /// What an encrypted far end sends under.
 pub(super) fn master_key(profile: Profile) -> anyhow::Result<MasterKey> {
-    Ok(MasterKey::from_octets(profile, key_octets(profile)).context("a key of the wrong length")?)
+    MasterKey::from_octets(profile, key_octets(profile)).context("a key of the wrong length")
 }
 
 /// The same, key and salt in one.

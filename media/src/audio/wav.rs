@@ -85,7 +85,7 @@ fn read_samples(format: Format, data: &[u8]) -> Result<Vec<i16>, WavError> {
     };
     let samples = match (format.tag, format.channels, format.bits) {
         (1, 1, 16) => data.as_chunks().0.iter().map(|pair| i16::from_le_bytes(*pair)).collect(),
-        (1, 2, 16) => data.as_chunks().0.iter().map(|both| mean(both)).collect(),
+        (1, 2, 16) => data.as_chunks().0.iter().map(mean).collect(),
         (6, 1, 8) => law(AudioCodec::Pcma),
         (7, 1, 8) => law(AudioCodec::Pcmu),
         _ => return Err(unsupported(format)),
