@@ -260,6 +260,10 @@ impl Relay {
     /// Opens, changes or closes the room that a leg is in, as its codec, call and supervisors want it.
     fn settle(&mut self, now: Time, slot: usize) {
         let anchor = self.anchor(slot);
+        // An outpost stands by who is followed alone; what is sent to its leg may have any codec.
+        if self.rooms.get(&anchor).is_some_and(Room::is_outpost) {
+            return;
+        }
         let Some(agent) = self.leg_mut(anchor) else { return self.close_room(now, anchor) };
         let (peer, supervisors) = (agent.peer(), agent.supervisors.clone());
         let peer_format = peer.and_then(|peer| self.leg_mut(peer)).and_then(|leg| leg.format());

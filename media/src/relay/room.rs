@@ -114,6 +114,10 @@ impl Room {
         Room { outpost_of: Some(agent), ..Room::new(&[supervisor], false, next) }
     }
 
+    pub(super) fn is_outpost(&self) -> bool {
+        self.outpost_of.is_some()
+    }
+
     pub(super) fn rate_hz(&self) -> u32 {
         self.rate_hz
     }

@@ -250,6 +250,12 @@ fn supervised(elsewhere: bool) {
         assert_eq!(floor.heard_by(desk), desk_hears, "{how:?}");
         assert_eq!(floor.heard_by(boss), [caller, desk], "{how:?}");
     }
+    // The supervisor's own leg is described anew (an ICE restart, another codec), and goes on.
+    floor.relays[usize::from(elsewhere)].supervise(floor.now, boss, desk, Supervision::Barge);
+    floor.relays[usize::from(elsewhere)].with_format(floor.now, boss, |_| ());
+    floor.run(1_000);
+    assert_eq!(floor.heard_by(caller), [desk, boss]);
+    assert_eq!(floor.heard_by(boss), [caller, desk]);
     // On to another agent, who has no call; the parties hear no more of it than before.
     floor.relays[usize::from(elsewhere)].supervise(floor.now, boss, other, Supervision::Whisper);
     floor.run(1_000);
