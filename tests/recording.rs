@@ -157,6 +157,12 @@ fn middle_ms(found: &[Found]) -> f64 {
     later[later.len() / 2]
 }
 
+/// Lets a call go on until so many more packets came to the agent, 50 for each second.
+fn go_on(voice: &Voice, packets: usize) {
+    let until = voice.packets() + packets;
+    wait_for("the call to go on", STEP, || (voice.packets() >= until).then_some(()));
+}
+
 #[test]
 fn a_recording_is_what_was_said_sample_by_sample_with_silence_where_it_was_paused() {
     let floor = Floor::open(1, "format = \"wav\"");
@@ -168,14 +174,14 @@ fn a_recording_is_what_was_said_sample_by_sample_with_silence_where_it_was_pause
     assert_eq!(call["recording"], "on", "{call}");
     let id = call["id"].as_i64().unwrap();
     let path = |act: &str| format!("/api/calls/{id}/recording/{act}");
-    std::thread::sleep(Duration::from_secs(2));
+    go_on(&voice, 100);
     assert_eq!(client.post(&path("pause"), &json!({})).status, 204);
     wait_for("the pause to be shown", STEP, || {
         (client.get("/api/agent/state").ok(200)["current_call"]["recording"] == "paused").then_some(())
     });
-    std::thread::sleep(Duration::from_millis(1_500));
+    go_on(&voice, 75);
     assert_eq!(manager.post(&path("resume"), &json!({})).status, 204);
-    std::thread::sleep(Duration::from_secs(3));
+    go_on(&voice, 150);
     let metrics = manager.get("/metrics").text;
     assert!(metrics.contains("\nkraliki_recordings 1\n"), "{metrics}");
     // What is written already can be heard while the call goes on.
@@ -286,7 +292,7 @@ fn a_killed_dialer_leaves_a_recording_up_to_the_last_second() {
     let (client, voice) = agent(&dialer);
     let call = talk(&client, &floor.called);
     let id = call["id"].as_i64().unwrap();
-    std::thread::sleep(Duration::from_millis(4_500));
+    go_on(&voice, 225);
     let recording = manager.get(&format!("/api/calls/{id}")).ok(200)["recording"].clone();
     assert_eq!(recording["state"], "recording", "{recording}");
     let killed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
@@ -343,9 +349,9 @@ fn a_recording_goes_to_an_s3_like_store_and_comes_back() {
     let dialer = floor.site.serve();
     let manager = dialer.login("mona");
     floor.campaign(&manager);
-    let (client, _voice) = agent(&dialer);
+    let (client, voice) = agent(&dialer);
     let id = talk(&client, &floor.called)["id"].as_i64().unwrap();
-    std::thread::sleep(Duration::from_secs(2));
+    go_on(&voice, 100);
     client.post(&format!("/api/calls/{id}/hangup"), &json!({}));
     // The store is away: the recording is here, and can be heard.
     assert_eq!(ended(&manager, id)["place"], "disk");

@@ -36,14 +36,6 @@ pub enum Unheard {
 impl Unheard {
     /// Every reason.
     pub const ALL: [Unheard; 2] = [Unheard::NoPackets, Unheard::DigitalSilence];
-
-    /// The name used in the API and the metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Unheard::NoPackets => "no_packets",
-            Unheard::DigitalSilence => "digital_silence",
-        }
-    }
 }
 
 /// How a far end was heard in a stretch of a call, and what it says of us.

@@ -131,6 +131,11 @@ impl Voice {
             .count()
     }
 
+    /// Packets that came so far, 50 for each second of a call.
+    pub(super) fn packets(&self) -> usize {
+        self.heard.lock().unwrap().len()
+    }
+
     pub(super) fn hears_something(&self) -> bool {
         !self.heard.lock().unwrap().is_empty()
     }
