@@ -296,6 +296,7 @@ mod tests {
                 last_name: name.clone(),
                 time_zone: "UTC".into(),
                 attempts: 0,
+                callback: None,
                 custom: Pii([("pet".to_owned(), NAME.to_owned())].into()),
             },
         };

@@ -213,6 +213,7 @@ impl LeadView {
             last_name: lead.last_name.clone(),
             time_zone: lead.time_zone.clone(),
             attempts: lead.attempts,
+            callback: lead.callback,
             custom: lead.custom.clone(),
         }
     }
