@@ -50,7 +50,7 @@ pub use input::{
 pub use lead::import::{Dedupe, ImportError, ImportOptions, ImportReport};
 pub use lead::list::{Comparison, LeadPick, ListOrder, ListSettings};
 pub use lead::phones::{LeadPhone, PhoneChange, PhoneStatus};
-pub use lead::{Callback, Lead, LeadStatus};
+pub use lead::{Callback, Consent, ConsentKind, Lead, LeadStatus};
 pub use outcome::Outcome;
 pub use output::{CancelReason, CommandError, Dial, LeadChange, Message, NewTry, Output, Reply, Write};
 pub use pacing::{AgentPhase, Alone, Decision, LineView, Observation, Outlook, Pacer, Traits, Truth, View};

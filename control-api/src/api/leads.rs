@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
 use kraliki_engine::store::{LeadFilter, LeadRecord, NewLead};
 use kraliki_engine::{
-    Campaign, CampaignId, Command, ImportOptions, ImportReport, LeadId, LeadStatus, ListId,
+    Campaign, CampaignId, Command, Consent, ImportOptions, ImportReport, LeadId, LeadStatus, ListId,
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -61,6 +61,15 @@ struct LeadRequest {
     /// IANA name; empty: taken from the number.
     #[serde(default)]
     time_zone: String,
+    /// Where the person lives: ISO 3166; empty: taken from the number.
+    #[serde(default)]
+    country: String,
+    /// Part of the country: two letters in the US; empty: in North America taken from the number.
+    #[serde(default)]
+    state: String,
+    /// What the person agreed to.
+    #[serde(default)]
+    consent: Consent,
     /// Higher is dialed earlier.
     #[serde(default)]
     priority: i32,
@@ -103,8 +112,9 @@ async fn list(
 /// Add leads
 ///
 /// As `text/csv` a list of any length: a header row with at least `phone`; further phones (`phone2`, `mobile`, `work phone`
-/// …), `first_name`, `last_name`, `time_zone` and `priority` are known, other columns are kept for the agent. Lines that
-/// cannot be taken are named with what is wrong; the others are imported. As `application/json` one lead.
+/// …), `first_name`, `last_name`, `time_zone`, `country`, `state`, `consent` (none, existing_customer, express, written),
+/// `consent_at`, `consent_source` and `priority` are known, other columns are kept for the agent. Lines that cannot be
+/// taken are named with what is wrong; the others are imported. As `application/json` one lead.
 #[utoipa::path(post, path = "/api/campaigns/{id}/leads", tag = "leads",
     params(("id" = i64, Path, description = "Campaign"), ReadQuery),
     request_body(content((String = "text/csv"), (LeadRequest = "application/json"))),
@@ -133,13 +143,27 @@ async fn add(
         ),
         _ => problem,
     })?;
-    let LeadRequest { phone, phones, first_name, last_name, time_zone, priority, custom } = lead;
+    let LeadRequest {
+        phone,
+        phones,
+        first_name,
+        last_name,
+        time_zone,
+        country,
+        state,
+        consent,
+        priority,
+        custom,
+    } = lead;
     let lead = NewLead {
         phone: phone.into(),
         phones: phones.into_iter().map(|PhoneRequest { phone, kind }| (kind, phone.into())).collect(),
         first_name: first_name.into(),
         last_name: last_name.into(),
         time_zone,
+        country,
+        state,
+        consent,
         priority,
         custom: custom.into(),
     };

@@ -78,11 +78,18 @@ async fn an_import_goes_on_by_itself_and_keeps_its_errors() {
         (&json!(4), &json!(2), &json!(1), &json!(1))
     );
     assert_eq!((&import["bytes"], &import["read_bytes"]), (&json!(csv.len()), &json!(csv.len())));
-    assert_eq!((&import["errors"][0]["line"], &import["errors"][0]["column"]), (&json!(3), &json!("Kontakt")));
+    assert_eq!(
+        (&import["errors"][0]["line"], &import["errors"][0]["column"]),
+        (&json!(3), &json!("Kontakt"))
+    );
     let errors = fixture.get("mia", &format!("/api/imports/{}/errors", import["id"])).await.ok(200);
     let lines: Vec<&str> = errors.text.lines().collect();
     assert_eq!((lines.len(), lines[0]), (2, "line,column,message,record"));
-    assert!(lines[1].starts_with("3,Kontakt,") && lines[1].ends_with("\"'=cmd,\"\"Bob, x\"\"\""), "{}", lines[1]);
+    assert!(
+        lines[1].starts_with("3,Kontakt,") && lines[1].ends_with("\"'=cmd,\"\"Bob, x\"\"\""),
+        "{}",
+        lines[1]
+    );
     let listed = fixture.get("mia", &format!("{path}/imports")).await.ok(200).json();
     assert_eq!(listed.as_array().unwrap().len(), 2);
     assert_eq!(fixture.get("ana", &leads).await.ok(200).json()["items"][0]["first_name"], "Ada");
@@ -92,7 +99,10 @@ async fn an_import_goes_on_by_itself_and_keeps_its_errors() {
     let failed = ended(&fixture, &failed["id"]).await;
     assert!(failed["state"] == "failed" && failed["message"].as_str().unwrap().contains("Tel"), "{failed}");
     assert_eq!(send("map=phone").await.problem(422)["field"], "map");
-    fixture.call("mia", Method::DELETE, &format!("/api/imports/{}", failed["id"]), Value::Null).await.problem(409);
+    fixture
+        .call("mia", Method::DELETE, &format!("/api/imports/{}", failed["id"]), Value::Null)
+        .await
+        .problem(409);
     fixture.get("mia", "/api/imports/99").await.problem(404);
     fixture.get("mia", "/api/imports/99/errors").await.problem(404);
 }
@@ -121,7 +131,10 @@ async fn what_is_exported_can_be_imported_again() {
     for field in ["phone", "first_name", "last_name", "time_zone"] {
         assert_eq!(again[field], made[field], "{field}");
     }
-    assert_eq!((&again["custom"]["plan"], &again["phones"][1]["phone"]), (&json!("+b"), &json!("+12025550101")));
+    assert_eq!(
+        (&again["custom"]["plan"], &again["phones"][1]["phone"]),
+        (&json!("+b"), &json!("+12025550101"))
+    );
 }
 
 #[tokio::test]

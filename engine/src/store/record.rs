@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::RestoredCampaign;
 use crate::{
-    AgentId, AttemptId, Callback, CampaignId, LeadId, LeadPhone, LeadStatus, LegRecord, ListId, ListSettings,
-    Outcome, Pii, Restore, StoredTrunk, Trunk, TrunkId, TryId, Undisposed,
+    AgentId, AttemptId, Callback, CampaignId, Consent, LeadId, LeadPhone, LeadStatus, LegRecord, ListId,
+    ListSettings, Outcome, Pii, Restore, StoredTrunk, Trunk, TrunkId, TryId, Undisposed,
 };
 
 /// A lead as it stands in the store.
@@ -37,6 +37,12 @@ pub struct LeadRecord {
     pub last_name: Pii<String>,
     /// IANA name.
     pub time_zone: String,
+    /// Where its address says that it lives, as ISO 3166; empty: not said, and taken from the number.
+    pub country: String,
+    /// Part of the country: two letters in the US; empty: not said, and in North America taken from the number.
+    pub state: String,
+    /// What the person agreed to.
+    pub consent: Consent,
     /// Higher is dialed earlier.
     pub priority: i32,
     /// Where it stands.
@@ -97,6 +103,12 @@ pub struct NewLead {
     pub last_name: Pii<String>,
     /// IANA name; empty: taken from the number.
     pub time_zone: String,
+    /// ISO 3166; empty: taken from the number.
+    pub country: String,
+    /// Part of the country; empty: in North America taken from the number.
+    pub state: String,
+    /// What the person agreed to.
+    pub consent: Consent,
     /// Higher is dialed earlier.
     pub priority: i32,
     /// Shown to the agent.

@@ -7,8 +7,8 @@ use sqlx::sqlite::SqliteRow;
 
 use super::{CallRecord, LeadRecord, StoreError};
 use crate::{
-    AgentId, AttemptId, Callback, Campaign, CampaignId, CampaignStatus, Lead, LeadId, LeadPhone, LeadStatus,
-    ListId, Outcome, PhoneStatus, Pii,
+    AgentId, AttemptId, Callback, Campaign, CampaignId, CampaignStatus, Consent, ConsentKind, Lead, LeadId,
+    LeadPhone, LeadStatus, ListId, Outcome, PhoneStatus, Pii,
 };
 
 pub(super) const fn lead_status(status: LeadStatus) -> &'static str {
@@ -73,7 +73,8 @@ fn custom(text: &str) -> Result<BTreeMap<String, String>, StoreError> {
 macro_rules! lead_columns {
     () => {
         "id, campaign, list, phone, time_zone, priority, attempts, last_outcome, repeats, first_name, last_name, \
-         custom, status, next_unix_ms, dial, callback, callback_agent, left_out, \
+         custom, status, next_unix_ms, country, state, consent, consent_unix_ms, consent_source, dial, callback, \
+         callback_agent, left_out, \
          (SELECT json_group_array(json_array(p.number, p.phone, p.kind, p.attempts, p.state)) \
          FROM lead_phones p WHERE p.lead = leads.id)"
     };
@@ -96,16 +97,23 @@ pub(super) fn lead_record(row: &SqliteRow) -> Result<LeadRecord, StoreError> {
         custom: Pii(custom(row.try_get(11)?)?),
         status: read_lead_status(row.try_get(12)?)?,
         next_unix_ms: row.try_get(13)?,
-        dial: row.try_get::<Option<String>, _>(14)?.map(Pii),
-        callback: match row.try_get::<i64, _>(15)? {
+        country: row.try_get(14)?,
+        state: row.try_get(15)?,
+        consent: Consent {
+            kind: ConsentKind::parse(row.try_get(16)?).ok_or(StoreError::Corrupt { what: "consent" })?,
+            at_unix_ms: row.try_get(17)?,
+            source: row.try_get(18)?,
+        },
+        dial: row.try_get::<Option<String>, _>(19)?.map(Pii),
+        callback: match row.try_get::<i64, _>(20)? {
             0 => None,
             _ => Some(Callback {
-                agent: row.try_get::<Option<i64>, _>(16)?.map(AgentId),
+                agent: row.try_get::<Option<i64>, _>(21)?.map(AgentId),
                 due_unix_ms: row.try_get(13)?,
             }),
         },
-        left_out: row.try_get::<i64, _>(17)? != 0,
-        phones: phones(row.try_get(18)?)?,
+        left_out: row.try_get::<i64, _>(22)? != 0,
+        phones: phones(row.try_get(23)?)?,
     })
 }
 
@@ -139,6 +147,9 @@ impl From<LeadRecord> for Lead {
             phone: record.dial.unwrap_or(record.phone),
             phones: record.phones,
             time_zone: record.time_zone,
+            country: record.country,
+            state: record.state,
+            consent: record.consent,
             priority: record.priority,
             attempts: record.attempts,
             last_outcome: record.last_outcome,
