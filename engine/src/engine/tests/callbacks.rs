@@ -130,7 +130,7 @@ fn each_kind_of_refusal_says_why() {
     use Prospect::{Never, Now, Soon, Waits};
     let mut hand = Hand::floor(CampaignSettings { mix: Mix::Even, ..settings() }, 0);
     let fresh = lead(40);
-    let mut with = |hand: &mut Hand, change: fn(&mut Lead), status, next| {
+    let with = |hand: &mut Hand, change: fn(&mut Lead), status, next| {
         let mut lead = lead(41);
         change(&mut lead);
         hand.first(&lead, status, next)
