@@ -48,7 +48,7 @@ pub use input::{
     Undisposed, Verdict,
 };
 pub use lead::import::{ImportError, ImportReport};
-pub use lead::{Lead, LeadStatus};
+pub use lead::{Consent, ConsentKind, Lead, LeadStatus};
 pub use outcome::Outcome;
 pub use output::{CancelReason, CommandError, Dial, LeadChange, Message, NewTry, Output, Reply, Write};
 pub use pacing::{AgentPhase, Alone, Decision, LineView, Observation, Outlook, Pacer, Traits, Truth, View};

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
 use kraliki_engine::store::{ImportFailure, LeadFilter, LeadRecord, NewLead};
-use kraliki_engine::{Campaign, CampaignId, Command, ImportReport, LeadId, LeadStatus};
+use kraliki_engine::{Campaign, CampaignId, Command, Consent, ImportReport, LeadId, LeadStatus};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -62,6 +62,15 @@ struct LeadRequest {
     /// IANA name; empty: taken from the number.
     #[serde(default)]
     time_zone: String,
+    /// Where the person lives: ISO 3166; empty: taken from the number.
+    #[serde(default)]
+    country: String,
+    /// Part of the country: two letters in the US; empty: in North America taken from the number.
+    #[serde(default)]
+    state: String,
+    /// What the person agreed to.
+    #[serde(default)]
+    consent: Consent,
     /// Higher is dialed earlier.
     #[serde(default)]
     priority: i32,
@@ -88,8 +97,9 @@ async fn list(
 
 /// Add leads
 ///
-/// As `text/csv` a list of any length: a header row with at least `phone`; `first_name`, `last_name`, `time_zone` and
-/// `priority` are known, other columns are kept for the agent. Lines that cannot be taken are named with what is wrong;
+/// As `text/csv` a list of any length: a header row with at least `phone`; `first_name`, `last_name`, `time_zone`,
+/// `country`, `state`, `consent` (none, existing_customer, express, written), `consent_at`, `consent_source` and `priority`
+/// are known, other columns are kept for the agent. Lines that cannot be taken are named with what is wrong;
 /// the others are imported. As `application/json` one lead.
 #[utoipa::path(post, path = "/api/campaigns/{id}/leads", tag = "leads",
     params(("id" = i64, Path, description = "Campaign"), ImportQuery),
@@ -118,12 +128,16 @@ async fn add(
         ),
         _ => problem,
     })?;
-    let LeadRequest { phone, first_name, last_name, time_zone, priority, custom } = lead;
+    let LeadRequest { phone, first_name, last_name, time_zone, country, state, consent, priority, custom } =
+        lead;
     let lead = NewLead {
         phone: phone.into(),
         first_name: first_name.into(),
         last_name: last_name.into(),
         time_zone,
+        country,
+        state,
+        consent,
         priority,
         custom: custom.into(),
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::import::{Field, Row, RowError};
-use crate::Pii;
+use crate::{Consent, ConsentKind, Pii};
 
 /// Columns of a list; more than an agent can look at.
 const COLUMNS_MOST: usize = 200;
@@ -16,6 +16,11 @@ enum Role {
     FirstName,
     LastName,
     TimeZone,
+    Country,
+    State,
+    Consent,
+    ConsentAt,
+    ConsentSource,
     Priority,
     Custom,
 }
@@ -45,7 +50,7 @@ impl Columns {
             columns.push((role(&name).0, name));
         }
         // Of several columns for one thing (phone and mobile) the best name wins; the others are kept as they come.
-        for role_wanted in [Role::Phone, Role::FirstName, Role::LastName, Role::TimeZone, Role::Priority] {
+        for (role_wanted, _) in NAMES {
             let rivals = columns.iter().filter(|(role, _)| *role == role_wanted);
             let best = rivals.map(|(_, name)| role(name).1).min();
             let mut taken = false;
@@ -80,6 +85,9 @@ impl Columns {
             first_name: Pii::default(),
             last_name: Pii::default(),
             time_zone: String::new(),
+            country: String::new(),
+            state: String::new(),
+            consent: Consent::default(),
             priority: 0,
             custom: Pii(BTreeMap::new()),
         };
@@ -93,6 +101,11 @@ impl Columns {
                 Role::FirstName => row.first_name.0 = text.into_owned(),
                 Role::LastName => row.last_name.0 = text.into_owned(),
                 Role::TimeZone => row.time_zone = text.into_owned(),
+                Role::Country => row.country = text.into_owned(),
+                Role::State => row.state = text.into_owned(),
+                Role::Consent => row.consent.kind = consent(&text)?,
+                Role::ConsentAt => row.consent.at_unix_ms = consent_at(&text)?,
+                Role::ConsentSource => row.consent.source = text.into_owned(),
                 Role::Priority => row.priority = priority(&text)?,
                 Role::Custom if text.is_empty() => {}
                 Role::Custom if text.len() > CUSTOM_MOST => {
@@ -127,8 +140,28 @@ fn priority(text: &str) -> Result<i32, RowError> {
     })
 }
 
+fn consent(text: &str) -> Result<ConsentKind, RowError> {
+    ConsentKind::parse(text)
+        .ok_or_else(|| ("consent", "must be none, existing_customer, express or written".to_owned()))
+}
+
+/// A day, or a time with its offset.
+fn consent_at(text: &str) -> Result<Option<i64>, RowError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let day = || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
+    let at = text.parse::<jiff::Timestamp>().ok().or_else(|| day().map(|day| day.timestamp()));
+    match at {
+        Some(at) => Ok(Some(at.as_millisecond())),
+        None => {
+            Err(("consent_at", "must be a day, e.g. 2026-03-31, or a time, e.g. 2026-03-31T14:00:00Z".into()))
+        }
+    }
+}
+
 /// Names by role, the best first. Case, blanks, hyphens, dots and underscores do not matter.
-const NAMES: [(Role, &[&str]); 5] = [
+const NAMES: [(Role, &[&str]); 10] = [
     (
         Role::Phone,
         &[
@@ -150,6 +183,11 @@ const NAMES: [(Role, &[&str]); 5] = [
     (Role::FirstName, &["firstname", "givenname", "forename", "first"]),
     (Role::LastName, &["lastname", "surname", "familyname", "last"]),
     (Role::TimeZone, &["timezone", "tz"]),
+    (Role::Country, &["country", "countrycode", "countryiso"]),
+    (Role::State, &["state", "statecode", "province", "region"]),
+    (Role::Consent, &["consent", "consentkind", "consenttype"]),
+    (Role::ConsentAt, &["consentat", "consentdate", "consenttime"]),
+    (Role::ConsentSource, &["consentsource", "consenttext"]),
     (Role::Priority, &["priority", "prio"]),
 ];
 

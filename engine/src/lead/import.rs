@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 
 use super::columns::Columns;
 use super::phone::{self, Home};
-use super::zone;
-use crate::Pii;
+use super::place;
+use crate::{Consent, Pii};
 
 /// A line that was not taken, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -61,6 +61,8 @@ impl ImportReport {
 const RECORD_MOST: usize = 64 * 1024;
 /// Names and zones on an agent's screen.
 const NAME_MOST: usize = 200;
+/// The form, or the words, by which a person agreed.
+const CONSENT_MOST: usize = 1_000;
 /// Priorities: few enough that the refill may look at each (it seeks once per priority in use).
 const PRIORITY_MOST: i32 = 1_000;
 
@@ -71,6 +73,9 @@ pub(crate) struct Row {
     pub(crate) first_name: Pii<String>,
     pub(crate) last_name: Pii<String>,
     pub(crate) time_zone: String,
+    pub(crate) country: String,
+    pub(crate) state: String,
+    pub(crate) consent: Consent,
     pub(crate) priority: i32,
     pub(crate) custom: Pii<BTreeMap<String, String>>,
 }
@@ -93,8 +98,12 @@ impl Row {
                 format!("must be a whole number from -{PRIORITY_MOST} to {PRIORITY_MOST}"),
             ));
         }
+        (self.country, self.state) = place::check(&self.country, &self.state, &self.phone)?;
+        if self.consent.source.len() > CONSENT_MOST {
+            return Err(("consent_source", format!("is longer than {CONSENT_MOST} bytes")));
+        }
         if self.time_zone.is_empty() {
-            self.time_zone = match zone::zones(&self.phone) {
+            self.time_zone = match place::zone_of(&self.country, &self.state, &self.phone).as_slice() {
                 [zone] => (*zone).to_owned(),
                 [] => {
                     return Err((

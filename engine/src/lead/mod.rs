@@ -1,10 +1,12 @@
 //! Leads: whom to call, and when again.
 
+pub(crate) mod area;
 mod columns;
 pub(crate) mod hopper;
 pub(crate) mod hours;
 pub(crate) mod import;
 pub(crate) mod phone;
+pub(crate) mod place;
 pub(crate) mod retry;
 pub(crate) mod suppressed;
 pub(crate) mod zone;
@@ -13,6 +15,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use self::place::{Consent, ConsentKind};
 
 use crate::{CampaignId, LeadId, ListId, Outcome, Pii};
 
@@ -45,6 +49,12 @@ pub struct Lead {
     pub phone: Pii<String>,
     /// IANA name, e.g. `America/Chicago`.
     pub time_zone: String,
+    /// Where its address says that it lives: ISO 3166; empty: not known but by the number.
+    pub country: String,
+    /// Part of the country: two letters in the US; empty: not known but by the number.
+    pub state: String,
+    /// What the person agreed to.
+    pub consent: Consent,
     /// Higher is dialed earlier.
     pub priority: i32,
     /// Attempts that counted so far.

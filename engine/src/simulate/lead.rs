@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::floor::Floor;
 use super::world::CAMPAIGN;
-use crate::{Lead, LeadId, ListId, Outcome, Pii};
+use crate::{Consent, Lead, LeadId, ListId, Outcome, Pii};
 
 /// Numbers of an area before they begin anew: seven digits.
 const NUMBERS: i64 = 10_000_000;
@@ -96,6 +96,9 @@ impl Leads {
             list: ListId(i64::from(count(traits.list)) + 1),
             phone: Pii(format!("+1{:03}{number:07}", FIRST_AREA + traits.area)),
             time_zone: "UTC".into(),
+            country: String::new(),
+            state: String::new(),
+            consent: Consent::default(),
             priority: 0,
             attempts: count(traits.attempts),
             last_outcome: traits.last_outcome,

@@ -127,8 +127,19 @@ impl Store {
         country: &str,
         lead: NewLead,
     ) -> Result<LeadRecord, StoreError> {
-        let NewLead { phone, first_name, last_name, time_zone, priority, custom } = lead;
-        let row = Row { phone, first_name, last_name, time_zone, priority, custom };
+        let NewLead {
+            phone,
+            first_name,
+            last_name,
+            time_zone,
+            country: lives,
+            state,
+            consent,
+            priority,
+            custom,
+        } = lead;
+        let row =
+            Row { phone, first_name, last_name, time_zone, country: lives, state, consent, priority, custom };
         let row = row
             .check(Home::new(country))
             .map_err(|(field, message)| StoreError::Invalid { field, message })?;
@@ -221,12 +232,12 @@ async fn live_campaign(conn: &mut SqliteConnection, id: CampaignId) -> Result<()
 /// One statement for many rows. A number on the suppression list comes in as suppressed.
 fn statement(campaign: CampaignId, list: ListId, rows: &[Row]) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(
-        "INSERT INTO leads (campaign, list, phone, time_zone, priority, first_name, last_name, custom, status, \
-         next_unix_ms, attempts, repeats) SELECT ",
+        "INSERT INTO leads (campaign, list, phone, time_zone, priority, first_name, last_name, custom, country, \
+         state, consent, consent_unix_ms, consent_source, status, next_unix_ms, attempts, repeats) SELECT ",
     );
     sql.push_bind(campaign.0).push(", ").push_bind(list.0);
     sql.push(
-        ", column1, column2, column3, column4, column5, column6, \
+        ", column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, column11, \
          CASE WHEN EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = column1) THEN 'suppressed' ELSE 'new' END, \
          0, 0, 0 FROM (",
     );
@@ -237,7 +248,12 @@ fn statement(campaign: CampaignId, list: ListId, rows: &[Row]) -> QueryBuilder<S
             .push_bind(i64::from(row.priority))
             .push_bind(row.first_name.0.clone())
             .push_bind(row.last_name.0.clone())
-            .push_bind(custom_text(&row.custom));
+            .push_bind(custom_text(&row.custom))
+            .push_bind(row.country.clone())
+            .push_bind(row.state.clone())
+            .push_bind(row.consent.kind.as_str())
+            .push_bind(row.consent.at_unix_ms)
+            .push_bind(row.consent.source.clone());
     });
     // "WHERE true" parts the SELECT from the ON of the upsert (sqlite.org/lang_upsert.html).
     sql.push(") AS v WHERE true ON CONFLICT (phone, campaign) DO NOTHING");

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::RestoredCampaign;
 use crate::{
-    AgentId, AttemptId, CampaignId, LeadId, LeadStatus, LegRecord, ListId, Outcome, Pii, Restore,
+    AgentId, AttemptId, CampaignId, Consent, LeadId, LeadStatus, LegRecord, ListId, Outcome, Pii, Restore,
     StoredTrunk, Trunk, TrunkId, TryId, Undisposed,
 };
 
@@ -32,6 +32,12 @@ pub struct LeadRecord {
     pub last_name: Pii<String>,
     /// IANA name.
     pub time_zone: String,
+    /// Where its address says that it lives, as ISO 3166; empty: not said, and taken from the number.
+    pub country: String,
+    /// Part of the country: two letters in the US; empty: not said, and in North America taken from the number.
+    pub state: String,
+    /// What the person agreed to.
+    pub consent: Consent,
     /// Higher is dialed earlier.
     pub priority: i32,
     /// Where it stands.
@@ -73,6 +79,12 @@ pub struct NewLead {
     pub last_name: Pii<String>,
     /// IANA name; empty: taken from the number.
     pub time_zone: String,
+    /// ISO 3166; empty: taken from the number.
+    pub country: String,
+    /// Part of the country; empty: in North America taken from the number.
+    pub state: String,
+    /// What the person agreed to.
+    pub consent: Consent,
     /// Higher is dialed earlier.
     pub priority: i32,
     /// Shown to the agent.

@@ -7,7 +7,8 @@ use sqlx::sqlite::SqliteRow;
 
 use super::{CallRecord, LeadRecord, StoreError};
 use crate::{
-    AgentId, AttemptId, Campaign, CampaignId, CampaignStatus, Lead, LeadId, LeadStatus, ListId, Outcome, Pii,
+    AgentId, AttemptId, Campaign, CampaignId, CampaignStatus, Consent, ConsentKind, Lead, LeadId, LeadStatus,
+    ListId, Outcome, Pii,
 };
 
 pub(super) const fn lead_status(status: LeadStatus) -> &'static str {
@@ -72,7 +73,7 @@ fn custom(text: &str) -> Result<BTreeMap<String, String>, StoreError> {
 macro_rules! lead_columns {
     () => {
         "id, campaign, list, phone, time_zone, priority, attempts, last_outcome, repeats, first_name, last_name, \
-         custom, status, next_unix_ms"
+         custom, status, next_unix_ms, country, state, consent, consent_unix_ms, consent_source"
     };
 }
 pub(super) use lead_columns;
@@ -93,6 +94,13 @@ pub(super) fn lead_record(row: &SqliteRow) -> Result<LeadRecord, StoreError> {
         custom: Pii(custom(row.try_get(11)?)?),
         status: read_lead_status(row.try_get(12)?)?,
         next_unix_ms: row.try_get(13)?,
+        country: row.try_get(14)?,
+        state: row.try_get(15)?,
+        consent: Consent {
+            kind: ConsentKind::parse(row.try_get(16)?).ok_or(StoreError::Corrupt { what: "consent" })?,
+            at_unix_ms: row.try_get(17)?,
+            source: row.try_get(18)?,
+        },
     })
 }
 
@@ -104,6 +112,9 @@ pub(super) fn lead(row: &SqliteRow) -> Result<Lead, StoreError> {
         list: record.list,
         phone: record.phone,
         time_zone: record.time_zone,
+        country: record.country,
+        state: record.state,
+        consent: record.consent,
         priority: record.priority,
         attempts: record.attempts,
         last_outcome: record.last_outcome,

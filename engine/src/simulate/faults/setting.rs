@@ -10,8 +10,8 @@ use super::super::floor::{Floor, Lasting};
 use super::carrier::Troubles;
 use super::{Family, FaultConfig, pick};
 use crate::{
-    AgentId, CallingWindow, Campaign, CampaignId, CampaignSettings, CampaignStatus, Lead, LeadId, ListId,
-    Mode, Outcome, Pii, RecordingPolicy, RetryRule, Trunk, TrunkId,
+    AgentId, CallingWindow, Campaign, CampaignId, CampaignSettings, CampaignStatus, Consent, Lead, LeadId,
+    ListId, Mode, Outcome, Pii, RecordingPolicy, RetryRule, Trunk, TrunkId,
 };
 
 /// A Wednesday, 12:00 in New York.
@@ -189,6 +189,9 @@ fn leads(campaigns: usize, each: i64, rng: &mut ChaCha8Rng) -> Vec<Lead> {
             // Some numbers stand on the lists of two campaigns.
             phone: Pii(phone(if id % 10 == 1 && id > 1 { id - 1 } else { id })),
             time_zone: ZONES.get(rng.random_range(0..zones)).copied().unwrap_or("UTC").into(),
+            country: String::new(),
+            state: String::new(),
+            consent: Consent::default(),
             priority: i32::from(rng.random_range(0..8) == 0),
             attempts: 0,
             last_outcome: None,
