@@ -299,6 +299,7 @@ mod tests {
                 state: String::new(),
                 consent: kraliki_engine::ConsentKind::None,
                 attempts: 0,
+                callback: None,
                 custom: Pii([("pet".to_owned(), NAME.to_owned())].into()),
             },
         };

@@ -216,6 +216,7 @@ impl LeadView {
             state: lead.state.clone(),
             consent: lead.consent.kind,
             attempts: lead.attempts,
+            callback: lead.callback,
             custom: lead.custom.clone(),
         }
     }

@@ -5,7 +5,9 @@ mod columns;
 pub(crate) mod hopper;
 pub(crate) mod hours;
 pub(crate) mod import;
+pub(crate) mod list;
 pub(crate) mod phone;
+pub(crate) mod phones;
 pub(crate) mod place;
 pub(crate) mod retry;
 pub(crate) mod suppressed;
@@ -18,7 +20,8 @@ use utoipa::ToSchema;
 
 pub use self::place::{Consent, ConsentKind};
 
-use crate::{CampaignId, LeadId, ListId, Outcome, Pii};
+use crate::{AgentId, CampaignId, LeadId, ListId, Outcome, Pii};
+use phones::LeadPhone;
 
 /// Where a lead stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -36,6 +39,20 @@ pub enum LeadStatus {
     Suppressed,
 }
 
+impl LeadStatus {
+    pub(crate) const ALL: [LeadStatus; 5] =
+        [LeadStatus::New, LeadStatus::Dialing, LeadStatus::Retry, LeadStatus::Done, LeadStatus::Suppressed];
+}
+
+/// A time at which a person was promised another call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Callback {
+    /// The agent who promised it and keeps it, if there in time; none: whoever is free.
+    pub agent: Option<AgentId>,
+    /// When, in ms since 1970.
+    pub due_unix_ms: i64,
+}
+
 /// A lead as the engine holds it: in the hopper, or on the line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lead {
@@ -45,8 +62,10 @@ pub struct Lead {
     pub campaign: CampaignId,
     /// The list it came with.
     pub list: ListId,
-    /// E.164, with the plus sign.
+    /// The phone to dial next: E.164, with the plus sign.
     pub phone: Pii<String>,
+    /// All its phones in their order, when it has several; else none.
+    pub phones: Vec<LeadPhone>,
     /// IANA name, e.g. `America/Chicago`.
     pub time_zone: String,
     /// Where its address says that it lives: ISO 3166; empty: not known but by the number.
@@ -67,6 +86,10 @@ pub struct Lead {
     pub first_name: Pii<String>,
     /// For the agent's screen.
     pub last_name: Pii<String>,
+    /// What was promised to the person.
+    pub callback: Option<Callback>,
+    /// Leads with a lower number were read to be dialed first; of equal ones the dialer takes whom it likes.
+    pub turn: u32,
     /// Further columns of the imported file, shown to the agent as they came.
     pub custom: Pii<BTreeMap<String, String>>,
 }

@@ -126,9 +126,8 @@ pub(super) const MANUAL: CampaignId = CampaignId(5);
 fn campaigns(overload: bool, hours: &[CallingWindow], rng: &mut ChaCha8Rng) -> Vec<Campaign> {
     // Retries come within the run, so that there is something to see.
     let outcomes = Outcome::ALL.into_iter().filter(|outcome| crate::lead::retry::may_override(*outcome));
-    let retry: Vec<(Outcome, RetryRule)> = outcomes
-        .map(|outcome| (outcome, RetryRule { delay_s: rng.random_range(20..=240), most: 100 }))
-        .collect();
+    let retry: Vec<(Outcome, RetryRule)> =
+        outcomes.map(|outcome| (outcome, RetryRule::after(rng.random_range(20..=240), 100))).collect();
     let base = CampaignSettings {
         calling_hours: hours.to_vec(),
         retry: retry.into_iter().collect(),
@@ -188,6 +187,7 @@ fn leads(campaigns: usize, each: i64, rng: &mut ChaCha8Rng) -> Vec<Lead> {
             list: ListId(1),
             // Some numbers stand on the lists of two campaigns.
             phone: Pii(phone(if id % 10 == 1 && id > 1 { id - 1 } else { id })),
+            phones: Vec::new(),
             time_zone: ZONES.get(rng.random_range(0..zones)).copied().unwrap_or("UTC").into(),
             country: String::new(),
             state: String::new(),
@@ -196,6 +196,8 @@ fn leads(campaigns: usize, each: i64, rng: &mut ChaCha8Rng) -> Vec<Lead> {
             attempts: 0,
             last_outcome: None,
             repeats: 0,
+            callback: None,
+            turn: 0,
             first_name: Pii::default(),
             last_name: Pii::default(),
             custom: Pii::default(),
