@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Rig {
-    async fn into_list(&self, list: &str, csv: &str) -> ListId {
+    async fn import_into(&self, list: &str, csv: &str) -> ListId {
         let mut importer = self.store.importer(ONE, list, "US").await.unwrap();
         importer.feed(csv.as_bytes()).await.unwrap();
         let id = importer.list().unwrap();
@@ -43,13 +43,13 @@ fn csv(n: u32, priorities: &[i32]) -> String {
 #[tokio::test]
 async fn each_order_of_a_list() {
     let mut rig = Rig::new().await;
-    let list = rig.into_list("a", &csv(0, &[0, 7, 0, 3])).await;
+    let list = rig.import_into("a", &csv(0, &[0, 7, 0, 3])).await;
     assert_eq!(rig.ids(9).await, [2, 4, 1, 3], "by priority");
     rig.set(list, |list| list.order = ListOrder::Imported).await;
     assert_eq!(rig.ids(9).await, [1, 2, 3, 4]);
     rig.set(list, |list| list.order = ListOrder::Newest).await;
     assert_eq!(rig.ids(9).await, [4, 3, 2, 1]);
-    assert_eq!(rig.into_list("a", &csv(10, &[9])).await, list, "what comes later is arranged too");
+    assert_eq!(rig.import_into("a", &csv(10, &[9])).await, list, "what comes later is arranged too");
     assert_eq!(rig.ids(2).await, [5, 4]);
     rig.set(list, |list| list.order = ListOrder::Random).await;
     let (first, mut all) = (rig.ids(9).await, rig.ids(9).await);
@@ -71,7 +71,7 @@ async fn each_order_of_a_list() {
 #[tokio::test]
 async fn each_mix_of_lists() {
     let mut rig = Rig::new().await;
-    let [a, b] = [rig.into_list("a", &csv(0, &[0; 40])).await, rig.into_list("b", &csv(100, &[5; 40])).await];
+    let [a, b] = [rig.import_into("a", &csv(0, &[0; 40])).await, rig.import_into("b", &csv(100, &[5; 40])).await];
     assert!(rig.ids(50).await[..40].iter().all(|id| *id <= 40), "the older one first");
     rig.set(b, |list| list.priority = 1).await;
     assert!(rig.ids(40).await.iter().all(|id| *id > 40));
@@ -99,7 +99,7 @@ async fn a_filter_leaves_leads_out_and_lets_them_in_again() {
     let mut rig = Rig::new().await;
     let text = "phone,time_zone,Plan\n+14155550000,America/Chicago,gold\n+14155550001,America/New_York,golden\n\
                 +14155550002,America/New_York,\n+14155550003,Europe/Prague,it's \"x\"\n";
-    let list = rig.into_list("a", text).await;
+    let list = rig.import_into("a", text).await;
     let pick = |field: &str, comparison, value: &str| {
         Some(LeadPick { field: field.into(), comparison, value: value.into() })
     };
@@ -116,7 +116,7 @@ async fn a_filter_leaves_leads_out_and_lets_them_in_again() {
         assert_eq!(rig.ids(9).await, ids, "{filter:?}");
     }
     rig.set(list, |list| list.filter = pick("time_zone", Comparison::Equals, "Europe/Prague")).await;
-    rig.into_list("a", "phone,time_zone\n+14155550009,Europe/Prague\n+14155550008,America/Chicago\n").await;
+    rig.import_into("a", "phone,time_zone\n+14155550009,Europe/Prague\n+14155550008,America/Chicago\n").await;
     assert_eq!(rig.ids(9).await, [4, 5]);
     assert!(rig.lead(6).await.left_out && !rig.lead(5).await.left_out);
     let counts = rig.store.list_counts(list).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_filter_leaves_leads_out_and_lets_them_in_again() {
 #[tokio::test]
 async fn a_reset_keeps_attempts_suppression_and_promises() {
     let mut rig = Rig::new().await;
-    let list = rig.into_list("a", &csv(0, &[0; 7])).await;
+    let list = rig.import_into("a", &csv(0, &[0; 7])).await;
     for (id, status, outcome) in [
         (1, LeadStatus::Done, Outcome::NoAnswer),
         (2, LeadStatus::Retry, Outcome::Busy),
@@ -177,15 +177,15 @@ async fn a_reset_keeps_attempts_suppression_and_promises() {
 #[tokio::test]
 async fn a_list_goes_with_its_leads_and_its_name_is_free() {
     let mut rig = Rig::new().await;
-    let list = rig.into_list("a", "phone,phone2\n+14155550000,+14155550001\n").await;
-    rig.into_list("b", &csv(5, &[0])).await;
+    let list = rig.import_into("a", "phone,phone2\n+14155550000,+14155550001\n").await;
+    rig.import_into("b", &csv(5, &[0])).await;
     rig.store.delete_list(list).await.unwrap();
     assert_eq!(rig.ids(9).await, [2]);
     assert_eq!(rig.store.lists(ONE).await.unwrap().len(), 1);
     assert!(matches!(rig.store.delete_list(list).await, Err(StoreError::NotFound { what: "list", .. })));
     rig.store.work_off().await.unwrap();
     assert_eq!(rig.store.lead(LeadId(1)).await.unwrap(), None);
-    let again = rig.into_list("a", &csv(0, &[0])).await;
+    let again = rig.import_into("a", &csv(0, &[0])).await;
     assert_ne!(again, list);
     let twice =
         rig.store.create_list(ONE, &ListSettings { name: "a".into(), ..ListSettings::default() }).await;
@@ -197,7 +197,7 @@ async fn a_list_goes_with_its_leads_and_its_name_is_free() {
 #[tokio::test]
 async fn promises_are_kept_first_but_not_by_lists_that_are_not_dialed() {
     let mut rig = Rig::new().await;
-    let list = rig.into_list("a", &csv(0, &[9, 0, 0])).await;
+    let list = rig.import_into("a", &csv(0, &[9, 0, 0])).await;
     for (id, agent, due) in [(2, Some(AgentId(9)), NOW), (3, None, NOW - 60_000)] {
         let callback = Some(Callback { agent, due_unix_ms: due });
         let change = LeadChange { callback, next_unix_ms: due, ..change(id, LeadStatus::Retry, 1) };
@@ -223,7 +223,7 @@ async fn a_lead_goes_on_with_its_other_phones() {
     rig.store.suppress("+14155550001", "asked us", NOW).await.unwrap();
     let text =
         "phone,mobile,work phone\n+14155550000,+14155550001,+14155550002\n+14155550001,+14155550005,\n";
-    rig.into_list("a", text).await;
+    rig.import_into("a", text).await;
     let (leads, _) = rig.refill(9, NOW).await;
     let dialed: Vec<&str> = leads.iter().map(|lead| lead.phone.as_str()).collect();
     assert_eq!(dialed, ["+14155550000", "+14155550005"], "not the one that asked");
@@ -278,8 +278,8 @@ async fn what_counts_as_there_already() {
 #[tokio::test]
 async fn a_place_in_the_queue_is_counted_to_a_bound() {
     let mut rig = Rig::new().await;
-    rig.into_list("a", &csv(0, &[0; 30])).await;
-    rig.into_list("b", &csv(100, &[0, 5, 0])).await;
+    rig.import_into("a", &csv(0, &[0; 30])).await;
+    rig.import_into("b", &csv(100, &[0, 5, 0])).await;
     let place = async |rig: &Rig, id| {
         let place = rig.store.queue_place(&rig.lead(id).await, NOW).await.unwrap();
         (place.before, place.more)
@@ -296,6 +296,6 @@ async fn a_place_in_the_queue_is_counted_to_a_bound() {
     assert!(rig.write(Write::Lead(due)).await);
     assert_eq!((place(&rig, 29).await, place(&rig, 2).await), ((0, false), (1, false)));
     let many: String = (1_000..11_200).map(|n| format!("{}\n", phone(n))).collect();
-    rig.into_list("a", &format!("phone\n{many}")).await;
+    rig.import_into("a", &format!("phone\n{many}")).await;
     assert_eq!(place(&rig, 10_200).await, (10_000, true));
 }
