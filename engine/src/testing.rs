@@ -14,6 +14,7 @@ pub(crate) fn lead(id: i64) -> Lead {
         attempts: 0,
         last_outcome: None,
         repeats: 0,
+        last_agent: None,
         first_name: Pii("Ann".into()),
         last_name: Pii("Example".into()),
         custom: Pii::default(),

@@ -8,4 +8,5 @@ mod resources;
 mod roles;
 mod server;
 mod spec;
+mod teams;
 mod trunks;

@@ -15,6 +15,8 @@ use crate::{
     Output, Pii, Undisposed, Write,
 };
 
+/// The note of a disposition that nobody gave.
+const AUTOMATIC: &str = "given automatically when the wrap-up ended";
 /// A callback further ahead than this is a slip of the hand.
 const CALLBACK_MOST_MS: i64 = 366 * 24 * 3_600 * 1_000;
 
@@ -140,7 +142,7 @@ impl Engine {
         let Some((campaign, phone, tally)) = known else {
             return Err(CommandError::NotFound { what: "call".into(), id: attempt.0 });
         };
-        let Some(live) = self.campaigns.get_mut(&campaign) else {
+        let Some(live) = self.campaigns.get(&campaign) else {
             return Err(CommandError::Conflict("the call's campaign was deleted".into()));
         };
         let settings = &live.campaign.settings;
@@ -168,13 +170,7 @@ impl Engine {
             }
         }
         let lead = after_disposition(settings, tally, follow_up, said.callback_unix_ms, at_unix_ms);
-        if !superseded {
-            live.hopper.remove(lead.lead);
-            self.take_from_screens(now, |shown| shown.id == lead.lead);
-        }
-        if follow_up == FollowUp::Suppress {
-            self.suppress(now, &phone.0, &format!("disposition {}", said.code));
-        }
+        self.follow(now, follow_up, &said.code, &phone, &lead, superseded);
         let given = Given { code: said.code.clone(), status: lead.status, next_unix_ms: lead.next_unix_ms };
         let before = self.set_given(attempt, Some(given));
         let write = Write::Disposed {
@@ -186,6 +182,49 @@ impl Engine {
         };
         self.store(now, write, Then::Dispose(reply, attempt, before));
         Ok(())
+    }
+
+    /// A wrap-up ends without a disposition: its campaign's own, if it has one.
+    pub(crate) fn dispose_automatically(&mut self, now: Time, campaign: CampaignId, attempt: AttemptId) {
+        let Some(ended) = self.disposables.calls.get(&attempt).filter(|ended| ended.given.is_none()) else {
+            return;
+        };
+        let (phone, tally, superseded) = (ended.phone.clone(), ended.tally, ended.superseded);
+        let Some(live) = self.campaigns.get(&campaign) else { return };
+        let settings = &live.campaign.settings;
+        let wanted = &settings.wrap_up_disposition;
+        let Some(disposition) = settings.dispositions.iter().find(|d| d.code == *wanted) else { return };
+        let (code, follow_up) = (disposition.code.clone(), disposition.follow_up);
+        let at_unix_ms = self.clock.unix_ms(now);
+        let lead = after_disposition(settings, tally, follow_up, None, at_unix_ms);
+        self.follow(now, follow_up, &code, &phone, &lead, superseded);
+        let given = Given { code: code.clone(), status: lead.status, next_unix_ms: lead.next_unix_ms };
+        self.set_given(attempt, Some(given));
+        self.counters.disposed_automatically += 1;
+        let (note, lead) = (AUTOMATIC.to_owned(), (!superseded).then_some(lead));
+        self.fact(now, Write::Disposed { attempt, code, note, at_unix_ms, lead });
+        self.disposed(now, attempt);
+    }
+
+    /// What a disposition does beside its record: the lead leaves hoppers and screens, the number may be suppressed.
+    fn follow(
+        &mut self,
+        now: Time,
+        follow_up: FollowUp,
+        code: &str,
+        phone: &Pii<String>,
+        lead: &crate::LeadChange,
+        superseded: bool,
+    ) {
+        if !superseded {
+            for live in self.campaigns.values_mut() {
+                live.hopper.remove(lead.lead);
+            }
+            self.take_from_screens(now, |shown| shown.id == lead.lead);
+        }
+        if follow_up == FollowUp::Suppress {
+            self.suppress(now, &phone.0, &format!("disposition {code}"));
+        }
     }
 
     fn set_given(&mut self, attempt: AttemptId, given: Option<Given>) -> Option<Given> {

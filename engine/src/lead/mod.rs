@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{CampaignId, LeadId, ListId, Outcome, Pii};
+use crate::{AgentId, CampaignId, LeadId, ListId, Outcome, Pii};
 
 /// Where a lead stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -57,6 +57,8 @@ pub struct Lead {
     pub first_name: Pii<String>,
     /// For the agent's screen.
     pub last_name: Pii<String>,
+    /// Who talked with this lead last.
+    pub last_agent: Option<AgentId>,
     /// Further columns of the imported file, shown to the agent as they came.
     pub custom: Pii<BTreeMap<String, String>>,
 }

@@ -12,6 +12,7 @@ mod leads;
 mod legs;
 mod limits;
 mod open;
+mod people;
 mod phones;
 mod record;
 mod recordings;
@@ -41,8 +42,8 @@ use tokio::sync::Mutex;
 pub use error::StoreError;
 pub use import::{ImportFailure, Importer};
 pub use record::{
-    CallDetail, CallFilter, CallRecord, DispositionRecord, EndedRecording, LeadFilter, LeadRecord, NewLead,
-    NewRecording, NewUser, Orphan, Page, PausedSpan, PhoneSecret, RecordingFilter, RecordingFormat,
+    CallDetail, CallFilter, CallPart, CallRecord, DispositionRecord, EndedRecording, LeadFilter, LeadRecord,
+    NewLead, NewRecording, NewUser, Orphan, Page, PausedSpan, PhoneSecret, RecordingFilter, RecordingFormat,
     RecordingPhase, RecordingPlace, RecordingRecord, Recovered, Rotation, StoredRecording, Suppression,
     TryRecord, User,
 };

@@ -72,7 +72,7 @@ fn custom(text: &str) -> Result<BTreeMap<String, String>, StoreError> {
 macro_rules! lead_columns {
     () => {
         "id, campaign, list, phone, time_zone, priority, attempts, last_outcome, repeats, first_name, last_name, \
-         custom, status, next_unix_ms"
+         custom, status, next_unix_ms, last_agent"
     };
 }
 pub(super) use lead_columns;
@@ -108,6 +108,7 @@ pub(super) fn lead(row: &SqliteRow) -> Result<Lead, StoreError> {
         attempts: record.attempts,
         last_outcome: record.last_outcome,
         repeats: record.repeats,
+        last_agent: row.try_get::<Option<i64>, _>(14)?.map(AgentId),
         first_name: record.first_name,
         last_name: record.last_name,
         custom: record.custom,
