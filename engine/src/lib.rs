@@ -35,10 +35,10 @@ mod trunk;
 pub use agent::AgentState;
 pub use campaign::{
     AgentLost, CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp,
-    MachineDetection, Mode, RecordingPolicy, RetryRule, Routing,
+    MachineDetection, Mix, Mode, RecordingPolicy, RetryRule, Routing,
 };
 pub use counters::{Counters, Gauges, Spread};
-pub use engine::{Engine, NotACheckpoint};
+pub use engine::{Engine, NotACheckpoint, Prospect, Reason, Why};
 pub use event::{
     AgentView, BreakerState, CallState, CallView, CampaignView, Event, ForcedView, LeadView, PhoneProblem,
     PhoneState, PhoneView, PreviewView, RecordingState, Snapshot, TrunkView,
@@ -48,8 +48,10 @@ pub use input::{
     AgentEvent, Command, EndedBy, Failure, Force, Input, LeadAnswer, LineEvent, PausedBefore, Restore,
     RestoredCampaign, Undisposed, Verdict,
 };
-pub use lead::import::{ImportError, ImportReport};
-pub use lead::{Lead, LeadStatus};
+pub use lead::import::{Dedupe, ImportError, ImportOptions, ImportReport};
+pub use lead::list::{Comparison, LeadPick, ListOrder, ListSettings};
+pub use lead::phones::{LeadPhone, PhoneChange, PhoneStatus};
+pub use lead::{Callback, Consent, ConsentKind, Lead, LeadStatus};
 pub use outcome::Outcome;
 pub use output::{CancelReason, CommandError, Dial, LeadChange, Message, NewTry, Output, Reply, Write};
 pub use pacing::{AgentPhase, Alone, Decision, LineView, Observation, Outlook, Pacer, Traits, Truth, View};

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::{
-    AgentId, AttemptId, Campaign, CampaignId, LeadId, LeadStatus, LegRecord, Outcome, PeopleChange, Pii,
-    StoredTrunk, TeamId, TrunkId, TryId,
+    AgentId, AttemptId, Callback, Campaign, CampaignId, LeadId, LeadStatus, LegRecord, Outcome, PeopleChange,
+    PhoneChange, Pii, StoredTrunk, TeamId, TrunkId, TryId, Why,
 };
 
 /// One thing to do.
@@ -331,6 +331,10 @@ pub struct LeadChange {
     pub last_outcome: Option<Outcome>,
     /// How many in a row ended like that.
     pub repeats: u32,
+    /// What was promised to the person; none: nothing, or not any more.
+    pub callback: Option<Callback>,
+    /// What became of its phones; none when it has one only, or none was dialed.
+    pub phone: Option<PhoneChange>,
 }
 
 /// A command that was done.
@@ -344,6 +348,8 @@ pub enum Reply {
     Team(TeamId),
     /// A trunk that was made or changed. Calls go by it from now on.
     Trunk(TrunkId),
+    /// What holds a lead.
+    Why(Box<Why>),
 }
 
 /// A command that was not done.

@@ -3,6 +3,7 @@
 mod auth;
 mod bad_input;
 mod fixture;
+mod lists;
 mod live;
 mod resources;
 mod roles;

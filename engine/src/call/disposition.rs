@@ -11,8 +11,8 @@ use crate::engine::Then;
 use crate::lead::retry::{Tally, after_disposition};
 use crate::limits::{DISPOSABLE_MOST, NOTE_MOST};
 use crate::{
-    AgentId, AttemptId, CampaignId, CommandError, Engine, Event, FollowUp, LeadId, LeadStatus, Outcome,
-    Output, Pii, Undisposed, Write,
+    AgentId, AttemptId, Callback, CampaignId, CommandError, Engine, Event, FollowUp, LeadId, LeadStatus,
+    Outcome, Output, Pii, Undisposed, Write,
 };
 
 /// The note of a disposition that nobody gave.
@@ -26,6 +26,7 @@ pub(crate) struct Given {
     pub(crate) code: String,
     pub(crate) status: LeadStatus,
     pub(crate) next_unix_ms: i64,
+    pub(crate) callback: Option<Callback>,
 }
 
 /// A call that is over and may get, or change, its disposition.
@@ -84,6 +85,7 @@ impl Disposables {
             attempts: call.attempts,
             last_outcome: Some(Outcome::Connected),
             repeats: call.repeats,
+            callback: None,
         };
         let entry = Disposable {
             campaign: call.campaign,
@@ -103,6 +105,8 @@ pub(crate) struct Dispose {
     pub(crate) code: String,
     pub(crate) note: String,
     pub(crate) callback_unix_ms: Option<i64>,
+    /// Whether the call's agent keeps the callback.
+    pub(crate) personal: bool,
 }
 
 impl Engine {
@@ -128,9 +132,11 @@ impl Engine {
         let ended = self.disposables.calls.get(&attempt);
         let superseded = ended.is_some_and(|ended| ended.superseded);
         let known = match (self.calls.get(&attempt), ended) {
-            (_, Some(ended)) => Some((ended.campaign, ended.phone.clone(), ended.tally)),
+            (_, Some(ended)) => Some((ended.campaign, ended.phone.clone(), ended.tally, Some(ended.agent))),
             (Some(call), None) if call.stage.talk().is_some() => {
-                Some((call.campaign, call.lead.phone.clone(), Tally::of(&call.lead).and(Outcome::Connected)))
+                let tally = Tally::of(&call.lead).and(Outcome::Connected);
+                let agent = call.stage.talk().map(|talk| talk.agent);
+                Some((call.campaign, call.lead.phone.clone(), tally, agent))
             }
             (Some(_), None) => {
                 return Err(CommandError::Conflict(
@@ -139,7 +145,7 @@ impl Engine {
             }
             (None, None) => None,
         };
-        let Some((campaign, phone, tally)) = known else {
+        let Some((campaign, phone, tally, agent)) = known else {
             return Err(CommandError::NotFound { what: "call".into(), id: attempt.0 });
         };
         let Some(live) = self.campaigns.get(&campaign) else {
@@ -169,9 +175,16 @@ impl Engine {
                 return Err(invalid("callback_unix_ms", message));
             }
         }
-        let lead = after_disposition(settings, tally, follow_up, said.callback_unix_ms, at_unix_ms);
-        self.follow(now, follow_up, &said.code, &phone, &lead, superseded);
-        let given = Given { code: said.code.clone(), status: lead.status, next_unix_ms: lead.next_unix_ms };
+        if said.personal && said.callback_unix_ms.is_none() {
+            return Err(invalid("personal", "only goes with callback_unix_ms"));
+        }
+        let callback = said
+            .callback_unix_ms
+            .map(|due_unix_ms| Callback { agent: agent.filter(|_| said.personal), due_unix_ms });
+        let lead = after_disposition(settings, tally, follow_up, callback, at_unix_ms);
+        self.follow(now, campaign, (&said.code, follow_up), &phone, lead.lead, superseded);
+        let (status, next_unix_ms, callback) = (lead.status, lead.next_unix_ms, lead.callback);
+        let given = Given { code: said.code.clone(), status, next_unix_ms, callback };
         let before = self.set_given(attempt, Some(given));
         let write = Write::Disposed {
             attempt,
@@ -197,9 +210,9 @@ impl Engine {
         let (code, follow_up) = (disposition.code.clone(), disposition.follow_up);
         let at_unix_ms = self.clock.unix_ms(now);
         let lead = after_disposition(settings, tally, follow_up, None, at_unix_ms);
-        self.follow(now, follow_up, &code, &phone, &lead, superseded);
-        let given = Given { code: code.clone(), status: lead.status, next_unix_ms: lead.next_unix_ms };
-        self.set_given(attempt, Some(given));
+        self.follow(now, campaign, (&code, follow_up), &phone, lead.lead, superseded);
+        let (status, next_unix_ms, callback) = (lead.status, lead.next_unix_ms, lead.callback);
+        self.set_given(attempt, Some(Given { code: code.clone(), status, next_unix_ms, callback }));
         self.counters.disposed_automatically += 1;
         let (note, lead) = (AUTOMATIC.to_owned(), (!superseded).then_some(lead));
         self.fact(now, Write::Disposed { attempt, code, note, at_unix_ms, lead });
@@ -210,17 +223,17 @@ impl Engine {
     fn follow(
         &mut self,
         now: Time,
-        follow_up: FollowUp,
-        code: &str,
+        campaign: CampaignId,
+        (code, follow_up): (&str, FollowUp),
         phone: &Pii<String>,
-        lead: &crate::LeadChange,
+        lead: LeadId,
         superseded: bool,
     ) {
         if !superseded {
-            for live in self.campaigns.values_mut() {
-                live.hopper.remove(lead.lead);
+            if let Some(live) = self.campaigns.get_mut(&campaign) {
+                live.hopper.remove(lead);
             }
-            self.take_from_screens(now, |shown| shown.id == lead.lead);
+            self.take_from_screens(now, |shown| shown.id == lead);
         }
         if follow_up == FollowUp::Suppress {
             self.suppress(now, &phone.0, &format!("disposition {code}"));

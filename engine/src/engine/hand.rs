@@ -243,7 +243,7 @@ pub(crate) fn in_words(refusal: &Refusal, lead: &Lead) -> CommandError {
 }
 
 /// A time where the lead lives.
-fn local(lead: &Lead, unix_ms: i64) -> String {
+pub(crate) fn local(lead: &Lead, unix_ms: i64) -> String {
     let zone = TimeZone::get(&lead.time_zone).unwrap_or(TimeZone::UTC);
     match Timestamp::from_millisecond(unix_ms) {
         Ok(at) => at.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string(),

@@ -127,22 +127,8 @@ async fn read(store: &Store, campaign: CampaignId) -> Result<Vec<Lead>, DayError
     let mut leads = Vec::new();
     let mut after = None;
     loop {
-        let page = store.leads(campaign, LeadFilter { status: None, after, limit: 1_000 }).await?;
-        leads.extend(page.items.into_iter().map(|record| Lead {
-            id: record.id,
-            campaign: record.campaign,
-            list: record.list,
-            phone: record.phone,
-            time_zone: record.time_zone,
-            priority: record.priority,
-            attempts: record.attempts,
-            last_outcome: record.last_outcome,
-            repeats: record.repeats,
-            last_agent: None,
-            first_name: record.first_name,
-            last_name: record.last_name,
-            custom: record.custom,
-        }));
+        let page = store.leads(campaign, LeadFilter { after, limit: 1_000, ..LeadFilter::default() }).await?;
+        leads.extend(page.items.into_iter().map(Lead::from));
         match page.next {
             Some(next) => after = Some(crate::LeadId(next)),
             None => break,

@@ -97,7 +97,7 @@ fn without_another_agent_the_person_waits_the_grace_and_counts_as_abandoned() {
     assert_eq!((campaign.answered, campaign.abandoned), (1, 1), "one entry, and an abandoned one");
     // The one who had it may still say what came of it.
     let (call, code, note) = (id.attempt, "sale".to_owned(), String::new());
-    hand.command(Command::Dispose { call, code, note, callback_unix_ms: None }).unwrap();
+    hand.command(Command::Dispose { call, code, note, callback_unix_ms: None, personal: false }).unwrap();
     hand.line(id, LineEvent::Ended { by: EndedBy::Near, q850: None });
     hand.finish(false);
     hand.sound();

@@ -154,7 +154,13 @@ impl Crew {
         let Some(call) = view.call.filter(|_| self.calls % 100 < self.careful) else { return Vec::new() };
         let code = ["not_interested", "sale", "wrong_number"].get((self.calls % 3) as usize);
         let code = code.copied().unwrap_or("sale").to_owned();
-        let mut commands = vec![Command::Dispose { call, code, note: String::new(), callback_unix_ms: None }];
+        let mut commands = vec![Command::Dispose {
+            call,
+            code,
+            note: String::new(),
+            callback_unix_ms: None,
+            personal: false,
+        }];
         if view.next.is_none() {
             commands.push(Command::Ready(agent));
         }
