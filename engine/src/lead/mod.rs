@@ -86,6 +86,8 @@ pub struct Lead {
     pub first_name: Pii<String>,
     /// For the agent's screen.
     pub last_name: Pii<String>,
+    /// Who talked with this lead last.
+    pub last_agent: Option<AgentId>,
     /// What was promised to the person.
     pub callback: Option<Callback>,
     /// Leads with a lower number were read to be dialed first; of equal ones the dialer takes whom it likes.
