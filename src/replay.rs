@@ -265,6 +265,8 @@ mod tests {
             attempts: 1,
             last_outcome: None,
             repeats: 1,
+            callback: None,
+            phone: None,
         };
         let new_try = NewTry {
             id,

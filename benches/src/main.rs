@@ -7,6 +7,7 @@
 
 mod cpu;
 mod dialer;
+mod leads;
 mod media_relay;
 mod pacing;
 mod process;
@@ -59,11 +60,12 @@ enum Part {
 /// A bench: its name, and what runs it.
 type Bench = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     ("sip_parse", sip_parse::run),
     ("sip_calls", sip_calls::run),
     ("media_relay", media_relay::run),
     ("dialer", dialer::run),
+    ("leads", leads::run),
     ("pacing", pacing::run),
 ];
 

@@ -24,7 +24,7 @@ use crate::state::Api;
 /// Phones of a lead, as the engine takes them.
 const PHONES: usize = 5;
 /// Columns that every export has.
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 16] = [
     "phone",
     "phone2",
     "phone3",
@@ -33,6 +33,8 @@ const COLUMNS: [&str; 14] = [
     "first_name",
     "last_name",
     "time_zone",
+    "country",
+    "state",
     "priority",
     "status",
     "attempts",
@@ -129,6 +131,8 @@ fn push_lead(to: &mut String, lead: &LeadRecord, custom: &[String]) {
         lead.first_name.0.clone(),
         lead.last_name.0.clone(),
         lead.time_zone.clone(),
+        lead.country.clone(),
+        lead.state.clone(),
         lead.priority.to_string(),
         status.as_ref().and_then(|status| status.as_str()).unwrap_or_default().to_owned(),
         lead.attempts.to_string(),

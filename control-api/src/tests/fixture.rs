@@ -227,6 +227,8 @@ async fn add_calls(store: &Store, agents: &[i64]) {
             attempts: 1,
             last_outcome: Some(Outcome::Connected),
             repeats: 1,
+            callback: None,
+            phone: None,
         };
         let (agent, outcome) = (AgentId(*agent), Outcome::Connected);
         let writes = vec![

@@ -218,6 +218,7 @@ fn consent_at(text: &str) -> Result<Option<i64>, RowError> {
 /// What a caller may say that a column holds.
 const FIELDS: [&str; 13] = [
     "phone",
+    "other_phone",
     "first_name",
     "last_name",
     "time_zone",
@@ -227,7 +228,6 @@ const FIELDS: [&str; 13] = [
     "consent_at",
     "consent_source",
     "priority",
-    "other_phone",
     "custom",
     "ignore",
 ];

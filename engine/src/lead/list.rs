@@ -49,7 +49,7 @@ pub enum Comparison {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LeadPick {
-    /// `time_zone`, `phone`, `first_name`, `last_name`, or `custom.` and the name of a further column.
+    /// `time_zone`, `country`, `state`, `phone`, `first_name`, `last_name`, or `custom.` and the name of a further column.
     pub field: String,
     /// How its value is compared.
     pub comparison: Comparison,
@@ -96,7 +96,7 @@ impl Default for ListSettings {
 }
 
 /// Columns of a lead that a filter may look at.
-pub(crate) const PICKED: [&str; 4] = ["time_zone", "phone", "first_name", "last_name"];
+pub(crate) const PICKED: [&str; 6] = ["time_zone", "country", "state", "phone", "first_name", "last_name"];
 
 impl ListSettings {
     /// Whether every value is in range; names the first field that is not.

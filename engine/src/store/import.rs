@@ -228,7 +228,6 @@ impl Store {
         } = lead;
         let row = Row {
             phone,
-            phones,
             first_name,
             last_name,
             time_zone,
@@ -236,6 +235,7 @@ impl Store {
             state,
             consent,
             priority,
+            phones,
             custom,
         };
         let row = row

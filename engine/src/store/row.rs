@@ -73,7 +73,8 @@ fn custom(text: &str) -> Result<BTreeMap<String, String>, StoreError> {
 macro_rules! lead_columns {
     () => {
         "id, campaign, list, phone, time_zone, priority, attempts, last_outcome, repeats, first_name, last_name, \
-         custom, status, next_unix_ms, country, state, consent, consent_unix_ms, consent_source, dial, callback, callback_agent, left_out, \
+         custom, status, next_unix_ms, country, state, consent, consent_unix_ms, consent_source, dial, callback, \
+         callback_agent, left_out, \
          (SELECT json_group_array(json_array(p.number, p.phone, p.kind, p.attempts, p.state)) \
          FROM lead_phones p WHERE p.lead = leads.id), last_agent"
     };

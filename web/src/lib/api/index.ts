@@ -8,9 +8,13 @@ import type {
 	CallDetail,
 	CallRecord,
 	DueLead,
-	ImportReport,
+	CallbackView,
+	Dedupe,
+	ImportRecord,
 	LeadRecord,
 	LeadStatus,
+	ListSettings,
+	ListView,
 	Login,
 	NewLead,
 	Outcome,
@@ -26,6 +30,7 @@ import type {
 	TrunkProfile,
 	TrunkView,
 	SupervisionMode,
+	WhyView,
 } from './types';
 
 export { ApiError, isTransient, NetworkError } from './problem';
@@ -52,12 +57,45 @@ export const campaigns = {
 export const leads = {
 	list: (
 		campaign: number,
-		filter: { status?: LeadStatus | ''; limit?: number; after?: Page<unknown>['next'] },
+		filter: {
+			status?: LeadStatus | '';
+			list?: number | '';
+			limit?: number;
+			after?: Page<unknown>['next'];
+		},
 	) => json<Page<LeadRecord>>('GET', `/api/campaigns/${campaign}/leads${query(filter)}`),
 	add: (campaign: number, lead: NewLead) =>
 		json<LeadRecord>('POST', `/api/campaigns/${campaign}/leads`, lead),
-	/** Streams a CSV file up; `onprogress` gets 0 to 1 while it is sent, then 1 while the server works. */
-	import: importCsv,
+	why: (lead: number) => json<WhyView>('GET', `/api/leads/${lead}/why`),
+	callbacks: (campaign: number) => json<CallbackView[]>('GET', `/api/campaigns/${campaign}/callbacks`),
+	export: async (campaign: number, filter: { status?: LeadStatus | ''; list?: number | '' }): Promise<Blob> =>
+		(await request('GET', `/api/campaigns/${campaign}/leads.csv${query(filter)}`)).blob(),
+};
+
+export const lists = {
+	list: (campaign: number) => json<ListView[]>('GET', `/api/campaigns/${campaign}/lists`),
+	create: (campaign: number, settings: ListSettings) =>
+		json<ListView>('POST', `/api/campaigns/${campaign}/lists`, settings),
+	update: (id: number, settings: ListSettings) => json<ListView>('PUT', `/api/lists/${id}`, settings),
+	remove: (id: number) => request('DELETE', `/api/lists/${id}`),
+	reset: (id: number, outcomes: Outcome[]) => json<ListView>('POST', `/api/lists/${id}/reset`, { outcomes }),
+};
+
+/** How a file of leads is read. */
+export interface ImportChoice {
+	list: string;
+	map: Record<string, string>;
+	dedupe: Dedupe;
+	dry_run: boolean;
+}
+
+export const imports = {
+	list: (campaign: number) => json<ImportRecord[]>('GET', `/api/campaigns/${campaign}/imports`),
+	get: (id: number) => json<ImportRecord>('GET', `/api/imports/${id}`),
+	cancel: (id: number) => request('DELETE', `/api/imports/${id}`),
+	errors: async (id: number): Promise<Blob> => (await request('GET', `/api/imports/${id}/errors`)).blob(),
+	/** Sends a CSV file; `onprogress` gets 0 to 1 meanwhile. From then on the server goes on by itself. */
+	start: importCsv,
 };
 
 export const trunks = {
@@ -77,6 +115,8 @@ export const agent = {
 	extendWrapUp: () => request('POST', '/api/agent/wrap-up/extend'),
 	/** The next leads of a manual campaign. */
 	due: (campaign: number) => json<DueLead[]>('GET', `/api/agent/leads${query({ campaign })}`),
+	/** What this agent promised to people. */
+	callbacks: () => json<CallbackView[]>('GET', '/api/agent/callbacks'),
 	/** Dials by hand; what forbids it comes back as an error. */
 	dial: (campaign: number, whom: { lead: number } | { phone: string }) =>
 		request('POST', '/api/agent/dial', { body: { campaign, ...whom } }),
@@ -161,8 +201,10 @@ export const calls = {
 	hangup: (id: number) => request('POST', `/api/calls/${id}/hangup`),
 	hold: (id: number, on: boolean) => request('POST', `/api/calls/${id}/hold`, { body: { on } }),
 	dtmf: (id: number, digits: string) => request('POST', `/api/calls/${id}/dtmf`, { body: { digits } }),
-	dispose: (id: number, body: { code: string; note?: string; callback_unix_ms?: number }) =>
-		request('POST', `/api/calls/${id}/disposition`, { body }),
+	dispose: (
+		id: number,
+		body: { code: string; note?: string; callback_unix_ms?: number; personal?: boolean },
+	) => request('POST', `/api/calls/${id}/disposition`, { body }),
 	/** Leaves silence in the recording from now on, or goes on. */
 	pauseRecording: (id: number, on: boolean) =>
 		request('POST', `/api/calls/${id}/recording/${on ? 'pause' : 'resume'}`),
@@ -176,9 +218,10 @@ export const recordings = {
 async function importCsv(
 	campaign: number,
 	file: File,
+	choice: ImportChoice,
 	onprogress: (sent: number) => void,
 	signal: AbortSignal,
-): Promise<ImportReport> {
+): Promise<ImportRecord> {
 	const token = await tokens.fresh();
 	// fetch does not tell how far an upload is.
 	const xhr = new XMLHttpRequest();
@@ -193,13 +236,15 @@ async function importCsv(
 		xhr.onabort = () => reject(new DOMException('aborted', 'AbortError'));
 	});
 	signal.addEventListener('abort', () => xhr.abort(), { once: true });
-	xhr.open('POST', `/api/campaigns/${campaign}/leads${query({ list: file.name })}`);
+	const { list, map, dedupe, dry_run } = choice;
+	const how = query({ list, map: JSON.stringify(map), dedupe, dry_run: String(dry_run) });
+	xhr.open('POST', `/api/campaigns/${campaign}/imports${how}`);
 	xhr.setRequestHeader('authorization', `Bearer ${token}`);
 	xhr.setRequestHeader('content-type', 'text/csv');
 	xhr.send(file);
 	const response = await done;
 	if (!response.ok) throw await errorOf(response);
-	return (await response.json()) as ImportReport;
+	return (await response.json()) as ImportRecord;
 }
 
 /** What a failed request says to a program: its status, or 0 when the server was not reached. */

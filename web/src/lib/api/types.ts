@@ -132,6 +132,122 @@ export interface CallingWindow {
 export interface RetryRule {
 	delay_s: number;
 	most: number;
+	/** The next attempt waits for another part of the lead's day. */
+	other_daypart: boolean;
+	/** The lead's next phone is tried soon, before the delay. */
+	next_phone: boolean;
+}
+
+export const MIXES = ['in_order', 'even', 'random', 'weights'] as const;
+export type Mix = (typeof MIXES)[number];
+
+export const LIST_ORDERS = ['priority', 'imported', 'newest', 'random'] as const;
+export type ListOrder = (typeof LIST_ORDERS)[number];
+
+export const COMPARISONS = ['equals', 'prefix'] as const;
+export const PHONE_STATUSES = ['ok', 'invalid', 'fax', 'suppressed'] as const;
+export const PROSPECTS = ['now', 'soon', 'waits', 'never'] as const;
+export const DEDUPES = ['list', 'campaign', 'system'] as const;
+export type Dedupe = (typeof DEDUPES)[number];
+
+export const IMPORT_STATES = ['receiving', 'running', 'done', 'failed', 'cancelled', 'interrupted'] as const;
+
+/** Which leads of a list are dialed. */
+export interface LeadPick {
+	/** A column of its own, or `custom.` and the name of a further one. */
+	field: string;
+	comparison: (typeof COMPARISONS)[number];
+	value: string;
+}
+
+export interface ListSettings {
+	name: string;
+	priority: number;
+	weight: number;
+	enabled: boolean;
+	order: ListOrder;
+	filter: LeadPick | null;
+}
+
+export interface ListRecord {
+	id: number;
+	campaign: number;
+	settings: ListSettings;
+	/** Its leads are being arranged anew or reset. */
+	working: boolean;
+}
+
+/** A list with its leads counted. */
+export interface ListView extends ListRecord {
+	counts: Partial<Record<LeadStatus, number>>;
+}
+
+/** An import that goes on by itself. */
+export interface ImportRecord {
+	id: number;
+	campaign: number;
+	/** null: a dry run, or not begun. */
+	list: number | null;
+	name: string;
+	dry_run: boolean;
+	state: (typeof IMPORT_STATES)[number];
+	started_unix_ms: number;
+	ended_unix_ms: number | null;
+	bytes: number;
+	read_bytes: number;
+	rows: number;
+	imported: number;
+	duplicates: number;
+	rejected: number;
+	message: string;
+	/** The first ones. */
+	errors: ImportError[];
+}
+
+/** A phone of a lead that has several. */
+export interface LeadPhone {
+	phone: string;
+	kind: string;
+	attempts: number;
+	status: (typeof PHONE_STATUSES)[number];
+}
+
+/** A time at which a person was promised another call. */
+export interface Callback {
+	/** null: whoever is free keeps it. */
+	agent: number | null;
+	due_unix_ms: number;
+}
+
+export interface CallbackView {
+	lead: number;
+	campaign: number;
+	phone: string;
+	first_name: string;
+	last_name: string;
+	time_zone: string;
+	due_unix_ms: number;
+	agent: number | null;
+}
+
+/** Something that holds a lead. */
+export interface Reason {
+	rule: string;
+	detail: string;
+	/** When it ends by itself. */
+	next_unix_ms: number | null;
+}
+
+export interface WhyView {
+	lead: number;
+	campaign: number;
+	list: number;
+	status: LeadStatus;
+	prospect: (typeof PROSPECTS)[number];
+	/** The strongest first. */
+	reasons: Reason[];
+	before: number | null;
+	more_before: boolean;
 }
 
 export interface Disposition {
@@ -164,6 +280,10 @@ export interface CampaignSettings {
 	wrap_up_disposition: string;
 	calling_hours: CallingWindow[];
 	max_attempts: number;
+	max_attempts_day: number;
+	max_attempts_24h: number;
+	mix: Mix;
+	callback_wait_min: number;
 	retry: Partial<Record<Outcome, RetryRule>>;
 	dispositions: Disposition[];
 	country: string;
@@ -219,6 +339,7 @@ export interface LeadView {
 	state: string;
 	consent: ConsentKind;
 	attempts: number;
+	callback: Callback | null;
 	custom: Record<string, string>;
 }
 
@@ -665,6 +786,10 @@ export interface LeadRecord {
 	campaign: number;
 	list: number;
 	phone: string;
+	/** All of them, when it has several. */
+	phones: LeadPhone[];
+	/** The one to dial next; null: the first one. */
+	dial: string | null;
 	first_name: string;
 	last_name: string;
 	time_zone: string;
@@ -679,11 +804,15 @@ export interface LeadRecord {
 	attempts: number;
 	last_outcome: Outcome | null;
 	repeats: number;
+	callback: Callback | null;
+	/** Its list's filter leaves it out. */
+	left_out: boolean;
 	custom: Record<string, string>;
 }
 
 export interface NewLead {
 	phone: string;
+	phones?: { phone: string; kind?: string }[];
 	first_name?: string;
 	last_name?: string;
 	time_zone?: string;

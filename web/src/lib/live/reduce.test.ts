@@ -45,6 +45,7 @@ const call = (id: number, change: Partial<CallView> = {}): CallView => ({
 		state: '',
 		consent: 'none',
 		attempts: 0,
+		callback: null,
 		custom: {},
 	},
 	...change,

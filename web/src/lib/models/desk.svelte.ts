@@ -261,7 +261,9 @@ class Desk {
 			await calls.dispose(draft.call, {
 				code: draft.code,
 				...(draft.note.trim() ? { note: draft.note.trim() } : {}),
-				...(Number.isFinite(callback) ? { callback_unix_ms: callback } : {}),
+				...(Number.isFinite(callback)
+					? { callback_unix_ms: callback, personal: draft.personal === true }
+					: {}),
 			});
 		} catch (error) {
 			// What the server will never take like this goes back to the agent.

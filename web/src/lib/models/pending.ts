@@ -8,6 +8,8 @@ export interface Draft {
 	note: string;
 	/** As the person typed it: local time, `YYYY-MM-DDTHH:MM`. */
 	callback: string;
+	/** The agent keeps that promise. */
+	personal: boolean;
 	/** The person pressed save; the server has not confirmed yet. */
 	submitted: boolean;
 	/** The wrap-up is over once the server has it. */
@@ -23,6 +25,7 @@ export const emptyDraft = (call: number): Draft => ({
 	code: '',
 	note: '',
 	callback: '',
+	personal: false,
 	submitted: false,
 	finish: false,
 });

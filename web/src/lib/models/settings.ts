@@ -25,6 +25,10 @@ export function defaultSettings(label: (key: Key) => string): CampaignSettings {
 		wrap_up_disposition: '',
 		calling_hours: [{ days: [1, 2, 3, 4, 5], from: '09:00', to: '20:00' }],
 		max_attempts: 6,
+		max_attempts_day: 0,
+		max_attempts_24h: 0,
+		mix: 'in_order',
+		callback_wait_min: 30,
 		retry: {},
 		dispositions: [
 			{ code: 'sale', label: label('disposition.sale'), follow_up: 'done' },
@@ -86,6 +90,9 @@ export function faultsOf(s: CampaignSettings): Faults {
 		faults.recording_beep_s = 'fault.beep';
 	}
 	if (!between(s.max_attempts, 1, 100)) faults.max_attempts = 'fault.attempts';
+	if (!between(s.max_attempts_day, 0, 100)) faults.max_attempts_day = 'fault.attempts_or_none';
+	if (!between(s.max_attempts_24h, 0, 100)) faults.max_attempts_24h = 'fault.attempts_or_none';
+	if (!between(s.callback_wait_min, 0, 10_080)) faults.callback_wait_min = 'fault.callback_wait';
 	if (!between(s.priority, -1000, 1000)) faults.priority = 'fault.priority';
 	if (s.caller_id && !/^\+[1-9]\d{6,14}$/.test(s.caller_id)) faults.caller_id = 'fault.phone';
 	if (!/^[A-Z]{2}$/.test(s.country)) faults.country = 'fault.country';
