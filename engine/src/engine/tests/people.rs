@@ -188,6 +188,7 @@ fn pauses_have_limits_each_and_by_the_day() {
         "of 15 minutes 11 are gone"
     );
     hand.command(Command::Ready(agent)).unwrap();
+    hand.command(Command::PauseCampaign(CampaignId(1))).unwrap(); // nothing to decide meanwhile
     hand.wait(Duration::from_secs(13 * 3_600)); // past midnight in UTC
     pause(&mut hand, "tea").unwrap();
     assert_eq!(view(&hand, 1).pause_ends_unix_ms, Some(ms_from_noon(&hand) + 10 * 60_000), "another day");
@@ -349,6 +350,7 @@ fn an_agent_takes_first_whom_they_put_first() {
         hand.wait_ms(100);
     }
     assert!(hand.asked(&Output::Bridge { id: of_first[0], agent }));
+    hand.wait_ms(1_500);
     hand.far_hangup(of_first[0]);
     hand.command(Command::Ready(agent)).unwrap();
     assert!(hand.asked(&Output::Bridge { id: of_second[0], agent }), "who waits shorter, and comes first");
