@@ -2,11 +2,14 @@
 
 mod campaigns;
 mod checkpoint;
+mod choice;
 mod command;
 mod dial;
 mod drain;
+mod groups;
 mod hand;
 mod pace;
+mod pools;
 mod publish;
 mod refill;
 mod restore;
@@ -22,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentLive;
 use crate::call::{Call, Disposables};
+use crate::caller_id::{IdLive, PoolLive};
 use crate::campaign::CampaignLive;
 use crate::clock::WallClock;
 use crate::counters::Counters;
@@ -30,8 +34,8 @@ use crate::lead::suppressed::Suppressed;
 use crate::limits::{CLOCK_JITTER_MS, PACE_LATEST, PACE_SOONEST, PUBLISH_EVERY};
 use crate::pacing::Forced;
 use crate::timer::{Timer, Timers};
-use crate::trunk::TrunkLive;
-use crate::{AgentId, AttemptId, CampaignId, Input, LeadId, Output, TrunkId};
+use crate::trunk::{GroupLive, TrunkLive};
+use crate::{AgentId, AttemptId, CallerIdPoolId, CampaignId, Input, LeadId, Output, TrunkGroupId, TrunkId};
 
 pub use checkpoint::NotACheckpoint;
 use drain::Drain;
@@ -60,6 +64,10 @@ pub struct Engine {
     pub(crate) campaigns: BTreeMap<CampaignId, CampaignLive>,
     pub(crate) agents: BTreeMap<AgentId, AgentLive>,
     pub(crate) trunks: BTreeMap<TrunkId, TrunkLive>,
+    pub(crate) groups: BTreeMap<TrunkGroupId, GroupLive>,
+    pub(crate) pools: BTreeMap<CallerIdPoolId, PoolLive>,
+    /// What is known of each caller id that is, or was, in a pool.
+    pub(crate) caller_ids: BTreeMap<String, IdLive>,
     pub(crate) calls: BTreeMap<AttemptId, Call>,
     /// Agents who can take a call now, the longest idle first.
     pub(crate) idle: BTreeSet<(Time, AgentId)>,
@@ -80,7 +88,13 @@ pub struct Engine {
     pacer: Forced,
     next_campaign: i64,
     next_trunk: i64,
+    next_group: i64,
+    next_pool: i64,
     next_attempt: i64,
+    /// Of every choice by chance.
+    seed: u64,
+    /// The quarter of an hour in which days were looked at; a day begins with one in every zone.
+    quarter: i64,
     restored: bool,
     /// Something happened that a pacing decision may depend on.
     pub(crate) pace_wanted: bool,
@@ -107,6 +121,9 @@ impl Engine {
             campaigns: BTreeMap::new(),
             agents: BTreeMap::new(),
             trunks: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            caller_ids: BTreeMap::new(),
             calls: BTreeMap::new(),
             idle: BTreeSet::new(),
             waiting: BTreeSet::new(),
@@ -120,7 +137,11 @@ impl Engine {
             pacer: Forced::default(),
             next_campaign: 1,
             next_trunk: TrunkId::FIRST_STORED.0,
+            next_group: TrunkGroupId::FIRST_STORED.0,
+            next_pool: 1,
             next_attempt: 1,
+            seed: 0,
+            quarter: i64::MIN,
             restored: false,
             pace_wanted: false,
             last_pace: None,
@@ -140,6 +161,7 @@ impl Engine {
             Input::Line { id, event } => self.line(now, id, event),
             Input::Agent { id, event } => self.agent_leg(now, id, event),
             Input::Trunk { id, up } => self.trunk(now, id, up),
+            Input::TrunkAsked { id, answered } => self.trunk_asked(now, id, answered),
             Input::Committed { token } => self.committed(now, token),
             Input::CommitFailed { token } => self.commit_failed(now, token),
             Input::Leads { campaign, leads, next_due_unix_ms } => {
@@ -162,6 +184,8 @@ impl Engine {
                 Timer::Preview(agent) => self.preview_over(now, agent),
                 Timer::LegAway(agent) => self.leg_stays_away(now, agent),
                 Timer::Send(trunk) => self.pump(now, trunk),
+                Timer::Ask(trunk) => self.ask_trunk(now, trunk),
+                Timer::Longest(call) => self.longest(now, call),
                 Timer::Orphans => self.orphans_over(now),
                 Timer::Refill(campaign) => self.refill_if_due(now, campaign),
                 Timer::Probe => self.probe_store(now),

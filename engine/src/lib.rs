@@ -6,6 +6,7 @@
 
 mod agent;
 mod call;
+mod caller_id;
 mod campaign;
 pub mod check;
 mod clock;
@@ -32,6 +33,10 @@ mod timer;
 mod trunk;
 
 pub use agent::AgentState;
+pub use caller_id::{
+    CallerIdDay, CallerIdPool, CallerIdPoolView, CallerIdState, CallerIdUse, CallerIdView, Quarantine,
+    QuarantineReason, Rotation,
+};
 pub use campaign::{
     CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp, MachineDetection, Mode,
     RecordingPolicy, RetryRule,
@@ -40,11 +45,11 @@ pub use counters::{Counters, Gauges, Spread};
 pub use engine::{Engine, NotACheckpoint};
 pub use event::{
     AgentView, BreakerState, CallState, CallView, CampaignView, Event, LeadView, PhoneProblem, PhoneState,
-    PhoneView, PreviewView, RecordingState, Snapshot, TrunkView,
+    PhoneView, PreviewView, RecordingState, Snapshot, TrunkLimit, TrunkView,
 };
-pub use id::{AgentId, AttemptId, CampaignId, LeadId, ListId, TrunkId, TryId};
+pub use id::{AgentId, AttemptId, CallerIdPoolId, CampaignId, LeadId, ListId, TrunkGroupId, TrunkId, TryId};
 pub use input::{
-    AgentEvent, Command, EndedBy, Failure, Input, LeadAnswer, LineEvent, Restore, RestoredCampaign,
+    AgentEvent, Command, EndedBy, Failure, Input, LeadAnswer, LineEvent, Restore, RestoredCampaign, TrunkUse,
     Undisposed, Verdict,
 };
 pub use lead::import::{ImportError, ImportReport};
@@ -54,4 +59,4 @@ pub use output::{CancelReason, CommandError, Dial, LeadChange, Message, NewTry, 
 pub use pacing::{AgentPhase, Alone, Decision, LineView, Observation, Outlook, Pacer, Traits, Truth, View};
 pub use pii::Pii;
 pub use quality::{CallQuality, Grade, LegFigures, LegRecord, Side, Unheard, UnheardView};
-pub use trunk::{StoredTrunk, Trunk};
+pub use trunk::{GroupMember, StoredTrunk, Trunk, TrunkGroup};

@@ -1,6 +1,7 @@
 //! One resource per file.
 
 mod agent;
+mod caller_ids;
 mod calls;
 mod campaigns;
 mod dial;
@@ -12,6 +13,7 @@ mod recordings;
 mod session;
 mod supervision;
 mod suppressions;
+mod trunk_groups;
 mod trunks;
 
 use kraliki_engine::store::Page;
@@ -28,6 +30,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(campaigns::routes())
         .merge(leads::routes())
         .merge(trunks::routes())
+        .merge(trunk_groups::routes())
+        .merge(caller_ids::routes())
         .merge(agent::routes())
         .merge(dial::routes())
         .merge(session::routes())

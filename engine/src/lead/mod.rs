@@ -59,4 +59,6 @@ pub struct Lead {
     pub last_name: Pii<String>,
     /// Further columns of the imported file, shown to the agent as they came.
     pub custom: Pii<BTreeMap<String, String>>,
+    /// The caller id that it was shown last; empty: none yet.
+    pub last_caller_id: String,
 }

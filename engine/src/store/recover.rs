@@ -32,7 +32,28 @@ pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Re
     let next_attempt = sqlx::query_scalar::<_, i64>("SELECT coalesce(max(id), 0) + 1 FROM attempts");
     let next_attempt = next_attempt.fetch_one(&mut *conn).await?;
     let (trunks, next_trunk) = super::trunks::recover(conn).await?;
-    Ok(Recovered { campaigns, next_campaign, next_attempt, trunks, next_trunk, orphans, undisposed, closed })
+    let usage = super::usage::recover(conn, now_unix_ms).await?;
+    let (groups, next_group) = super::caller_ids::groups(conn).await?;
+    let (pools, next_pool) = super::caller_ids::pools(conn).await?;
+    let caller_id_days = super::usage::caller_id_days(conn, now_unix_ms).await?;
+    let quarantined = super::caller_ids::quarantined(conn, now_unix_ms).await?;
+    Ok(Recovered {
+        campaigns,
+        next_campaign,
+        next_attempt,
+        trunks,
+        next_trunk,
+        usage,
+        groups,
+        next_group,
+        pools,
+        next_pool,
+        caller_id_days,
+        quarantined,
+        orphans,
+        undisposed,
+        closed,
+    })
 }
 
 /// Tries without an end, of attempts without an outcome: at most as many as there were lines. And those that the start

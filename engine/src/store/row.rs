@@ -72,7 +72,7 @@ fn custom(text: &str) -> Result<BTreeMap<String, String>, StoreError> {
 macro_rules! lead_columns {
     () => {
         "id, campaign, list, phone, time_zone, priority, attempts, last_outcome, repeats, first_name, last_name, \
-         custom, status, next_unix_ms"
+         custom, status, next_unix_ms, last_caller_id"
     };
 }
 pub(super) use lead_columns;
@@ -111,6 +111,7 @@ pub(super) fn lead(row: &SqliteRow) -> Result<Lead, StoreError> {
         first_name: record.first_name,
         last_name: record.last_name,
         custom: record.custom,
+        last_caller_id: row.try_get(14)?,
     })
 }
 

@@ -5,8 +5,10 @@ mod calls;
 mod campaigns;
 mod desk;
 mod fail_over;
+mod groups;
 mod hand;
 mod journaled;
+mod pools;
 mod store_faults;
 mod trunks;
 

@@ -263,6 +263,14 @@ impl Disk {
                 self.trunks.insert(trunk.id, trunk);
             }
             Write::TrunkDeleted(id) => drop(self.trunks.remove(&id)),
+            // What caller ids did and who may be shown is not of a call: a start of the run has them from its setting.
+            Write::TrunkGroup { .. }
+            | Write::TrunkGroupDeleted(_)
+            | Write::CallerIdPool { .. }
+            | Write::CallerIdPoolDeleted(_)
+            | Write::CallerIdDays(_)
+            | Write::Quarantine(_)
+            | Write::CallerIdLifted { .. } => {}
             Write::AgentTime { .. } | Write::Leg { .. } | Write::Probe => {}
         }
         true
