@@ -3,7 +3,7 @@
 
 mod read;
 mod recording;
-mod trunk;
+pub(crate) mod trunk;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +11,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use kraliki_control_api::IceAccess;
+use kraliki_engine::TrunkGroup;
 use kraliki_engine::runtime::keys::{ListenAt, Network, one_or_many};
 use kraliki_engine::runtime::{CodecKey, TrunkProfile};
 use kraliki_sip::Transport;
@@ -35,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) engine: Engine,
     pub(crate) log: Log,
     pub(crate) trunk: Vec<Spanned<TrunkProfile>>,
+    pub(crate) trunk_group: Vec<Spanned<TrunkGroup>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -417,6 +419,7 @@ impl Config {
         }
         self.recording.check()?;
         trunk::check(&self.trunk, &self.sip.listen)?;
+        trunk::check_groups(&self.trunk_group, &self.trunk)?;
         Ok(())
     }
 }
@@ -567,6 +570,20 @@ mod tests {
             ("[[trunk]]\nname = \"a\"", "missing field `address`"),
             ("[[trunk]]\nname = \"a b\"\naddress = \"h\"", "k.toml:1: trunk \"a b\": name: use letters"),
             ("[[trunk]]\nname = \"a\"\naddress = \"h:x\"", "address \"h:x\" is not host"),
+            (
+                "[[trunk]]\nname = \"a\"\naddress = \"h\"\nallowed_prefixes = [\"34\"]",
+                "\"34\" is no prefix; write",
+            ),
+            ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nlongest_call_s = 5", "give 0 or 30 to 86400"),
+            ("[[trunk]]\nname = \"a\"\naddress = \"h\"\nday_zone = \"Mars\"", "\"Mars\" is no time zone"),
+            (
+                "[[trunk]]\nname = \"a\"\naddress = \"h\"\nallowed_prefixes = [\"+1\"]\nspend_per_day = 5\ncosts = { \"+34\" = 1 }",
+                "\"+1\" has none",
+            ),
+            (
+                "[[trunk]]\nname = \"a\"\naddress = \"h\"\n[[trunk_group]]\nname = \"g\"\nmembers = [{ trunk = \"b\" }]",
+                "k.toml:4: trunk_group \"g\": members: there is no trunk \"b\"",
+            ),
             ("[[trunk]]\nname = \"a\"\naddress = \"h\"\ncaller_id = \"12\"", "is not E.164"),
             (
                 "[[trunk]]\nname = \"a\"\naddress = \"h\"\n[[trunk]]\nname = \"A\"\naddress = \"h\"",

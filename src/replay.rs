@@ -275,6 +275,7 @@ mod tests {
             trunk: TrunkId(1),
             phone: phone.clone(),
             caller_id: caller_id.clone(),
+            price: 0,
             at_unix_ms: 0,
             crash_retry_unix_ms: 0,
         };
@@ -291,6 +292,7 @@ mod tests {
             disposition: None,
             recording: None,
             caller_id: caller_id.clone(),
+            ends_unix_ms: None,
             lead: LeadView {
                 id: LeadId(1),
                 phone: phone.clone(),
@@ -307,7 +309,14 @@ mod tests {
         };
         let stored = |write| Output::Store { token: None, write };
         vec![
-            Output::Dial(Dial { id, trunk: TrunkId(1), phone: phone.clone(), caller_id, detect: false }),
+            Output::Dial(Dial {
+                id,
+                trunk: TrunkId(1),
+                phone: phone.clone(),
+                caller_id,
+                detect: false,
+                others: false,
+            }),
             Output::Event(Event::Call(call)),
             stored(Stored::Try(new_try)),
             stored(Stored::Suppress { phone, reason: "asked".into(), at_unix_ms: 0 }),

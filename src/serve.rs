@@ -21,6 +21,7 @@ use kraliki_time::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failed;
+use crate::config::trunk::idle;
 use crate::config::{Config, Engine as EngineKeys, IcePolicy, LogFormat};
 use crate::node::{Node, local_addresses, log_to_stderr, route_to, seed};
 
@@ -30,6 +31,9 @@ const DRAIN_S: u32 = 60;
 /// What `config check` does beyond reading: names are looked up, addresses are worked out.
 pub(crate) fn check(config: &Config) -> Result<(), Failed> {
     runtime_config(config, Clock::start())?;
+    for warning in idle(&config.trunk) {
+        eprintln!("{warning}");
+    }
     Ok(())
 }
 
@@ -37,6 +41,9 @@ pub(crate) fn run(config: &Config) -> Result<(), Failed> {
     log_to_stderr(&config.log.level, config.log.format == LogFormat::Json)?;
     let clock = Clock::start();
     let runtime_config = runtime_config(config, clock)?;
+    for warning in idle(&config.trunk) {
+        tracing::warn!("{warning}");
+    }
     let api = api_config(config);
     let drain = Duration::from_secs(config.engine.drain_s.unwrap_or(DRAIN_S).into());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -178,6 +185,7 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         hold_music: hold_music(config)?,
         media,
         trunks: Vec::new(),
+        groups: config.trunk_group.iter().map(|group| group.get_ref().clone()).collect(),
         rtp_timeout: Duration::from_secs(config.media.rtp_timeout_s.into()),
         hep_percent: config.sip.hep_percent,
         journal: journal_config(&config.engine),

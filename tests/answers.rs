@@ -96,7 +96,7 @@ fn called(dir: &Path, port: u16, numbers: &[(&str, PathBuf)]) -> Process {
 fn machines_are_told_from_people_by_what_they_say() {
     let port = free_port();
     let trunk = format!(
-        "[[trunk]]\nname = \"main\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n\
+        "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"main\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n\
          options_keepalive = false\n"
     );
     let site = Site::new(&trunk, 40);

@@ -132,7 +132,7 @@ fn a_browser_that_vanishes_is_noticed_and_its_call_ends() {
 /// One that is SIPp's.
 pub(crate) fn trunk(port: u16) -> String {
     format!(
-        "[[trunk]]\nname = \"sipp\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550100\"\n\
+        "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"sipp\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550100\"\n\
          max_cps = 1\nmax_channels = 2\noptions_keepalive = false\n"
     )
 }

@@ -30,7 +30,7 @@ fn kills_at_random_moments_lose_nothing() {
     let leads = LEADS_PER_KILL * kills;
     let (front, back) = (free_port(), free_port());
     let trunk = format!(
-        "[[trunk]]\nname = \"main\"\naddress = \"127.0.0.1:{front}\"\ncaller_id = \"+12015550199\"\n\
+        "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"main\"\naddress = \"127.0.0.1:{front}\"\ncaller_id = \"+12015550199\"\n\
          max_cps = 50\nmax_channels = 1000\n"
     );
     let site = Site::new(&trunk, 1_200);

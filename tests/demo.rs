@@ -91,7 +91,7 @@ struct Floor {
 fn in_a_call() -> Floor {
     let port = free_port();
     let trunk = format!(
-        "[[trunk]]\nname = \"main\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n"
+        "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"main\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n"
     );
     let site = Site::new(&trunk, 40);
     let carrier = carrier(&site, port, 40, "person = 1.0\nmachine = 0.0\nbusy = 0.0");

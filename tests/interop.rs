@@ -119,7 +119,7 @@ fn rows_against_sipp_and_kamailio() {
         .zip(&ports)
         .map(|(row, ports)| {
             format!(
-                "[[trunk]]\nname = \"{}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\noptions_keepalive = false\n{}\n",
+                "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"{}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\noptions_keepalive = false\n{}\n",
                 row.name,
                 (row.trunk)(ports, shared)
             )

@@ -13,7 +13,7 @@ const PEOPLE: &str = "person = 1.0\nmachine = 0.0\nbusy = 0.0";
 
 fn site(port: u16) -> Site {
     let trunk = format!(
-        "[[trunk]]\nname = \"main\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n"
+        "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"main\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n"
     );
     Site::new(&trunk, 40)
 }

@@ -181,7 +181,7 @@ fn sipp_as_the_carrier() {
         .zip(&ports)
         .map(|(case, port)| {
             format!(
-                "[[trunk]]\nname = \"{}\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n\
+                "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"{}\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n\
                  username = \"kraliki\"\npassword = \"secret\"\noptions_keepalive = false\n",
                 case.name
             )

@@ -44,7 +44,7 @@ impl Floor {
         let trunk_port = free_port();
         let site = Site::new(
             &format!(
-                "[[trunk]]\nname = \"sipp\"\naddress = \"127.0.0.1:{trunk_port}\"\ncaller_id = \"+12015550100\"\n\
+                "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"sipp\"\naddress = \"127.0.0.1:{trunk_port}\"\ncaller_id = \"+12015550100\"\n\
                  max_cps = 1\nmax_channels = 2\noptions_keepalive = false\n"
             ),
             MEDIA_PORTS,

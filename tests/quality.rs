@@ -209,7 +209,7 @@ fn site(codec: AudioCodec) -> (Site, u16) {
     let trunk_port = free_port();
     let site = Site::new(
         &format!(
-            "[[trunk]]\nname = \"sipp\"\naddress = \"127.0.0.1:{trunk_port}\"\ncaller_id = \"+12015550100\"\n\
+            "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"sipp\"\naddress = \"127.0.0.1:{trunk_port}\"\ncaller_id = \"+12015550100\"\n\
              max_cps = 1\nmax_channels = 2\noptions_keepalive = false\ncodecs = [\"{}\"]\n",
             codec.to_string().to_lowercase()
         ),

@@ -30,7 +30,7 @@ impl Floor {
         let called = Voice::start(UdpSocket::bind("127.0.0.1:0").unwrap(), None, &Glide::CALLED);
         let port = free_port();
         let trunk = format!(
-            "[[trunk]]\nname = \"sipp\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550100\"\nmax_cps = 1\n\
+            "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"sipp\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550100\"\nmax_cps = 1\n\
              max_channels = 2\noptions_keepalive = false\n"
         );
         let site = Site::new(&trunk, MEDIA_PORTS);

@@ -43,7 +43,7 @@ fn dial(manager: &Client, id: i64, phones: &[&str]) -> Vec<Value> {
 fn a_trunk_is_made_changed_and_deleted_while_calls_run() {
     let (file_port, port) = (free_port(), free_port());
     let text = format!(
-        "[[trunk]]\nname = \"file\"\naddress = \"127.0.0.1:{file_port}\"\ncaller_id = \"+12015550199\"\n\
+        "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"file\"\naddress = \"127.0.0.1:{file_port}\"\ncaller_id = \"+12015550199\"\n\
          options_keepalive = false\n"
     );
     let site = Site::new(&text, 40);
@@ -59,7 +59,7 @@ fn a_trunk_is_made_changed_and_deleted_while_calls_run() {
 
     let carrier = busy(&site, "made", port, 5);
     let profile = json!({"name": "made", "address": format!("127.0.0.1:{port}"), "caller_id": "+12015550198",
-        "username": "kraliki", "password": SECRET, "max_cps": 20, "options_keepalive": false});
+        "username": "kraliki", "password": SECRET, "max_cps": 20, "options_keepalive": false, "allowed_prefixes": ["+1"]});
     let made = root.post("/api/trunks", &profile).ok(201);
     let path = format!("/api/trunks/{}", made["id"]);
     let desk = Desk::open(Client::login(&dialer.base, "ada", PASSWORD)).unwrap();
@@ -123,7 +123,7 @@ fn a_call_goes_on_when_a_trunk_says_nothing_at_all() {
     let carrier = busy(&site, "other", port, 1);
     let trunk = |name: &str, port: u16, fail_over: &[&str]| {
         let profile = json!({"name": name, "address": format!("127.0.0.1:{port}"), "caller_id": "+12015550198",
-            "options_keepalive": false, "fail_over": fail_over});
+            "options_keepalive": false, "fail_over": fail_over, "allowed_prefixes": ["+1"]});
         root.post("/api/trunks", &profile).ok(201)["id"].clone()
     };
     let other = trunk("other", port, &[]);
@@ -216,5 +216,119 @@ fn registrations_follow_the_profile() {
     registered(json!(true));
     assert_eq!(root.delete(&path).status, 204);
     assert_eq!(second.recv_timeout(CALL).unwrap().1, "0");
+    assert_eq!(dialer.terminate(CALL), Some(0));
+}
+
+/// SIPp that answers each call with a final status, and a header beside it, before anything rings.
+fn refusing(site: &Site, name: &str, port: u16, status: &str, header: &str) -> Process {
+    let port_text = port.to_string();
+    let replace = [("[status]", status), ("[header]", header)];
+    let process =
+        start_sipp(site, name, "refused", &replace, &["-i", "127.0.0.1", "-p", &port_text, "-m", "1"]);
+    listens(port);
+    process
+}
+
+#[test]
+fn a_group_fails_over_its_breakers_open_and_blocked_caller_ids_go_into_quarantine() {
+    const SHOWN: [&str; 2] = ["+12015550171", "+12015550172"];
+    // Hears everything and never answers.
+    let deaf = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let [full, plus, rejects] = [free_port(), free_port(), free_port()];
+    let site = Site::new("", 40);
+    site.users(&[("root", "admin"), ("ada", "agent")]);
+    let dialer = site.serve();
+    let root = dialer.login("root");
+    let carriers = [
+        refusing(&site, "full", full, "503 Service Unavailable", "Retry-After: 5"),
+        refusing(
+            &site,
+            "plus",
+            plus,
+            "603 Network Blocked",
+            "Reason: SIP;cause=603;text=\"v=analytics1;url=https://plus.example/contest\"",
+        ),
+        refusing(
+            &site,
+            "rejects",
+            rejects,
+            "608 Rejected",
+            "Call-Info: <https://rejects.example/card>;purpose=jwscard",
+        ),
+    ];
+    let trunk = |name: &str, port: u16| {
+        let profile = json!({"name": name, "address": format!("127.0.0.1:{port}"), "options_keepalive": false,
+            "allowed_prefixes": ["+1"], "breaker_failures": 1, "first_response_timeout_s": 1});
+        root.post("/api/trunks", &profile).ok(201)["id"].clone()
+    };
+    let ids = [
+        trunk("deaf", deaf.local_addr().unwrap().port()),
+        trunk("full", full),
+        trunk("plus", plus),
+        trunk("rejects", rejects),
+    ];
+    let group = |last: &str| {
+        json!({"name": "all", "members": [{"trunk": "deaf", "priority": 1}, {"trunk": "full", "priority": 2},
+            {"trunk": last, "priority": 3}]})
+    };
+    root.post("/api/trunk-groups", &group("plus")).ok(201);
+    let pool = json!({"name": "East", "numbers": SHOWN});
+    root.post("/api/caller-id-pools", &pool).ok(201);
+    let desk = Desk::open(Client::login(&dialer.base, "ada", PASSWORD)).unwrap();
+    let settings = campaign("Spring", json!({"trunk": "all", "caller_id_pool": "East"}));
+    let id = root.post("/api/campaigns", &settings).ok(201)["id"].as_i64().unwrap();
+
+    // Silence, a server failure, then the block: each trunk once.
+    let call = dial(&root, id, &["+12125550101"]).remove(0);
+    let tries = |call: &Value| -> Vec<(Value, Value)> {
+        let tries = call["tries"].as_array().unwrap().iter();
+        tries.map(|t| (t["trunk"].clone(), t["status"].clone())).collect()
+    };
+    let expected = [Value::Null, json!(503), json!(603)];
+    let expected: Vec<_> = ids[..3].iter().cloned().zip(expected).collect();
+    assert_eq!((&call["outcome"], tries(&call)), (&json!("blocked"), expected), "{call}");
+    let breakers: Vec<Value> = wait_for("the breakers to open", CALL, || {
+        let trunks = root.get("/api/trunks").ok(200);
+        let states: Vec<Value> = trunks.as_array().unwrap().iter().map(|t| t["breaker"].clone()).collect();
+        (states[0] == "open" && states[1] == "open").then_some(states)
+    });
+    assert_eq!(breakers, ["open", "open", "closed", "closed"]);
+    let quarantine = |place: usize| {
+        let pools = root.get("/api/caller-id-pools").ok(200);
+        pools[0]["ids"][place]["quarantine"].clone()
+    };
+    let first = wait_for("the quarantine", CALL, || Some(quarantine(0)).filter(|q| !q.is_null()));
+    assert_eq!((&first["status"], &first["redress"]), (&json!(603), &json!("https://plus.example/contest")));
+    assert_eq!(quarantine(1), Value::Null);
+
+    // The next call goes by none of those that rest, shows the other number, and is blocked too.
+    root.put("/api/trunk-groups/1000", &group("rejects")).ok(200);
+    let call = dial(&root, id, &["+12125550102"]).remove(0);
+    assert_eq!((&call["outcome"], &call["caller_id"]), (&json!("blocked"), &json!(SHOWN[1])), "{call}");
+    assert_eq!(tries(&call).last(), Some(&(ids[3].clone(), json!(608))));
+    let second = wait_for("the quarantine", CALL, || Some(quarantine(1)).filter(|q| !q.is_null()));
+    assert_eq!(
+        (&second["status"], &second["redress"]),
+        (&json!(608), &json!("https://rejects.example/card"))
+    );
+    for carrier in carriers {
+        let (code, said) = carrier.finish(CALL);
+        assert_eq!(code, Some(0), "SIPp is not content: {said:#?}");
+    }
+
+    // It outlives a restart, and a person lifts it.
+    drop(desk);
+    assert_eq!(dialer.terminate(CALL), Some(0));
+    let dialer = site.serve();
+    let root = dialer.login("root");
+    let states = || {
+        let pools = root.get("/api/caller-id-pools").ok(200);
+        pools[0]["ids"].as_array().unwrap().iter().map(|id| id["state"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(states(), ["quarantined", "quarantined"]);
+    let today = root.get("/api/caller-id-pools").ok(200)[0]["ids"][0]["today"].clone();
+    assert_eq!((&today["attempts"], &today["blocks"]), (&json!(3), &json!(1)), "{today}");
+    assert_eq!(root.post("/api/caller-ids/lift", &json!({"number": SHOWN[0]})).status, 204);
+    assert_eq!(states(), ["good", "quarantined"]);
     assert_eq!(dialer.terminate(CALL), Some(0));
 }

@@ -177,6 +177,7 @@ fn attempt(writer: &Writer, n: u64) -> anyhow::Result<()> {
         phone: phone.into(),
         caller_id: "+12025550100".into(),
         at_unix_ms: NOW,
+        price: 0,
         crash_retry_unix_ms: NOW + 3_600_000,
     };
     send_write(writer, Some(n), Write::Try(new))?;

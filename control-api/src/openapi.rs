@@ -30,6 +30,7 @@ use crate::router;
         (name = "recordings", description = "What was said in calls"),
         (name = "suppressions", description = "Numbers that must not be called"),
         (name = "trunks", description = "Carriers"),
+        (name = "caller ids", description = "Numbers that are shown, and how they do"),
         (name = "live", description = "Changes as they happen"),
         (name = "operation", description = "For monitoring"),
     )

@@ -201,10 +201,12 @@ pub struct CampaignSettings {
     pub cancel_ringing: bool,
     /// Abandoned calls allowed among the calls that a person answered (0 to 0.1).
     pub abandonment_cap: f64,
-    /// The trunk's name in the configuration; empty: the first one.
+    /// The name of a trunk or of a trunk group; empty: the first trunk.
     pub trunk: String,
     /// The number shown to the called person, E.164; empty: the trunk's.
     pub caller_id: String,
+    /// The name of a pool of caller ids, which then stands in for `caller_id`; empty: none.
+    pub caller_id_pool: String,
     /// What becomes of calls that a machine answers.
     pub machine_detection: MachineDetection,
     /// Which calls are recorded; holds for calls that are bridged from then on.
@@ -291,6 +293,7 @@ impl Default for CampaignSettings {
             abandonment_cap: 0.03,
             trunk: String::new(),
             caller_id: String::new(),
+            caller_id_pool: String::new(),
             machine_detection: MachineDetection::Off,
             recording: RecordingPolicy::Off,
             recording_beep_s: 0,

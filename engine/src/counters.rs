@@ -40,6 +40,8 @@ pub struct Counters {
     pub facts_lost: u64,
     /// Lines taken back because nobody could have served them.
     pub taken_back: u64,
+    /// Calls ended because they were as long as their trunk lets calls be.
+    pub too_long: u64,
     /// CANCELs and BYEs that were never confirmed.
     pub unconfirmed: u64,
     /// Pauses that lasted longer than their limits.

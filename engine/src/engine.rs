@@ -2,11 +2,14 @@
 
 mod campaigns;
 mod checkpoint;
+mod choice;
 mod command;
 mod dial;
 mod drain;
+mod groups;
 mod hand;
 mod pace;
+mod pools;
 mod publish;
 mod refill;
 mod restore;
@@ -23,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::{AgentLive, Pauses};
 use crate::call::{Call, Disposables};
+use crate::caller_id::{IdLive, PoolLive};
 use crate::campaign::CampaignLive;
 use crate::clock::WallClock;
 use crate::counters::Counters;
@@ -31,8 +35,10 @@ use crate::lead::suppressed::Suppressed;
 use crate::limits::{CLOCK_JITTER_MS, PACE_LATEST, PACE_SOONEST, PUBLISH_EVERY};
 use crate::pacing::Forced;
 use crate::timer::{Timer, Timers};
-use crate::trunk::TrunkLive;
-use crate::{AgentId, AttemptId, CampaignId, Input, LeadId, Output, People, TrunkId};
+use crate::trunk::{GroupLive, TrunkLive};
+use crate::{
+    AgentId, AttemptId, CallerIdPoolId, CampaignId, Input, LeadId, Output, People, TrunkGroupId, TrunkId,
+};
 
 pub use checkpoint::NotACheckpoint;
 use drain::Drain;
@@ -65,6 +71,10 @@ pub struct Engine {
     /// What agents have used up of their limits today.
     pub(crate) pauses: Pauses,
     pub(crate) trunks: BTreeMap<TrunkId, TrunkLive>,
+    pub(crate) groups: BTreeMap<TrunkGroupId, GroupLive>,
+    pub(crate) pools: BTreeMap<CallerIdPoolId, PoolLive>,
+    /// What is known of each caller id that is, or was, in a pool.
+    pub(crate) caller_ids: BTreeMap<String, IdLive>,
     pub(crate) calls: BTreeMap<AttemptId, Call>,
     /// Agents who can take a call now, the longest idle first.
     pub(crate) idle: BTreeSet<(Time, AgentId)>,
@@ -87,7 +97,13 @@ pub struct Engine {
     /// A change of the tree of teams waits for its commit.
     pub(crate) teams_saving: bool,
     pub(crate) people_version: u64,
+    next_group: i64,
+    next_pool: i64,
     next_attempt: i64,
+    /// Of every choice by chance.
+    seed: u64,
+    /// The quarter of an hour in which days were looked at; a day begins with one in every zone.
+    quarter: i64,
     restored: bool,
     /// Something happened that a pacing decision may depend on.
     pub(crate) pace_wanted: bool,
@@ -116,6 +132,9 @@ impl Engine {
             people: People::default(),
             pauses: Pauses::default(),
             trunks: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            caller_ids: BTreeMap::new(),
             calls: BTreeMap::new(),
             idle: BTreeSet::new(),
             in_flight: BTreeSet::new(),
@@ -131,7 +150,11 @@ impl Engine {
             next_team: 1,
             teams_saving: false,
             people_version: 0,
+            next_group: TrunkGroupId::FIRST_STORED.0,
+            next_pool: 1,
             next_attempt: 1,
+            seed: 0,
+            quarter: i64::MIN,
             restored: false,
             pace_wanted: false,
             last_pace: None,
@@ -151,6 +174,7 @@ impl Engine {
             Input::Line { id, event } => self.line(now, id, event),
             Input::Agent { id, event } => self.agent_leg(now, id, event),
             Input::Trunk { id, up } => self.trunk(now, id, up),
+            Input::TrunkAsked { id, answered } => self.trunk_asked(now, id, answered),
             Input::Committed { token } => self.committed(now, token),
             Input::CommitFailed { token } => self.commit_failed(now, token),
             Input::Leads { campaign, leads, next_due_unix_ms } => {
@@ -174,6 +198,8 @@ impl Engine {
                 Timer::LegAway(agent) => self.leg_stays_away(now, agent),
                 Timer::ShiftEnd(agent) => self.shift_over(now, agent),
                 Timer::Send(trunk) => self.pump(now, trunk),
+                Timer::Ask(trunk) => self.ask_trunk(now, trunk),
+                Timer::Longest(call) => self.longest(now, call),
                 Timer::Orphans => self.orphans_over(now),
                 Timer::Refill(campaign) => self.refill_if_due(now, campaign),
                 Timer::Probe => self.probe_store(now),

@@ -214,6 +214,8 @@ pub struct CallView {
     pub recording: Option<RecordingState>,
     /// The number that is shown to the called person.
     pub caller_id: String,
+    /// When the dialer ends it because it is as long as its trunk lets calls be, in ms since 1970; none: not in the next minute.
+    pub ends_unix_ms: Option<i64>,
     /// Whom.
     pub lead: LeadView,
 }
@@ -309,6 +311,39 @@ pub struct TrunkView {
     pub resting_s: u32,
     /// Calls in a row that failed for the trunk's sake.
     pub failures: u32,
+    /// Calls (INVITEs) of today, in the trunk's `day_zone`.
+    pub calls_today: u32,
+    /// Most in a day; 0: no limit.
+    pub calls_per_day: u32,
+    /// What its calls of today cost so far, those in progress included, in the carrier's currency.
+    pub spent_today: f64,
+    /// Most in a day; 0: no limit.
+    pub spend_per_day: f64,
+    /// Which limit of its own keeps it from calling anybody now; none: none does.
+    pub limit: Option<TrunkLimit>,
+}
+
+/// A limit of a trunk against fraud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TrunkLimit {
+    /// It has no `allowed_prefixes`, and may call no number.
+    NoPrefixes,
+    /// It has had its calls of today.
+    CallsPerDay,
+    /// Its calls of today cost as much as they may.
+    SpendPerDay,
+}
+
+impl TrunkLimit {
+    /// The name used in the API and the metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            TrunkLimit::NoPrefixes => "no_prefixes",
+            TrunkLimit::CallsPerDay => "calls_per_day",
+            TrunkLimit::SpendPerDay => "spend_per_day",
+        }
+    }
 }
 
 /// A trunk's circuit breaker.

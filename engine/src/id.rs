@@ -59,6 +59,20 @@ id!(
     TrunkId
 );
 
+id!(
+    /// A group of trunks; as trunks are numbered.
+    TrunkGroupId
+);
+id!(
+    /// A pool of caller ids.
+    CallerIdPoolId
+);
+
+impl TrunkGroupId {
+    /// Below it are the places of the configuration file, counted from 1; from it on groups that were made by API.
+    pub const FIRST_STORED: TrunkGroupId = TrunkGroupId(1_000);
+}
+
 impl TrunkId {
     /// Below it are the places of the configuration file, counted from 1; from it on trunks that were made by API.
     pub const FIRST_STORED: TrunkId = TrunkId(1_000);

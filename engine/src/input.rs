@@ -6,8 +6,9 @@ use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, Lead, LeadId, LeadStatus, Outcome,
-    PauseReason, People, Pii, Skill, StoredTrunk, TeamId, TeamSettings, Trunk, TrunkId, Truth, TryId,
+    AgentId, AttemptId, CallerIdDay, CallerIdPool, CallerIdPoolId, Campaign, CampaignId, CampaignSettings,
+    Lead, LeadId, LeadStatus, Outcome, PauseReason, People, Pii, Quarantine, Skill, StoredTrunk, TeamId,
+    TeamSettings, Trunk, TrunkGroup, TrunkGroupId, TrunkId, Truth, TryId,
 };
 
 /// One thing that happened.
@@ -47,6 +48,13 @@ pub enum Input {
         id: TrunkId,
         /// Whether it takes calls.
         up: bool,
+    },
+    /// The answer to `Output::AskTrunk`.
+    TrunkAsked {
+        /// Which.
+        id: TrunkId,
+        /// Whether it answered, and not with a failure of its own.
+        answered: bool,
     },
     /// The writes up to this token are on disk.
     Committed {
@@ -120,6 +128,8 @@ pub enum LineEvent {
         /// When it was sent.
         at: Time,
     },
+    /// The INVITE is refused by somebody who blocks calls, and says where that can be contested; its failure follows.
+    Redress(String),
     /// The INVITE failed, or our CANCEL was confirmed.
     Failed(Failure),
     /// An answered call ended.
@@ -247,6 +257,29 @@ pub enum Command {
     /// A trunk that was made by API takes no new call, and is gone when its last one has ended. Not one that a campaign or
     /// another trunk names.
     DeleteTrunk(TrunkId),
+    /// A trunk group is added or changed. Answers with `Reply::Group`.
+    PutGroup {
+        /// Which; none: a new one.
+        id: Option<TrunkGroupId>,
+        /// What.
+        group: Box<TrunkGroup>,
+    },
+    /// A trunk group that was made by API goes. Not one that a campaign names.
+    DeleteGroup(TrunkGroupId),
+    /// A pool of caller ids is added or changed. Answers with `Reply::Pool`.
+    PutPool {
+        /// Which; none: a new one.
+        id: Option<CallerIdPoolId>,
+        /// What.
+        pool: Box<CallerIdPool>,
+    },
+    /// A pool goes. Not one that a campaign names.
+    DeletePool(CallerIdPoolId),
+    /// A caller id is taken out of quarantine.
+    LiftCallerId {
+        /// E.164.
+        number: String,
+    },
     /// Leads of this campaign were added or changed in the store.
     LeadsChanged(CampaignId),
     /// What holds a lead? Answers with `Reply::Why`.
@@ -416,6 +449,20 @@ pub struct Restore {
     pub trunks: Vec<Trunk>,
     /// The next trunk's id, for one that is made by API.
     pub next_trunk: i64,
+    /// What trunks were used for of late.
+    pub usage: Vec<TrunkUse>,
+    /// From the configuration, and those that were made by API.
+    pub groups: Vec<(TrunkGroupId, TrunkGroup)>,
+    /// The next group's id, for one that is made by API.
+    pub next_group: i64,
+    /// Pools of caller ids.
+    pub pools: Vec<(CallerIdPoolId, CallerIdPool)>,
+    /// The next pool's id.
+    pub next_pool: i64,
+    /// What caller ids did, by day.
+    pub caller_id_days: Vec<CallerIdDay>,
+    /// Caller ids in quarantine.
+    pub quarantined: Vec<Quarantine>,
     /// From the store.
     pub campaigns: Vec<RestoredCampaign>,
     /// The next campaign's id.
@@ -432,6 +479,19 @@ pub struct Restore {
     pub paused: Vec<PausedBefore>,
     /// Calls without a disposition yet that agents may still give one to.
     pub undisposed: Vec<Undisposed>,
+}
+
+/// What a trunk was used for in a quarter of an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrunkUse {
+    /// Which.
+    pub trunk: TrunkId,
+    /// The quarter of an hour in which the calls began, counted from 1970.
+    pub quarter: i64,
+    /// Calls.
+    pub calls: u64,
+    /// What they cost, in millionths.
+    pub spent: u64,
 }
 
 /// A campaign with what it did so far.

@@ -6,6 +6,7 @@
 
 mod agent;
 mod call;
+mod caller_id;
 mod campaign;
 pub mod check;
 mod clock;
@@ -33,6 +34,10 @@ mod timer;
 mod trunk;
 
 pub use agent::AgentState;
+pub use caller_id::{
+    CallerIdDay, CallerIdPool, CallerIdPoolView, CallerIdState, CallerIdUse, CallerIdView, Quarantine,
+    QuarantineReason, Rotation,
+};
 pub use campaign::{
     AgentLost, CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp,
     MachineDetection, Mix, Mode, RecordingPolicy, RetryRule, Routing,
@@ -41,12 +46,14 @@ pub use counters::{Counters, Gauges, Spread};
 pub use engine::{Engine, NotACheckpoint, Prospect, Reason, Why};
 pub use event::{
     AgentView, BreakerState, CallState, CallView, CampaignView, Event, ForcedView, LeadView, PhoneProblem,
-    PhoneState, PhoneView, PreviewView, RecordingState, Snapshot, TrunkView,
+    PhoneState, PhoneView, PreviewView, RecordingState, Snapshot, TrunkLimit, TrunkView,
 };
-pub use id::{AgentId, AttemptId, CampaignId, LeadId, ListId, TeamId, TrunkId, TryId};
+pub use id::{
+    AgentId, AttemptId, CallerIdPoolId, CampaignId, LeadId, ListId, TeamId, TrunkGroupId, TrunkId, TryId,
+};
 pub use input::{
     AgentEvent, Command, EndedBy, Failure, Force, Input, LeadAnswer, LineEvent, PausedBefore, Restore,
-    RestoredCampaign, Undisposed, Verdict,
+    RestoredCampaign, TrunkUse, Undisposed, Verdict,
 };
 pub use lead::import::{Dedupe, ImportError, ImportOptions, ImportReport};
 pub use lead::list::{Comparison, LeadPick, ListOrder, ListSettings};
@@ -60,4 +67,4 @@ pub use quality::{CallQuality, Grade, LegFigures, LegRecord, Side, Unheard, Unhe
 pub use team::{
     Labels, PauseReason, People, PeopleChange, SKILL_DEFAULT, ShiftWindow, Skill, Team, TeamSettings,
 };
-pub use trunk::{StoredTrunk, Trunk};
+pub use trunk::{GroupMember, StoredTrunk, Trunk, TrunkGroup};

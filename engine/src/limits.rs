@@ -33,6 +33,30 @@ pub(crate) const CPS_GRAIN: Duration = Duration::from_millis(5);
 /// Trunks at once: each is watched, registered and counted by itself; nobody has more carriers than that.
 pub(crate) const TRUNKS_MOST: usize = 200;
 
+/// Trunks of one group.
+pub(crate) const GROUP_MOST: usize = 50;
+/// Groups at once: one for each kind of number and price, and room to spare.
+pub(crate) const GROUPS_MOST: usize = 200;
+/// Leads that are set aside in one decision because their own trunks are full, so that others' calls go on.
+pub(crate) const ASIDE_MOST: usize = 32;
+/// A trunk that rests is asked by OPTIONS, and its answer waited for no longer than this (RFC 3261 timer F).
+pub(crate) const ASK_MOST: Duration = Duration::from_secs(32);
+/// An agent is told so long before a call is ended for its length.
+pub(crate) const LONGEST_WARNING: Duration = Duration::from_secs(60);
+
+/// Pools of caller ids at once.
+pub(crate) const POOLS_MOST: usize = 200;
+/// Caller ids of one pool: each is counted by itself.
+pub(crate) const POOL_IDS_MOST: usize = 1_000;
+/// Caller ids that are known at once, those of pools that are gone included while they are in quarantine.
+pub(crate) const CALLER_IDS_MOST: usize = 20_000;
+/// Days of use that are remembered of a caller id: more than the longest run that its rest may ask for.
+pub(crate) const CALLER_ID_DAYS: i64 = 40;
+/// The answer rate of a caller id is judged after so many attempts, and so many of the others of its pool.
+pub(crate) const ANSWER_RATE_LEAST: u32 = 50;
+/// It forgets: beyond so many attempts they count half.
+pub(crate) const ANSWER_RATE_OF: u32 = 400;
+
 /// A trunk that goes on failing is tried again after this at the latest.
 pub(crate) const BREAKER_PAUSE_MOST: Duration = Duration::from_secs(300);
 /// A timer may come this much late without slowing a trunk down.

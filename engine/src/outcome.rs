@@ -159,7 +159,8 @@ impl Outcome {
     }
 }
 
-fn names_analytics(reason: &str) -> bool {
+/// Whether a Reason's text says that an analytics engine blocks ("603+", ATIS-1000099).
+pub(crate) fn names_analytics(reason: &str) -> bool {
     let reason = reason.to_ascii_lowercase();
     reason.contains("network blocked") || reason.contains("v=analytics")
 }

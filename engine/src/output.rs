@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::{
-    AgentId, AttemptId, Callback, Campaign, CampaignId, LeadId, LeadStatus, LegRecord, Outcome, PeopleChange,
-    PhoneChange, Pii, StoredTrunk, TeamId, TrunkId, TryId, Why,
+    AgentId, AttemptId, Callback, CallerIdDay, CallerIdPool, CallerIdPoolId, Campaign, CampaignId, LeadId,
+    LeadStatus, LegRecord, Outcome, PeopleChange, PhoneChange, Pii, Quarantine, StoredTrunk, TeamId,
+    TrunkGroup, TrunkGroupId, TrunkId, TryId, Why,
 };
 
 /// One thing to do.
@@ -89,6 +90,11 @@ pub enum Output {
         /// Which call.
         id: TryId,
     },
+    /// Ask a trunk by OPTIONS whether it works again; answered by `Input::TrunkAsked`.
+    AskTrunk {
+        /// Which.
+        id: TrunkId,
+    },
     /// Put this on disk, after everything given before. With a token it is answered by `Committed` or `CommitFailed`.
     Store {
         /// Present when the engine waits for it.
@@ -149,6 +155,8 @@ pub struct Dial {
     pub caller_id: String,
     /// Whether to listen who answers.
     pub detect: bool,
+    /// Whether another trunk can take the call when this one says nothing.
+    pub others: bool,
 }
 
 /// Why a line was taken back.
@@ -268,6 +276,33 @@ pub enum Write {
     Trunk(StoredTrunk),
     /// A trunk was deleted: its profile and its password go.
     TrunkDeleted(TrunkId),
+    /// A trunk group was made by API, or changed.
+    TrunkGroup {
+        /// Which.
+        id: TrunkGroupId,
+        /// What.
+        group: Box<TrunkGroup>,
+    },
+    /// A trunk group was deleted.
+    TrunkGroupDeleted(TrunkGroupId),
+    /// A pool of caller ids was made, or changed.
+    CallerIdPool {
+        /// Which.
+        id: CallerIdPoolId,
+        /// What.
+        pool: Box<CallerIdPool>,
+    },
+    /// A pool was deleted.
+    CallerIdPoolDeleted(CallerIdPoolId),
+    /// What caller ids did on a day, so far: it replaces what was written of that day.
+    CallerIdDays(Vec<CallerIdDay>),
+    /// A caller id is in quarantine.
+    Quarantine(Box<Quarantine>),
+    /// A caller id is so no longer: a person said so.
+    CallerIdLifted {
+        /// E.164.
+        number: String,
+    },
     /// Nothing: it shows whether the disk takes writes again.
     Probe,
     /// An agent's state ended, for reports: how long it lasted.
@@ -310,6 +345,8 @@ pub struct NewTry {
     pub phone: Pii<String>,
     /// E.164.
     pub caller_id: String,
+    /// What a minute of it costs once it is answered, in millionths.
+    pub price: u64,
     /// Milliseconds since 1970.
     pub at_unix_ms: i64,
     /// Until when the lead must not be dialed again should we crash, in ms since 1970.
@@ -350,15 +387,19 @@ pub enum Reply {
     Trunk(TrunkId),
     /// What holds a lead.
     Why(Box<Why>),
+    /// A trunk group that was made or changed.
+    Group(TrunkGroupId),
+    /// A pool of caller ids that was made or changed.
+    Pool(CallerIdPoolId),
 }
 
 /// A command that was not done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 pub enum CommandError {
-    /// There is no such campaign, call, agent, lead, team or trunk.
+    /// There is no such campaign, call, agent, lead, team, trunk, trunk group or pool.
     #[error("{what} {id} does not exist")]
     NotFound {
-        /// `campaign`, `call`, `agent`, `lead`, `team` or `trunk`.
+        /// `campaign`, `call`, `agent`, `lead`, `team`, `trunk`, `trunk group` or `caller id pool`.
         what: String,
         /// As given.
         id: i64,

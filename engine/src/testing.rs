@@ -24,5 +24,6 @@ pub(crate) fn lead(id: i64) -> Lead {
         first_name: Pii("Ann".into()),
         last_name: Pii("Example".into()),
         custom: Pii::default(),
+        last_caller_id: String::new(),
     }
 }

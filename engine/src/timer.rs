@@ -23,6 +23,10 @@ pub(crate) enum Timer {
     ShiftEnd(AgentId),
     /// The next INVITE that waits for its turn under the trunk's calls per second.
     Send(TrunkId),
+    /// A trunk that rested is asked whether it works again, or did not answer.
+    Ask(TrunkId),
+    /// A call is about to be as long as it may, or is.
+    Longest(AttemptId),
     /// Calls from before a crash count no longer.
     Orphans,
     /// Leads may be due.

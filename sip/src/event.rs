@@ -309,6 +309,8 @@ pub enum Event {
         progressed: bool,
         /// The Contacts of a 3xx.
         contacts: Vec<Bytes>,
+        /// Call-Info as it came: of a 608 it says where the block can be contested (RFC 8688 §3.2).
+        call_info: Option<Bytes>,
         /// Messages of this call that we sent again.
         retransmitted: u32,
     },

@@ -25,7 +25,7 @@ fn requests_from_carriers_and_callers() {
     let carrier_port = carrier.local_addr().unwrap().port();
     let site = Site::new(
         &format!(
-            "[[trunk]]\nname = \"main\"\naddress = \"127.0.0.1:{carrier_port}\"\ncaller_id = \"{SHOWN}\"\nmax_cps = 5\n\
+            "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"main\"\naddress = \"127.0.0.1:{carrier_port}\"\ncaller_id = \"{SHOWN}\"\nmax_cps = 5\n\
              options_keepalive = false\n"
         ),
         40,

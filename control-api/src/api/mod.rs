@@ -2,6 +2,7 @@
 
 mod agent;
 mod callbacks;
+mod caller_ids;
 mod calls;
 mod campaigns;
 mod dial;
@@ -18,6 +19,7 @@ mod shift;
 mod supervision;
 mod suppressions;
 mod teams;
+mod trunk_groups;
 mod trunks;
 mod why;
 
@@ -40,6 +42,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(export::routes())
         .merge(why::routes())
         .merge(trunks::routes())
+        .merge(trunk_groups::routes())
+        .merge(caller_ids::routes())
         .merge(agent::routes())
         .merge(dial::routes())
         .merge(session::routes())

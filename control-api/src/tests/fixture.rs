@@ -218,6 +218,7 @@ async fn add_calls(store: &Store, agents: &[i64]) {
             phone,
             caller_id: String::new(),
             at_unix_ms,
+            price: 0,
             crash_retry_unix_ms: 0,
         };
         let change = LeadChange {

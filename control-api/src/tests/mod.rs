@@ -2,6 +2,7 @@
 
 mod auth;
 mod bad_input;
+mod caller_ids;
 mod fixture;
 mod lists;
 mod live;

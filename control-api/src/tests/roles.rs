@@ -7,7 +7,7 @@ use super::fixture::{Fixture, USERS, offer, user};
 use crate::auth::Role;
 
 /// Each route with the role that it needs; none: everybody who is signed in.
-const NEEDED: [(&str, &str, Option<Role>); 62] = [
+const NEEDED: [(&str, &str, Option<Role>); 72] = [
     ("GET", "/api/campaigns", None),
     ("POST", "/api/campaigns", Some(Role::Manager)),
     ("PUT", "/api/campaigns/1", Some(Role::Manager)),
@@ -35,6 +35,16 @@ const NEEDED: [(&str, &str, Option<Role>); 62] = [
     ("POST", "/api/trunks", Some(Role::Admin)),
     ("PUT", "/api/trunks/1000", Some(Role::Admin)),
     ("DELETE", "/api/trunks/1000", Some(Role::Admin)),
+    ("GET", "/api/trunk-groups", Some(Role::Analyst)),
+    ("POST", "/api/trunk-groups", Some(Role::Admin)),
+    ("PUT", "/api/trunk-groups/1000", Some(Role::Admin)),
+    ("DELETE", "/api/trunk-groups/1000", Some(Role::Admin)),
+    ("GET", "/api/caller-id-pools", Some(Role::Analyst)),
+    ("POST", "/api/caller-id-pools", Some(Role::Manager)),
+    ("PUT", "/api/caller-id-pools/1", Some(Role::Manager)),
+    ("DELETE", "/api/caller-id-pools/1", Some(Role::Manager)),
+    ("GET", "/api/caller-ids/days", Some(Role::Analyst)),
+    ("POST", "/api/caller-ids/lift", Some(Role::Manager)),
     ("GET", "/api/agent/state", Some(Role::Agent)),
     ("GET", "/api/ice", None),
     ("GET", "/api/agent/phone", Some(Role::Agent)),

@@ -170,7 +170,7 @@ impl Engine {
             let text = "there is no audio; connect the headset before dialing";
             return Err(CommandError::Conflict(text.into()));
         }
-        let way = self.way_by_hand(now, campaign)?;
+        let way = self.way_by_hand(now, campaign, &lead)?;
         self.unhold(&lead);
         if let Err(refusal) = self.gate(now, campaign, &lead) {
             self.refuse(now, &lead, &refusal);

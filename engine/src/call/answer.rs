@@ -36,6 +36,7 @@ impl Engine {
         }
         self.trunk_sign(now, &call, crate::trunk::Sign::Good);
         let at_unix_ms = self.clock.unix_ms(now);
+        self.count_answer(now, &mut call);
         self.fact(now, Write::Answered { id: call.id, dialog, at_unix_ms });
         if refused {
             // A person picked up and hears nothing: no better than abandoned, unless nobody was promised an agent.

@@ -12,9 +12,20 @@ use crate::{Engine, LeadStatus, Outcome, Output, Write};
 
 impl Engine {
     /// Ends an answered call: the outcome is known now, the confirmation comes later.
-    pub(crate) fn hang_up(&mut self, now: Time, mut call: Call, outcome: Outcome) -> Call {
+    pub(crate) fn hang_up(&mut self, now: Time, call: Call, outcome: Outcome) -> Call {
+        self.hang_up_for(now, call, outcome, None)
+    }
+
+    /// As [`Engine::hang_up`], with a cause (Q.850) for the record.
+    pub(crate) fn hang_up_for(
+        &mut self,
+        now: Time,
+        mut call: Call,
+        outcome: Outcome,
+        q850: Option<u16>,
+    ) -> Call {
         self.out.push_back(Output::Hangup { id: call.id });
-        self.end(now, &mut call, outcome, Cause { status: Some(200), q850: None });
+        self.end(now, &mut call, outcome, Cause { status: Some(200), q850 });
         self.timers.set(Timer::Stage(call.attempt()), now + CLEAR_MOST);
         call
     }
@@ -26,8 +37,11 @@ impl Engine {
     }
 
     /// Writes how the present try ended.
-    pub(crate) fn end_try(&mut self, now: Time, call: &Call, Cause { status, q850 }: Cause) {
+    pub(crate) fn end_try(&mut self, now: Time, call: &mut Call, Cause { status, q850 }: Cause) {
         let at_unix_ms = self.clock.unix_ms(now);
+        if let Some(line) = self.trunks.get_mut(&call.trunk) {
+            line.today.over(now, &mut call.meter);
+        }
         self.fact(now, Write::TryEnded { id: call.id, status, q850, at_unix_ms });
     }
 
@@ -40,6 +54,7 @@ impl Engine {
         if call.recording.take().is_some() {
             self.out.push_back(Output::StopRecording { id: call.id });
         }
+        self.judge_caller_id(now, call, outcome);
         let at_unix_ms = self.clock.unix_ms(now);
         let lead = self.follow_up(call, outcome, at_unix_ms);
         let talk = call.stage.talk();

@@ -23,14 +23,14 @@ impl Call {
         self.failed.last().map_or(Outcome::NotSent, |before| before.outcome)
     }
 
-    fn tried(&self, trunk: TrunkId) -> bool {
-        trunk == self.trunk || self.failed.iter().any(|before| before.trunk == trunk)
+    fn tried(&self) -> Vec<TrunkId> {
+        self.failed.iter().map(|before| before.trunk).chain([self.trunk]).collect()
     }
 }
 
 impl Engine {
     /// Over which trunk and with which number the attempt goes on after this failure: the next one that takes a call of
-    /// those that its first trunk names. None when a person was reached, or may have been; when we took the call back; and
+    /// its campaign's group, else of those that its first trunk names. None when a person was reached, or may have been; when we took the call back; and
     /// when it would not be dialed now.
     pub(crate) fn way_on(&mut self, now: Time, call: &Call, failure: &Failure) -> Option<(TrunkId, String)> {
         let fails_over = self.trunks.get(&call.trunk).is_some_and(|line| line.trunk.fails_over(failure));
@@ -42,13 +42,18 @@ impl Engine {
         {
             return None;
         }
-        let own = &self.campaigns.get(&call.campaign)?.campaign.settings.caller_id;
-        let first = call.failed.first().map_or(call.trunk, |before| before.trunk);
+        let named = &self.campaigns.get(&call.campaign)?.campaign.settings.trunk;
+        if self.group_named(named).is_some() {
+            return self.choose(now, call.campaign, &call.lead, &call.tried(), &call.caller_id);
+        }
+        let (first, tried) = (call.failed.first().map_or(call.trunk, |before| before.trunk), call.tried());
         let others = &self.trunks.get(&first)?.trunk.fail_over;
-        others.iter().filter(|id| !call.tried(**id)).find_map(|id| {
+        others.iter().filter(|id| !tried.contains(id)).find_map(|id| {
             let next = self.trunks.get(id)?;
-            let caller_id = if own.is_empty() { &next.trunk.caller_id } else { own };
-            (next.room(now) > 0 && !caller_id.is_empty()).then(|| (*id, caller_id.clone()))
+            if next.room(now) == 0 || !next.trunk.carries(&call.lead.phone.0) {
+                return None;
+            }
+            Some((*id, self.caller_id(now, call.campaign, &call.lead, *id, &call.caller_id)?))
         })
     }
 
@@ -63,7 +68,7 @@ impl Engine {
     ) -> Call {
         let ending = Ending::of(&call, failure);
         self.trunk_sign(now, &call, ending.sign());
-        self.end_try(now, &call, ending.cause);
+        self.end_try(now, &mut call, ending.cause);
         self.free_channel(call.trunk);
         call.failed.push(FailedTry { trunk: call.trunk, outcome: ending.outcome });
         call.id.number = call.id.number.saturating_add(1);

@@ -2,7 +2,7 @@
 
 use kraliki_time::Time;
 
-use super::{Call, Stage};
+use super::{Blocked, Call, Stage};
 use crate::engine::trunk_view;
 use crate::limits::{CLEAR_MOST, KEY_WAIT, RING_LEAST};
 use crate::pacing::Observation;
@@ -130,6 +130,10 @@ impl Engine {
                 self.first_packet(now, &mut call, at);
                 Some(call)
             }
+            LineEvent::Redress(address) => {
+                call.redress = address;
+                Some(call)
+            }
             LineEvent::Failed(failure) => match self.way_on(now, &call, &failure) {
                 Some(way) => Some(self.go_on(now, call, &failure, way)),
                 None => self.failed(now, call, &failure),
@@ -206,6 +210,9 @@ impl Engine {
             self.observe_line(now, &call, Observation::Failed { after, rang, lead: call.traits });
         }
         self.trunk_sign(now, &call, sign);
+        if outcome == Outcome::Blocked {
+            call.blocked = Some(Blocked { status: cause.status, redress: std::mem::take(&mut call.redress) });
+        }
         self.end(now, &mut call, outcome, cause);
         self.forget(now, &mut call);
         if outcome == Outcome::NotSent {
@@ -250,6 +257,7 @@ impl Engine {
         if trunk.breaker.saw(now, call.attempt(), sign) {
             let view = trunk_view(trunk, now);
             self.out.push_back(Output::Event(crate::Event::Trunk(view)));
+            self.wait_to_ask(now, call.trunk);
             // What waits for its turn is not sent while the trunk rests.
             self.pump(now, call.trunk);
             self.pace_wanted = true;

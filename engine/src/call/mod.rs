@@ -7,6 +7,7 @@ mod end;
 mod fail_over;
 mod hand_over;
 mod line;
+mod longest;
 mod prompt;
 mod routing;
 mod serve;
@@ -19,6 +20,7 @@ use crate::event::{CallState, CallView, Event, LeadView, RecordingState};
 use crate::ledger::Entry;
 use crate::pacing::{LineView, Traits};
 use crate::timer::Timer;
+use crate::trunk::Meter;
 use crate::{AgentId, AttemptId, CampaignId, Engine, Lead, Outcome, Output, TrunkId, TryId};
 
 pub(crate) use disposition::{Disposables, Dispose, Given};
@@ -37,6 +39,13 @@ pub(crate) enum Course {
     Bound(AgentId),
     /// To a prompt.
     Prompt,
+}
+
+/// What a block says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Blocked {
+    pub(crate) status: Option<u16>,
+    pub(crate) redress: String,
 }
 
 /// An attempt from its decision to its last confirmation.
@@ -63,6 +72,14 @@ pub(crate) struct Call {
     pub(crate) stage: Stage,
     /// Since when it is in that stage.
     pub(crate) since: Time,
+    /// What its present try costs its trunk.
+    pub(crate) meter: Meter,
+    /// Where it can be contested that somebody blocks it.
+    pub(crate) redress: String,
+    /// Who blocked it.
+    pub(crate) blocked: Option<Blocked>,
+    /// When it is ended for its length; none: not within the next minute.
+    pub(crate) ends: Option<Time>,
     /// Whether a packet of the far end came.
     pub(crate) rtp: bool,
     /// What the ledger says of it.
@@ -158,6 +175,7 @@ impl Engine {
             self.shift(now, call, Stage::Clearing);
         }
         self.timers.clear(Timer::Stage(call.attempt()));
+        self.timers.clear(Timer::Longest(call.attempt()));
         self.free_channel(call.trunk);
         self.in_flight.remove(&call.lead.id);
         self.numbers.remove(&call.lead.phone.0);
@@ -207,6 +225,7 @@ impl Engine {
             disposition: call.disposition.as_ref().map(|given| given.code.clone()),
             recording: call.recording,
             caller_id: call.caller_id.clone(),
+            ends_unix_ms: call.ends.map(|at| self.clock.unix_ms(at)),
             lead: LeadView::of(&call.lead),
         }
     }

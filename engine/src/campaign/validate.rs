@@ -69,6 +69,9 @@ impl CampaignSettings {
         if self.trunk.len() > NAME_MOST {
             return invalid("trunk", "must have at most 200 characters");
         }
+        if self.caller_id_pool.len() > NAME_MOST {
+            return invalid("caller_id_pool", "must have at most 200 characters");
+        }
         for (field, message) in [("abandon_message", &self.abandon_message), ("prompt", &self.prompt)] {
             match message.strip_prefix("say:") {
                 Some(_) if spoken(message).is_none() => {

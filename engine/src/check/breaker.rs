@@ -22,13 +22,15 @@ struct Line {
     failures: u32,
     /// When the last of them came, once there were enough.
     opened: Option<Time>,
+    /// Whether it answered when it was asked since.
+    answered: bool,
     /// The calls that went out since.
     probes: Vec<TryId>,
 }
 
 impl Line {
     fn new(trunk: &Trunk) -> Line {
-        Line { trunk: trunk.clone(), failures: 0, opened: None, probes: Vec::new() }
+        Line { trunk: trunk.clone(), failures: 0, opened: None, answered: false, probes: Vec::new() }
     }
 }
 
@@ -64,13 +66,13 @@ impl Resting {
             None if bad => {
                 line.failures += 1;
                 if line.trunk.breaker_failures > 0 && line.failures >= line.trunk.breaker_failures {
-                    line.opened = Some(now);
+                    (line.opened, line.answered) = (Some(now), false);
                     line.probes.clear();
                 }
             }
             None => line.failures = 0,
             Some(_) if probe && bad => {
-                line.opened = Some(now);
+                (line.opened, line.answered) = (Some(now), false);
                 line.probes.clear();
             }
             Some(_) if probe => (line.opened, line.failures) = (None, 0),
@@ -86,6 +88,11 @@ impl Check for Resting {
             Input::Restore(restore) if self.trunks.is_empty() => {
                 for trunk in &restore.trunks {
                     self.trunks.insert(trunk.id, Line::new(trunk));
+                }
+            }
+            Input::TrunkAsked { id, answered } => {
+                if let Some(line) = self.trunks.get_mut(id) {
+                    line.answered = *answered;
                 }
             }
             Input::Line { id, event } => {
@@ -142,6 +149,9 @@ impl Check for Resting {
                 let name = &line.trunk.name;
                 if now.since(opened) < pause {
                     found.add(now, format!("{} is dialed while trunk {name} rests", dial.id));
+                }
+                if line.trunk.options_keepalive && !line.answered {
+                    found.add(now, format!("{} is dialed and trunk {name} has not answered since", dial.id));
                 }
                 // A probe that nobody confirms is over after a while, for the engine as for us.
                 let calls = &self.calls;

@@ -79,6 +79,11 @@ mod tests {
             breaker: BreakerState::Closed,
             resting_s: 0,
             failures: 0,
+            calls_today: 0,
+            calls_per_day: 0,
+            spent_today: 0.0,
+            spend_per_day: 0.0,
+            limit: None,
         };
         hand.finish(&Snapshot { trunks: vec![trunk], ..Snapshot::default() }, None);
         hand.caught("2 channels in use");

@@ -13,6 +13,7 @@ mod forbidden;
 mod hours;
 mod ledger;
 mod outcomes;
+mod prefixes;
 mod recordings;
 mod redial;
 mod replies;
@@ -155,6 +156,7 @@ impl Checker {
                 Box::new(hours::Hours::default()),
                 Box::new(ledger::Ledger::default()),
                 Box::new(outcomes::Once::default()),
+                Box::new(prefixes::Prefixes::default()),
                 Box::new(recordings::Recordings::default()),
                 Box::new(redial::Redial::default()),
                 Box::new(replies::Replies::default()),

@@ -119,6 +119,7 @@ impl<C: Check + Default> Hand<C> {
                 trunk: TrunkId(trunk),
                 phone: lead(lead_id).phone,
                 caller_id: "+12025550100".into(),
+                price: 0,
                 at_unix_ms,
                 crash_retry_unix_ms: at_unix_ms + 10_800_000,
             }),
@@ -140,6 +141,7 @@ impl<C: Check + Default> Hand<C> {
             phone: lead(lead_id).phone,
             caller_id: "+12025550100".into(),
             detect: false,
+            others: false,
         }));
     }
 

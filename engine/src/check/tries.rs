@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use kraliki_time::Time;
 
 use super::{Books, Check, Found, TrunkChanges};
-use crate::{AttemptId, Failure, Input, LineEvent, NewTry, Outcome, Output, Trunk, TrunkId, TryId, Write};
+use crate::{
+    AttemptId, Command, Failure, Input, LineEvent, NewTry, Outcome, Output, Reply, Trunk, TrunkGroup,
+    TrunkGroupId, TrunkId, TryId, Write,
+};
 
 /// Statuses that speak of the called person (RFC 3261, 8197, 8688).
 const OF_THE_PERSON: [u16; 5] = [486, 600, 603, 607, 608];
@@ -18,6 +21,9 @@ const OF_THE_CALLED: [u16; 8] = [1, 17, 18, 19, 20, 21, 22, 28];
 pub(super) struct Tries {
     trunks: BTreeMap<TrunkId, Trunk>,
     changes: TrunkChanges,
+    groups: BTreeMap<TrunkGroupId, TrunkGroup>,
+    /// Groups that are being made or changed.
+    coming: BTreeMap<u64, TrunkGroup>,
     attempts: BTreeMap<AttemptId, Attempt>,
     /// Tries that wait for their commit.
     waiting: BTreeMap<u64, TryId>,
@@ -101,7 +107,12 @@ impl Tries {
             found.add(now, format!("{id} is begun and the try before it {why}"));
         }
         let first = attempt.trunks.first().and_then(|id| self.trunks.get(id));
-        if attempt.trunks.contains(&new.trunk) || !first.is_some_and(|t| t.fail_over.contains(&new.trunk)) {
+        let name = |id: &TrunkId| self.trunks.get(id).map(|trunk| trunk.name.as_str()).unwrap_or_default();
+        let (one, other) = (attempt.trunks.first().map(name).unwrap_or_default(), name(&new.trunk));
+        let has = |group: &TrunkGroup, trunk: &str| group.members.iter().any(|member| member.trunk == trunk);
+        let grouped = self.groups.values().any(|group| has(group, one) && has(group, other));
+        let listed = first.is_some_and(|t| t.fail_over.contains(&new.trunk));
+        if attempt.trunks.contains(&new.trunk) || !(listed || grouped) {
             found.add(now, format!("{id} is begun over trunk {}, tried or not in the list", new.trunk));
         }
         attempt.number = id.number;
@@ -156,6 +167,10 @@ impl Check for Tries {
         match input {
             Input::Restore(restore) => {
                 self.trunks.extend(restore.trunks.iter().map(|trunk| (trunk.id, trunk.clone())));
+                self.groups.extend(restore.groups.iter().cloned());
+            }
+            Input::Command { reply, command: Command::PutGroup { group, .. } } => {
+                self.coming.insert(*reply, (**group).clone());
             }
             Input::Line { id, event } => self.told(*id, event),
             Input::Committed { token } => self.waiting = self.waiting.split_off(&token.saturating_add(1)),
@@ -174,6 +189,9 @@ impl Check for Tries {
             self.trunks.insert(trunk.id, trunk);
         }
         match output {
+            Output::Reply { reply, result: Ok(Reply::Group(id)) } => {
+                self.groups.extend(self.coming.remove(reply).map(|group| (*id, group)));
+            }
             Output::Store { token, write: Write::Try(new) } => {
                 self.waiting.extend(token.map(|token| (token, new.id)));
                 if new.id.number == 1 {
@@ -205,7 +223,7 @@ impl Check for Tries {
     }
 
     fn restarted(&mut self, _now: Time, _books: &Books, _found: &mut Found) {
-        (self.attempts, self.waiting, self.changes) = Default::default();
+        (self.attempts, self.waiting, self.changes, self.coming) = Default::default();
     }
 }
 

@@ -123,15 +123,25 @@ impl Engine {
             let message = format!("there is a campaign named {name} already; choose another name");
             return Err(CommandError::Invalid { field: "name".into(), message });
         }
-        if !settings.trunk.is_empty() && self.trunk_named(&settings.trunk).is_none() {
+        let known =
+            self.trunk_named(&settings.trunk).is_some() || self.group_named(&settings.trunk).is_some();
+        if !settings.trunk.is_empty() && !known {
             let there = self.trunks.values().filter(|line| !line.leaving);
-            let names: Vec<&str> = there.map(|line| line.trunk.name.as_str()).collect();
-            let message = format!("must be empty or a trunk: {}", names.join(", "));
+            let names = there.map(|line| line.trunk.name.as_str());
+            let groups = self.groups.values().map(|live| live.group.name.as_str());
+            let names: Vec<&str> = names.chain(groups).collect();
+            let message = format!("must be empty, a trunk or a trunk group: {}", names.join(", "));
             return Err(CommandError::Invalid { field: "trunk".into(), message });
         }
         if let Some(team) = settings.teams.iter().find(|team| !self.people.teams.contains_key(team)) {
             let message = format!("there is no team {team}; make it first");
             return Err(CommandError::Invalid { field: "teams".into(), message });
+        }
+        let pool = &settings.caller_id_pool;
+        if !pool.is_empty() && self.pool_named(pool).is_none() {
+            let names: Vec<&str> = self.pools.values().map(|live| live.pool.name.as_str()).collect();
+            let message = format!("must be empty or a pool of caller ids: {}", names.join(", "));
+            return Err(CommandError::Invalid { field: "caller_id_pool".into(), message });
         }
         Ok(())
     }

@@ -38,6 +38,11 @@ impl Engine {
             Command::SetShift { agent, ends_unix_ms } => {
                 return self.set_shift(now, reply, agent, ends_unix_ms);
             }
+            Command::PutGroup { id, group } => return self.put_group(now, reply, id, *group),
+            Command::DeleteGroup(id) => return self.delete_group(now, reply, id),
+            Command::PutPool { id, pool } => return self.put_pool(now, reply, id, *pool),
+            Command::DeletePool(id) => return self.delete_pool(now, reply, id),
+            Command::LiftCallerId { number } => return self.lift_caller_id(now, reply, number),
             Command::Suppress { phone, reason } => {
                 return self.suppress_command(now, reply, &phone.0, reason);
             }

@@ -12,7 +12,7 @@ use crate::lead::retry::{Tally, crash_retry_unix_ms};
 use crate::limits::DECISION_HOLDS;
 use crate::pacing::Observation;
 use crate::timer::Timer;
-use crate::trunk::TrunkLive;
+use crate::trunk::{Meter, TrunkLive, is_premium};
 use crate::{
     AttemptId, CampaignId, CommandError, Dial, Engine, Lead, LeadChange, LeadStatus, MachineDetection, Mode,
     NewTry, Outcome, Output, Reply, TrunkId, TryId, Write,
@@ -25,8 +25,20 @@ pub(crate) struct Refusal {
     pub(crate) next_unix_ms: Option<i64>,
 }
 
+/// What came of beginning an attempt.
+pub(crate) enum Begun {
+    /// It is begun; a person answers it with this chance.
+    Dialed(f64),
+    /// The trunks that may call this lead take no call now.
+    Waits(Box<Ready>),
+    /// There is no lead that may be dialed.
+    Nobody,
+}
+
 /// A lead whose number is on another line waits this long.
 const NUMBER_BUSY_MS: i64 = 300_000;
+/// A lead that no trunk of its campaign may call is looked at again after this: somebody may allow it.
+const OUT_OF_REACH_MS: i64 = 3_600_000;
 /// A lead whose calling window never opens is looked at again after this.
 const NEVER_OPENS_MS: i64 = 3_600_000;
 
@@ -46,6 +58,12 @@ impl Engine {
         if !is_e164(&lead.phone.0) {
             return Err(Refusal { rule: "number", next_unix_ms: None });
         }
+        if is_premium(&lead.phone.0) {
+            return Err(Refusal { rule: "premium", next_unix_ms: None });
+        }
+        if self.is_out_of_reach(&live.campaign.settings, &lead.phone.0) {
+            return Err(Refusal { rule: "prefix", next_unix_ms: Some(unix_ms + OUT_OF_REACH_MS) });
+        }
         if self.numbers.contains(&lead.phone.0) || self.in_flight.contains(&lead.id) {
             return Err(Refusal { rule: "number_in_use", next_unix_ms: Some(unix_ms + NUMBER_BUSY_MS) });
         }
@@ -57,20 +75,19 @@ impl Engine {
         }
     }
 
-    /// Begins one attempt with the next lead that may be dialed, and gives the chance that a person answers it; none when
-    /// there is no such lead.
-    pub(crate) fn begin(
-        &mut self,
-        now: Time,
-        id: CampaignId,
-        trunk: TrunkId,
-        caller_id: &str,
-    ) -> Option<f64> {
-        let ready = self.next_lead(now, id)?;
+    /// Begins one attempt with the next lead that may be dialed.
+    pub(crate) fn begin(&mut self, now: Time, id: CampaignId) -> Begun {
+        let Some(ready) = self.next_lead(now, id) else { return Begun::Nobody };
+        let Some((trunk, caller_id)) = self.choose(now, id, &ready.lead, &[], "") else {
+            return Begun::Waits(Box::new(ready));
+        };
         let agentless = self.campaigns.get(&id).is_some_and(|live| live.mode() == Mode::Agentless);
         let course = if agentless { Course::Prompt } else { Course::Agents };
         let answers = ready.answers;
-        self.attempt(now, id, (trunk, caller_id), ready, course, None).then_some(answers)
+        match self.attempt(now, id, (trunk, &caller_id), ready, course, None) {
+            true => Begun::Dialed(answers),
+            false => Begun::Nobody,
+        }
     }
 
     /// Takes the next lead that may be dialed out of the campaign's hopper.
@@ -118,6 +135,10 @@ impl Engine {
             dialed: now,
             stage: Stage::Clearing, // not on the books yet
             since: now,
+            meter: Meter::Off,
+            redress: String::new(),
+            blocked: None,
+            ends: None,
             rtp: false,
             entry: None,
             connected: None,
@@ -133,11 +154,15 @@ impl Engine {
 
     /// Takes a channel of the call's trunk and writes its present try.
     pub(crate) fn begin_try(&mut self, now: Time, call: &mut Call) {
+        let mut price = 0;
         if let Some(line) = self.trunks.get_mut(&call.trunk) {
             line.channels += 1;
             line.committing += 1;
+            price = line.trunk.price(&call.lead.phone.0);
+            call.meter = line.today.begin(price);
             line.dirty = true;
         }
+        self.count_caller_id(now, &call.caller_id, |used| used.attempts = used.attempts.saturating_add(1));
         (call.decided, call.dialed) = (now, now);
         let at_unix_ms = self.clock.unix_ms(now);
         let settings = self.campaigns.get(&call.campaign).map(|live| &live.campaign.settings);
@@ -148,6 +173,7 @@ impl Engine {
             trunk: call.trunk,
             phone: call.lead.phone.clone(),
             caller_id: call.caller_id.clone(),
+            price,
             at_unix_ms,
             crash_retry_unix_ms: settings.map_or(at_unix_ms, |s| crash_retry_unix_ms(s, at_unix_ms)),
         });
@@ -206,7 +232,9 @@ impl Engine {
         let Some(mut call) = self.calls.remove(&attempt) else { return };
         if let Some(line) = self.trunks.get_mut(&call.trunk) {
             line.committing = line.committing.saturating_sub(1);
+            line.today.never(now, &mut call.meter);
         }
+        self.count_caller_id(now, &call.caller_id, |used| used.attempts = used.attempts.saturating_sub(1));
         if !call.failed.is_empty() {
             return self.end_unsent(now, &mut call);
         }
@@ -262,12 +290,14 @@ impl Engine {
                 self.observe_line(now, &call, Observation::Dialed);
             }
             call.dialed = now;
+            let others = self.has_others(call.campaign, id);
             self.out.push_back(Output::Dial(Dial {
                 id: call.id,
                 trunk: id,
                 phone: call.lead.phone.clone(),
                 caller_id: call.caller_id.clone(),
                 detect,
+                others,
             }));
             self.shift(now, &mut call, Stage::Dialing);
             self.set_ring_timeout(&call);
@@ -288,10 +318,14 @@ impl Engine {
     /// Whether the decision still holds when its turn comes.
     fn still_right(&mut self, now: Time, call: &Call) -> bool {
         let trunk_takes = |t: &TrunkLive| {
-            t.up && !t.leaving && t.in_use() <= t.trunk.max_channels && t.breaker.room(now) > 0
+            t.up && !t.leaving
+                && t.in_use() <= t.trunk.max_channels
+                && t.breaker.room(now) > 0
+                && t.trunk.carries(&call.lead.phone.0)
         };
         now.since(call.decided) <= DECISION_HOLDS
             && self.trunks.get(&call.trunk).is_some_and(trunk_takes)
+            && self.may_still_show(now, call)
             && self.still_wanted(now, call)
     }
 
@@ -324,7 +358,7 @@ impl Engine {
     /// Committed and not sent: the attempt is over, the lead is as it was, or as the try before left it.
     pub(crate) fn not_sent(&mut self, now: Time, mut call: Call) {
         if !call.failed.is_empty() {
-            self.end_try(now, &call, Cause::default());
+            self.end_try(now, &mut call, Cause::default());
             return self.end_unsent(now, &mut call);
         }
         self.end(now, &mut call, Outcome::NotSent, Cause::default());

@@ -12,8 +12,8 @@ use crate::agent::{Activity, Next};
 use crate::call::{Call, Course, Stage};
 use crate::limits::COMMITTING_MOST;
 use crate::{
-    AgentId, AttemptId, CampaignId, CancelReason, CommandError, Engine, Lead, LeadAnswer, LeadId, LeadStatus,
-    Mode, Output, Reply, TrunkId,
+    AgentId, AttemptId, CampaignId, CampaignSettings, CancelReason, CommandError, Engine, Lead, LeadAnswer,
+    LeadId, LeadStatus, Mode, Output, Reply, TrunkId,
 };
 
 /// A lead that an agent wants to dial.
@@ -77,8 +77,8 @@ impl Engine {
             }
             LeadAnswer::Failed => return Err(CommandError::Store),
         };
-        let way = self.way_by_hand(now, wanted.campaign)?;
         self.gate(now, wanted.campaign, &lead).map_err(|refusal| in_words(&refusal, &lead))?;
+        let way = self.way_by_hand(now, wanted.campaign, &lead)?;
         self.bind(now, Some(reply), wanted.agent, way, *lead);
         Ok(())
     }
@@ -139,37 +139,34 @@ impl Engine {
         }
     }
 
+    /// Why nobody at all can be dialed in a campaign now, in words.
+    pub(crate) fn nowhere(&self, now: Time, settings: &CampaignSettings) -> Option<String> {
+        if !self.storing.is_ok(now) {
+            return Some("the store takes no writes now, and nothing is dialed unwritten; try again".into());
+        }
+        let reason = self.trunk_room(now, settings).err().or(self.no_caller_id(now, settings))?;
+        Some(format!("nothing can be dialed in this campaign now: {reason}"))
+    }
+
     /// Over which trunk and with which number an agent dials, or why not.
     pub(crate) fn way_by_hand(
-        &self,
+        &mut self,
         now: Time,
         id: CampaignId,
+        lead: &Lead,
     ) -> Result<(CampaignId, TrunkId, String), CommandError> {
         let Some(live) = self.campaigns.get(&id) else {
             return Err(CommandError::NotFound { what: "campaign".into(), id: id.0 });
         };
         let settings = &live.campaign.settings;
-        let Some(line) = self.trunk_named(&settings.trunk) else {
-            return conflict("the campaign's trunk is not in the configuration any more; choose another one");
-        };
-        let own = &settings.caller_id;
-        let caller_id = if own.is_empty() { &line.trunk.caller_id } else { own };
-        if caller_id.is_empty() {
-            return conflict("neither the campaign nor its trunk has a caller id; set one");
+        if let Some(reason) = self.nowhere(now, settings) {
+            return conflict(&reason);
         }
-        if !self.storing.is_ok(now) {
-            return conflict("the store takes no writes now, and nothing is dialed unwritten; try again");
+        let full = self.committing() >= COMMITTING_MOST;
+        match self.choose(now, id, lead, &[], "").filter(|_| !full) {
+            Some((trunk, caller_id)) => Ok((id, trunk, caller_id)),
+            None => conflict("no trunk has room for another call now; try again in a moment"),
         }
-        let name = &line.trunk.name;
-        if !line.up {
-            return conflict(&format!("trunk {name} is down; try again when it answers"));
-        }
-        if line.room(now) == 0 || self.committing() >= COMMITTING_MOST {
-            return conflict(&format!(
-                "trunk {name} has no room for another call now; try again in a moment"
-            ));
-        }
-        Ok((id, line.trunk.id, caller_id.clone()))
     }
 
     /// Begins the attempt and binds the agent to it: no other call comes until it is over. Who was paused is so again
@@ -230,6 +227,10 @@ pub(crate) fn in_words(refusal: &Refusal, lead: &Lead) -> CommandError {
             "this lead has had all its attempts; raise the campaign's max_attempts to call it again".into()
         }
         ("number", _) => "this lead's number cannot be dialed; correct it".into(),
+        ("premium", _) => "this number costs whoever calls it, and is never called".into(),
+        ("prefix", _) => {
+            "no trunk of this campaign may call this number; its administrator can allow its prefix".into()
+        }
         ("number_in_use", _) => {
             "this number is on another line or on another agent's screen; try again later".into()
         }

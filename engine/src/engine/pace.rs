@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use kraliki_time::Time;
 
+use super::dial::Begun;
 use crate::agent::Activity;
-use crate::limits::{COMMITTING_MOST, NO_AGENT_FOR, RING_LEAST};
+use crate::limits::{ASIDE_MOST, COMMITTING_MOST, NO_AGENT_FOR, RING_LEAST};
 use crate::pacing::{AgentPhase, LineView, Outlook, View};
-use crate::trunk::{Standing, TrunkLive};
-use crate::{AgentId, AttemptId, CampaignId, CancelReason, Engine, TrunkId};
+use crate::{AgentId, AttemptId, CampaignId, CancelReason, Engine};
 
 /// An agent who takes calls, or will after the present one.
 struct Seat {
@@ -46,6 +46,7 @@ impl Engine {
         if !running || !self.clock.known() {
             return;
         }
+        self.roll_days(now);
         self.offer_previews(now);
         let seats = self.seats();
         let mut demands = self.demands(&seats);
@@ -183,7 +184,7 @@ impl Engine {
         let Some(live) = self.campaigns.get_mut(&mine.id) else { return Vec::new() };
         live.policy = policy;
         let (reason, way) = match way {
-            Ok(way) => (decision.reason, Some(way)),
+            Ok(()) => (decision.reason, Some(())),
             Err(reason) => (reason, None),
         };
         if live.decision != reason {
@@ -192,11 +193,19 @@ impl Engine {
         }
         let back = decision.take_back.iter().filter_map(|place| mine.attempts.get(*place)).copied();
         self.cancel_lines(now, back.collect());
-        let Some((trunk, caller_id)) = way else { return Vec::new() };
-        let mut begun = Vec::new();
-        while (begun.len() as u32) < decision.dial.min(most) {
-            let Some(answers) = self.begin(now, mine.id, trunk, &caller_id) else { break };
-            begun.push(answers);
+        if way.is_none() {
+            return Vec::new();
+        }
+        let (mut begun, mut aside) = (Vec::new(), Vec::new());
+        while (begun.len() as u32) < decision.dial.min(most) && aside.len() < ASIDE_MOST {
+            match self.begin(now, mine.id) {
+                Begun::Dialed(answers) => begun.push(answers),
+                Begun::Waits(ready) => aside.push(ready),
+                Begun::Nobody => break,
+            }
+        }
+        if let Some(live) = self.campaigns.get_mut(&mine.id) {
+            aside.into_iter().rev().for_each(|ready| live.hopper.put_back(now, *ready));
         }
         begun
     }
@@ -236,53 +245,32 @@ impl Engine {
         Some(outlook)
     }
 
-    /// Over which trunk and with which number a campaign dials, and how many now; or why it does not, in words.
-    fn way(&self, now: Time, demand: &Demand) -> (Result<(TrunkId, String), String>, u32) {
-        let no = |reason: &str| (Err(reason.to_owned()), 0);
+    /// Whether a campaign dials, and how many now; or why it does not, in words.
+    fn way(&self, now: Time, demand: &Demand) -> (Result<(), String>, u32) {
+        let no = |reason: &str| (Err(format!("holding: {reason}")), 0);
         let Some(live) = self.campaigns.get(&demand.id) else { return no("no campaign") };
         let settings = &live.campaign.settings;
-        let Some(line) = self.trunk_named(&settings.trunk) else { return no("holding: no such trunk") };
-        let caller_id =
-            if settings.caller_id.is_empty() { &line.trunk.caller_id } else { &settings.caller_id };
-        if caller_id.is_empty() {
-            return no("holding: neither the campaign nor its trunk has a caller id");
-        }
         if !self.storing.is_ok(now) {
-            return no("holding: the store takes no writes");
+            return no("the store takes no writes");
         }
-        if !line.up {
-            return (Err(format!("holding: trunk {} is down", line.trunk.name)), 0);
-        }
-        match line.breaker.standing(now) {
-            Standing::Resting(rest) => {
-                let (name, failures) = (&line.trunk.name, line.breaker.failures());
-                let rest = rest.as_secs() + 1;
-                return no(&format!(
-                    "holding: trunk {name} is resting for {rest} s after {failures} failures"
-                ));
-            }
-            Standing::Trying if line.breaker.room(now) == 0 => {
-                return no(&format!("holding: one call tries whether trunk {} works again", line.trunk.name));
-            }
-            Standing::Trying | Standing::Closed => {}
+        let room = match self.trunk_room(now, settings) {
+            Ok(room) => room,
+            Err(reason) => return no(&reason),
+        };
+        if let Some(reason) = self.no_caller_id(now, settings) {
+            return no(&reason);
         }
         if live.hours.never() {
-            return no("holding: the campaign has no calling hours");
+            return no("the campaign has no calling hours");
         }
         if live.hopper.is_empty() {
             return no(match live.next_due_unix_ms {
-                Some(_) => "holding: no lead is due now",
-                None => "holding: no lead at hand",
+                Some(_) => "no lead is due now",
+                None => "no lead at hand",
             });
         }
         let own = live.room(demand.seats.len()).min(live.hopper.len());
-        let most = line.room(now).min(own).min(COMMITTING_MOST.saturating_sub(self.committing()));
-        (Ok((line.trunk.id, caller_id.clone())), most)
-    }
-
-    /// The trunk of that name; the first one for an empty name.
-    pub(crate) fn trunk_named(&self, name: &str) -> Option<&TrunkLive> {
-        self.trunks.values().find(|line| !line.leaving && (name.is_empty() || line.trunk.name == name))
+        (Ok(()), room.min(own).min(COMMITTING_MOST.saturating_sub(self.committing())))
     }
 
     /// Nobody is there for a campaign's lines: they are taken back, unless they ring and have not rung long enough.

@@ -73,6 +73,8 @@ impl Engine {
     /// The numbers of campaigns and trunks go out, where they changed.
     pub(crate) fn publish(&mut self, now: Time) {
         self.last_publish = Some(now);
+        self.roll_days(now);
+        self.write_caller_ids(now);
         let changed =
             self.campaigns.iter_mut().filter_map(|(id, live)| std::mem::take(&mut live.dirty).then_some(*id));
         let changed: Vec<CampaignId> = changed.collect();
@@ -84,6 +86,7 @@ impl Engine {
         for line in self.trunks.values_mut() {
             // While INVITEs of the last second are counted, the count changes by itself.
             let counting = line.cps.count(now) > 0;
+            let counting = counting || line.today.runs();
             if std::mem::replace(&mut line.dirty, counting) {
                 self.out.push_back(Output::Event(Event::Trunk(trunk_view(line, now))));
             }
@@ -152,5 +155,10 @@ pub(crate) fn trunk_view(line: &TrunkLive, now: Time) -> TrunkView {
         breaker,
         resting_s,
         failures: line.breaker.failures(),
+        calls_today: line.today.calls(),
+        calls_per_day: line.trunk.calls_per_day,
+        spent_today: line.today.spent(now) as f64 / 1e6,
+        spend_per_day: line.trunk.spend_per_day as f64 / 1e6,
+        limit: line.limit(now),
     }
 }

@@ -10,8 +10,8 @@ use crate::call::Given;
 use crate::limits::{COMMANDS_MOST, COMMIT_STALL, FACTS_MOST, PROBE_FIRST, PROBE_SLOWEST};
 use crate::timer::Timer;
 use crate::{
-    AttemptId, Campaign, CampaignId, CampaignSettings, CampaignStatus, CommandError, Engine, Output,
-    PeopleChange, Reply, Trunk, TrunkId, Write,
+    AttemptId, CallerIdPool, CallerIdPoolId, Campaign, CampaignId, CampaignSettings, CampaignStatus,
+    CommandError, Engine, Output, PeopleChange, Reply, Trunk, TrunkGroup, TrunkGroupId, TrunkId, Write,
 };
 
 /// Facts that are written again at once when the store is back.
@@ -63,6 +63,14 @@ pub(crate) enum Then {
     DeleteTrunk(u64, TrunkId),
     /// Teams, levels, reasons for a pause or a shift are so.
     People(u64, Box<PeopleChange>),
+    /// The trunk group holds.
+    PutGroup(u64, TrunkGroupId, Box<TrunkGroup>),
+    /// The trunk group is gone.
+    DeleteGroup(u64, TrunkGroupId),
+    /// The pool holds.
+    PutPool(u64, CallerIdPoolId, Box<CallerIdPool>),
+    /// The pool is gone.
+    DeletePool(u64, CallerIdPoolId),
     /// The disposition stands; else the one before it does.
     Dispose(u64, AttemptId, Option<Given>),
 }
@@ -127,6 +135,22 @@ impl Storing {
     pub(crate) fn coming_trunks(&self) -> impl Iterator<Item = &Trunk> {
         self.pending.values().filter_map(|pending| match &pending.then {
             Then::PutTrunk(_, trunk) => Some(&**trunk),
+            _ => None,
+        })
+    }
+
+    /// Trunk groups that are being made or changed, as they will be.
+    pub(crate) fn coming_groups(&self) -> impl Iterator<Item = &TrunkGroup> {
+        self.pending.values().filter_map(|pending| match &pending.then {
+            Then::PutGroup(_, _, group) => Some(&**group),
+            _ => None,
+        })
+    }
+
+    /// Pools that are being made or changed, as they will be.
+    pub(crate) fn coming_pools(&self) -> impl Iterator<Item = (CallerIdPoolId, &CallerIdPool)> {
+        self.pending.values().filter_map(|pending| match &pending.then {
+            Then::PutPool(_, id, pool) => Some((*id, &**pool)),
             _ => None,
         })
     }
@@ -247,6 +271,10 @@ impl Engine {
             Then::PutTrunk(reply, trunk) => self.trunk_put(now, reply, *trunk),
             Then::DeleteTrunk(reply, id) => self.trunk_deleted(reply, id),
             Then::People(reply, change) => self.people_written(now, reply, *change),
+            Then::PutGroup(reply, id, group) => self.group_put(reply, id, *group),
+            Then::DeleteGroup(reply, id) => self.group_deleted(reply, id),
+            Then::PutPool(reply, id, pool) => self.pool_put(reply, id, *pool),
+            Then::DeletePool(reply, id) => self.pool_deleted(reply, id),
             Then::Dispose(reply, attempt, _) => {
                 self.disposed(now, attempt);
                 self.reply(reply, Ok(Reply::Done));
@@ -274,6 +302,14 @@ impl Engine {
             }
             Then::People(reply, change) => {
                 self.people_not_written(&change);
+                reply
+            }
+            Then::PutGroup(reply, id, _) | Then::DeleteGroup(reply, id) => {
+                self.group_kept(id);
+                reply
+            }
+            Then::PutPool(reply, id, _) | Then::DeletePool(reply, id) => {
+                self.pool_kept(id);
                 reply
             }
             Then::Dispose(reply, attempt, before) => {

@@ -1,14 +1,16 @@
 //! Trunks that are added, changed and deleted while calls run. Those of the configuration file are not ours to change.
 
-use std::time::Duration;
-
 use kraliki_time::Time;
 
 use super::Then;
+use crate::limits::ASK_MOST;
 use crate::limits::TRUNKS_MOST;
 use crate::timer::Timer;
 use crate::trunk::{Breaker, Cps, TrunkLive};
-use crate::{CommandError, Engine, Event, Output, Reply, StoredTrunk, Trunk, TrunkId, Write};
+use crate::{CommandError, Engine, Event, Output, Reply, StoredTrunk, Trunk, TrunkId, TrunkUse, Write};
+
+/// Days begin with a quarter of an hour, in every zone.
+const QUARTER_MS: i64 = 900_000;
 
 impl Engine {
     /// Adds a trunk, or changes one. It holds once it is on disk.
@@ -61,7 +63,7 @@ impl Engine {
         self.pump(now, id);
     }
 
-    /// Who would be left without it: a campaign, or a trunk that fails over to it.
+    /// Who would be left without it: a campaign, a trunk that fails over to it, or a group.
     fn needs_trunk(&self, id: TrunkId, name: &str) -> Option<String> {
         let standing = self.campaigns.values().map(|live| &live.campaign.settings);
         let mut campaigns = standing.chain(self.storing.coming_settings());
@@ -70,7 +72,12 @@ impl Engine {
         }
         let standing = self.trunks.values().filter(|line| !line.leaving).map(|line| &line.trunk);
         let mut trunks = standing.chain(self.storing.coming_trunks());
-        trunks.find(|trunk| trunk.fail_over.contains(&id)).map(|trunk| format!("trunk {}", trunk.name))
+        if let Some(trunk) = trunks.find(|trunk| trunk.fail_over.contains(&id)) {
+            return Some(format!("trunk {}", trunk.name));
+        }
+        let mut groups = self.groups.values().map(|live| &live.group).chain(self.storing.coming_groups());
+        let group = groups.find(|group| group.members.iter().any(|member| member.trunk == name));
+        group.map(|group| format!("trunk group {}", group.name))
     }
 
     /// The trunk's name, when it is one that may be changed now.
@@ -103,6 +110,12 @@ impl Engine {
                         format!("there is a trunk named {} already; choose another name", trunk.name);
                     return Err(invalid("name", message));
                 }
+                let coming = self.storing.coming_groups().map(|group| &group.name);
+                let mut groups = self.groups.values().map(|live| &live.group.name).chain(coming);
+                if groups.any(|taken| taken.eq_ignore_ascii_case(&trunk.name)) {
+                    let message = format!("there is a trunk group named {}; choose another name", trunk.name);
+                    return Err(invalid("name", message));
+                }
                 if self.trunks.len() >= TRUNKS_MOST {
                     return Err(CommandError::Conflict("there are too many trunks; delete one first".into()));
                 }
@@ -125,6 +138,8 @@ impl Engine {
             Some(line) => line.change(trunk),
             None => drop(self.trunks.insert(id, TrunkLive::new(trunk))),
         }
+        self.timers.clear(Timer::Ask(id));
+        self.roll_day(now, id);
         self.show_trunk(now, id);
         self.pump(now, id);
         self.pace_wanted = true;
@@ -153,6 +168,7 @@ impl Engine {
         }
         self.trunks.remove(&id);
         self.timers.clear(Timer::Send(id));
+        self.timers.clear(Timer::Ask(id));
         self.out.push_back(Output::Event(Event::TrunkDeleted { id }));
     }
 
@@ -161,6 +177,70 @@ impl Engine {
             self.trunks.iter().filter(|(_, line)| line.leaving).map(|(id, _)| *id).collect();
         for id in leaving {
             self.retire(id);
+        }
+    }
+
+    /// A trunk that rests is asked whether it works again, where it is asked at all; one that was asked and says nothing
+    /// rests on.
+    pub(crate) fn ask_trunk(&mut self, now: Time, id: TrunkId) {
+        let Some(line) = self.trunks.get_mut(&id) else { return };
+        if line.breaker.ask(now) {
+            self.out.push_back(Output::AskTrunk { id });
+            self.timers.set(Timer::Ask(id), now + ASK_MOST);
+            return self.show_trunk(now, id);
+        }
+        self.trunk_asked(now, id, false);
+    }
+
+    /// It answered, or did not.
+    pub(crate) fn trunk_asked(&mut self, now: Time, id: TrunkId, answered: bool) {
+        let Some(line) = self.trunks.get_mut(&id) else { return };
+        if line.breaker.told(now, answered) {
+            self.wait_to_ask(now, id);
+            self.show_trunk(now, id);
+            self.pace_wanted = true;
+        }
+    }
+
+    /// Its breaker opened or closed: when it is to be asked.
+    pub(crate) fn wait_to_ask(&mut self, now: Time, id: TrunkId) {
+        match self.trunks.get(&id).and_then(|line| line.breaker.asked_at()) {
+            Some(at) => self.timers.set(Timer::Ask(id), at.max(now)),
+            None => self.timers.clear(Timer::Ask(id)),
+        }
+    }
+
+    /// A new day begins for the trunks where it does.
+    pub(crate) fn roll_days(&mut self, now: Time) {
+        let quarter = self.clock.unix_ms(now).div_euclid(QUARTER_MS);
+        if !self.clock.known() || std::mem::replace(&mut self.quarter, quarter) == quarter {
+            return;
+        }
+        let ids: Vec<TrunkId> = self.trunks.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.roll_day(now, id));
+    }
+
+    fn roll_day(&mut self, now: Time, id: TrunkId) {
+        let unix_ms = self.clock.unix_ms(now);
+        let Some(line) = self.trunks.get_mut(&id) else { return };
+        let day = self.zones.day_number(&line.trunk.day_zone, unix_ms);
+        line.dirty |= line.today.roll(now, day);
+    }
+
+    /// What trunks were used for of their present day, before the start.
+    pub(crate) fn restore_days(&mut self, now: Time, usage: &[TrunkUse]) {
+        self.roll_days(now);
+        let unix_ms = self.clock.unix_ms(now);
+        for (id, line) in &mut self.trunks {
+            let zone = &line.trunk.day_zone;
+            let day = self.zones.day_number(zone, unix_ms);
+            let (mut calls, mut spent) = (0_u64, 0_u64);
+            for used in usage.iter().filter(|used| used.trunk == *id) {
+                if self.zones.day_number(zone, used.quarter.saturating_mul(QUARTER_MS)) == day {
+                    (calls, spent) = (calls.saturating_add(used.calls), spent.saturating_add(used.spent));
+                }
+            }
+            line.today.restore(calls, spent);
         }
     }
 
@@ -178,8 +258,7 @@ impl TrunkLive {
         self.saving = false;
         let old = std::mem::replace(&mut self.cps, Cps::new(trunk.max_cps));
         self.cps = Cps::relimited(Some(old), trunk.max_cps);
-        self.breaker =
-            Breaker::new(trunk.breaker_failures, Duration::from_secs(trunk.breaker_pause_s.into()));
+        self.breaker = Breaker::of(&trunk);
         self.trunk = trunk;
         self.dirty = true;
     }

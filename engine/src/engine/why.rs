@@ -191,11 +191,7 @@ impl Engine {
                 reasons.push(Reason::new("campaign_completed", text, None));
             }
         }
-        if let Err(error) = self.way_by_hand(now, lead.campaign) {
-            let text = match error {
-                CommandError::Conflict(text) => text,
-                other => other.to_string(),
-            };
+        if let Some(text) = self.nowhere(now, &live.campaign.settings) {
             reasons.push(Reason::new("trunk", text, None));
         }
         match live.mode() {

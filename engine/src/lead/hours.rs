@@ -166,6 +166,16 @@ impl Zones {
         Some(zone.to_timestamp(date.at(0, 0, 0, 0)).ok()?.as_millisecond())
     }
 
+    /// The day in that zone, counted from 1970; that of UTC when the zone is none.
+    pub(crate) fn day_number(&mut self, zone: &str, unix_ms: i64) -> i64 {
+        let utc = unix_ms.div_euclid(86_400_000);
+        let (Some(zone), Ok(at)) = (self.zone(zone), Timestamp::from_millisecond(unix_ms)) else {
+            return utc;
+        };
+        let offset_s = i64::from(zone.to_offset(at).seconds());
+        unix_ms.saturating_add(offset_s * 1_000).div_euclid(86_400_000)
+    }
+
     fn zone(&mut self, name: &str) -> Option<&TimeZone> {
         if !self.known.contains_key(name) {
             self.known.insert(name.to_owned(), TimeZone::get(name).ok()?);

@@ -94,4 +94,6 @@ pub struct Lead {
     pub turn: u32,
     /// Further columns of the imported file, shown to the agent as they came.
     pub custom: Pii<BTreeMap<String, String>>,
+    /// The caller id that it was shown last; empty: none yet.
+    pub last_caller_id: String,
 }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::RuntimeConfig;
 use super::callback::Callers;
 use super::desk::Desks;
-use super::handle::{Request, Shared};
+use super::handle::{Choices, Request, Shared};
 use super::journal::{Ended, Journal};
 use super::line::Lines;
 use super::phone::Phones;
@@ -24,7 +24,7 @@ use super::trunk::{Known, TrunkChange, TrunkConfig, Watches};
 use crate::store::{Job, PhoneSecret, QueueFull, StoreEvent, Writer};
 use crate::{
     Command, CommandError, EndedBy, Engine, Event, Input, LeadAnswer, LineEvent, Output, Reply, Snapshot,
-    TrunkId, TryId,
+    TrunkId, TryId, Write,
 };
 
 /// How often snapshots are published, the wall clock is compared and trunks are watched.
@@ -307,7 +307,11 @@ impl Driver {
                     self.wake = at;
                     return;
                 }
-                Output::Store { token, write } => self.job(Job::Write { token, write }),
+                Output::Store { token, write } => {
+                    self.note_quarantine(&write);
+                    self.job(Job::Write { token, write });
+                }
+                Output::AskTrunk { id } => self.ask_trunk(id),
                 Output::Refill { campaign, limit } => {
                     let now_unix_ms = self.shared.clock.unix_ms();
                     self.job(Job::Refill { campaign, limit, now_unix_ms });
@@ -318,6 +322,10 @@ impl Driver {
                 Output::Reply { reply, result } => {
                     self.publish_people();
                     // Who changed a trunk sees the change in the list at once.
+                    if matches!(result, Ok(Reply::Trunk(_) | Reply::Group(_) | Reply::Pool(_) | Reply::Done))
+                    {
+                        self.publish_choices();
+                    }
                     if matches!(result, Ok(Reply::Trunk(_))) {
                         self.publish();
                     }
@@ -514,12 +522,29 @@ impl Driver {
         let now = self.now();
         let snapshot = Snapshot { phones: self.phones.views(), ..self.engine.snapshot(now) };
         self.shared.snapshot.store(Arc::new(snapshot));
+        self.publish_choices();
         let waiting = super::metrics::Waiting {
             jobs: self.backlog.len(),
             sip_commands: self.sip.waiting(),
             replies: self.replies.len(),
         };
         self.shared.metrics.publish(self.engine.counters().clone(), self.engine.gauges(now), waiting);
+    }
+
+    /// Trunk groups and pools of caller ids.
+    fn publish_choices(&self) {
+        let now = self.now();
+        let choices = Choices { groups: self.engine.trunk_groups(), pools: self.engine.caller_id_pools(now) };
+        self.shared.choices.store(Arc::new(choices));
+    }
+
+    /// A caller id that goes into quarantine is worth an alarm.
+    fn note_quarantine(&self, write: &Write) {
+        if let Write::Quarantine(quarantine) = write {
+            let (number, reason) = (&quarantine.number, quarantine.reason.as_str());
+            let (status, redress) = (quarantine.status, &quarantine.redress);
+            tracing::error!(number, reason, status, redress, "the caller id goes into quarantine");
+        }
     }
 
     pub(super) fn end_orphan(&mut self, id: TryId) {

@@ -13,8 +13,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::supervise::SupervisionRequest;
 use crate::store::{PhoneSecret, Store, StoreError, User};
 use crate::{
-    AgentId, AttemptId, CampaignId, Command, CommandError, Counters, Event, Gauges, Message, People, Pii,
-    Reply, Snapshot, StoredTrunk, TrunkId, TryId, Verdict,
+    AgentId, AttemptId, CallerIdPoolView, CampaignId, Command, CommandError, Counters, Event, Gauges,
+    Message, People, Pii, Reply, Snapshot, StoredTrunk, TrunkGroup, TrunkGroupId, TrunkId, TryId, Verdict,
 };
 
 /// The engine as others on this node see it: commands go in, snapshots and events come out. Cheap to clone.
@@ -29,6 +29,7 @@ pub(super) struct Shared {
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) snapshot: ArcSwap<Snapshot>,
     pub(super) people: ArcSwap<People>,
+    pub(super) choices: ArcSwap<Choices>,
     /// Bounded: a listener that lags is told so and takes a new snapshot.
     pub(super) events: broadcast::Sender<Arc<Event>>,
     pub(super) store: Store,
@@ -41,6 +42,13 @@ pub(super) struct Shared {
     pub(super) keeping: Option<Arc<super::recording::Keeping>>,
     /// The runtime of whoever started us, for work that takes longer than the loop should wait.
     pub(super) beside: tokio::runtime::Handle,
+}
+
+/// What a campaign may name beside trunks.
+#[derive(Debug, Default)]
+pub(super) struct Choices {
+    pub(super) groups: Vec<(TrunkGroupId, TrunkGroup)>,
+    pub(super) pools: Vec<CallerIdPoolView>,
 }
 
 /// Where agents' SIP phones register.
@@ -211,6 +219,16 @@ impl EngineHandle {
     /// Teams, levels, reasons for a pause and shifts. Whoever changed one sees the change once the command is answered.
     pub fn people(&self) -> Arc<People> {
         self.shared.people.load_full()
+    }
+
+    /// Every trunk group, as of at most half a second ago.
+    pub fn trunk_groups(&self) -> Vec<(TrunkGroupId, TrunkGroup)> {
+        self.shared.choices.load().groups.clone()
+    }
+
+    /// Every pool of caller ids and how they do, as of at most half a second ago.
+    pub fn caller_id_pools(&self) -> Vec<CallerIdPoolView> {
+        self.shared.choices.load().pools.clone()
     }
 
     /// Changes from now on. Take a snapshot after subscribing, and again when told that some were missed.

@@ -13,8 +13,8 @@ use kraliki_time::Time;
 use super::drive::Driver;
 use super::handle::Request;
 use super::quality::{BothSides, Past};
-use super::random_array;
 use super::trunk::{TrunkConfig, TrunkFigures};
+use super::{random_array, redress};
 use crate::lead::phone::country_of;
 use crate::{CancelReason, Dial, EndedBy, Failure, Input, LineEvent, Output, TryId, Verdict};
 
@@ -250,13 +250,22 @@ impl Driver {
                 let dialog = dialog.encode().into_bytes();
                 self.on_answered(call, body, dialog);
             }
-            Event::Failed { call, failure, reasons, retry_after_s, progressed, retransmitted, .. } => {
+            Event::Failed {
+                call,
+                failure,
+                reasons,
+                retry_after_s,
+                progressed,
+                retransmitted,
+                call_info,
+                ..
+            } => {
                 let Some(id) = self.line_over(call, retransmitted) else { return };
                 let failure = match failure {
                     kraliki_sip::Failure::Status(status) => Failure::Status {
                         status,
                         q850: q850_of(&reasons),
-                        reason: reasons.first().map(|r| r.text.clone()).unwrap_or_default(),
+                        reason: redress::reason(&reasons),
                         retry_after: retry_after_s.map(|s| Duration::from_secs(s.into())),
                         rang: progressed,
                     },
@@ -268,6 +277,9 @@ impl Driver {
                     line.figures.failed(status, q850_of(&reasons).unwrap_or(0));
                 }
                 self.drop_line(id);
+                if let Some(address) = redress::address(call_info.as_deref(), &reasons) {
+                    self.give_line(id, LineEvent::Redress(address));
+                }
                 self.give_line(id, LineEvent::Failed(failure));
             }
             Event::Ended { call, .. } | Event::Cancelled { call, .. } if self.callers.has(call) => {

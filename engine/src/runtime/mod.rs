@@ -15,6 +15,7 @@ mod phone;
 mod prompts;
 mod quality;
 mod recording;
+mod redress;
 mod speech;
 mod supervise;
 mod trunk;
@@ -47,7 +48,7 @@ pub use trunk::{
 };
 
 use crate::store::{Recovered, Store, StoreError};
-use crate::{Engine, Input, Snapshot};
+use crate::{Engine, Input, Snapshot, TrunkGroup};
 
 /// Requests of the API that may wait. More is refused with `Overloaded`: a person's click waits no longer than this.
 const REQUESTS: usize = 4_096;
@@ -69,6 +70,8 @@ pub struct RuntimeConfig {
     pub tls: Option<TlsFiles>,
     /// Carriers of the configuration, in order.
     pub trunks: Vec<TrunkConfig>,
+    /// Trunk groups of the configuration, in order.
+    pub groups: Vec<TrunkGroup>,
     /// For trunks that are made by API: a call without audio ends after this.
     pub rtp_timeout: Duration,
     /// For trunks that are made by API: the share of calls that the collector gets, when they do not say, in per cent.
@@ -110,6 +113,7 @@ impl RuntimeConfig {
             media,
             tls: None,
             trunks: Vec::new(),
+            groups: Vec::new(),
             rtp_timeout: kraliki_media::TrunkOptions::default().rtp_timeout,
             hep_percent: 100,
             journal: None,
@@ -152,6 +156,9 @@ pub enum StartError {
         "trunk {0} stands in the configuration file, and one of that name was made by API: give the one in the file another name"
     )]
     TwoTrunks(String),
+    /// A trunk group cannot be as it stands in the configuration.
+    #[error("trunk group {0}: {1}")]
+    Group(String, String),
     /// The journal.
     #[error("cannot write the journal {path}: {source}")]
     Journal {
@@ -241,6 +248,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         requests,
         snapshot: ArcSwap::from_pointee(Snapshot::default()),
         people: ArcSwap::default(),
+        choices: ArcSwap::from_pointee(handle::Choices::default()),
         events: broadcast::channel(EVENTS).0,
         clock,
         phones: handle::PhonesAt::new(&config, sip.local_addresses()),
@@ -266,7 +274,9 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
     let orphans = end_orphans(&sip, &recovered);
     let seed = config.seed.unwrap_or_else(|| u64::from_le_bytes(random_array()));
     let trunks = known.iter().map(|known| known.trunk.clone()).collect();
-    let restore = recovered.restore(seed, config.pacer.clone(), trunks);
+    let groups = trunk::groups(&config, &known, &recovered.groups)?;
+    let mut restore = recovered.restore(seed, config.pacer.clone(), trunks);
+    restore.groups = groups;
     let resolver = Arc::new(resolver(&config, clock)?);
     let driver = drive::Driver::new(drive::Parts {
         shared,

@@ -110,6 +110,7 @@ impl Leads {
             first_name: Pii::default(),
             last_name: Pii::default(),
             custom: Pii::default(),
+            last_caller_id: String::new(),
         }
     }
 }

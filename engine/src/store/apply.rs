@@ -44,6 +44,13 @@ pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<
             let part = super::CallPart { agent: *agent, from_unix_ms, lasted_ms };
             super::people::put_part(conn, *attempt, &part).await
         }
+        Write::TrunkGroup { id, group } => super::caller_ids::put_group(conn, *id, group).await,
+        Write::TrunkGroupDeleted(id) => super::caller_ids::delete_group(conn, *id).await,
+        Write::CallerIdPool { id, pool } => super::caller_ids::put_pool(conn, *id, pool).await,
+        Write::CallerIdPoolDeleted(id) => super::caller_ids::delete_pool(conn, *id).await,
+        Write::CallerIdDays(days) => super::caller_ids::put_days(conn, days).await,
+        Write::Quarantine(quarantine) => super::caller_ids::put_quarantine(conn, quarantine).await,
+        Write::CallerIdLifted { number } => super::caller_ids::lift(conn, number).await,
         Write::Probe => {
             // A row that is written as it is would not reach the disk; this always does.
             sqlx::query("PRAGMA user_version = 0").execute(conn).await?;

@@ -6,6 +6,7 @@
 //! understands too, but for the rows that a round of the writer passes as JSON.
 
 mod apply;
+mod caller_ids;
 mod error;
 mod import;
 mod imports;
@@ -27,6 +28,7 @@ mod seal;
 mod stats;
 mod transaction;
 mod trunks;
+mod usage;
 mod users;
 mod writer;
 

@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use crate::RestoredCampaign;
 use crate::{
-    AgentId, AttemptId, Callback, CampaignId, Consent, LeadId, LeadPhone, LeadStatus, LegRecord, ListId,
-    ListSettings, Outcome, PausedBefore, People, Pii, Restore, StoredTrunk, Trunk, TrunkId, TryId,
-    Undisposed,
+    AgentId, AttemptId, Callback, CallerIdDay, CallerIdPool, CallerIdPoolId, CampaignId, Consent, LeadId,
+    LeadPhone, LeadStatus, LegRecord, ListId, ListSettings, Outcome, PausedBefore, People, Pii, Quarantine,
+    Restore, StoredTrunk, Trunk, TrunkGroup, TrunkGroupId, TrunkId, TrunkUse, TryId, Undisposed,
 };
 
 /// A lead as it stands in the store.
@@ -461,6 +461,20 @@ pub struct Recovered {
     pub next_team: i64,
     /// Pauses of the last day.
     pub paused: Vec<PausedBefore>,
+    /// What trunks were used for in the last days.
+    pub usage: Vec<TrunkUse>,
+    /// Trunk groups that were made by API.
+    pub groups: Vec<(TrunkGroupId, TrunkGroup)>,
+    /// The next group's id.
+    pub next_group: i64,
+    /// Pools of caller ids.
+    pub pools: Vec<(CallerIdPoolId, CallerIdPool)>,
+    /// The next pool's id.
+    pub next_pool: i64,
+    /// What caller ids did, by day.
+    pub caller_id_days: Vec<CallerIdDay>,
+    /// Caller ids in quarantine.
+    pub quarantined: Vec<Quarantine>,
     /// Tries that were alive at the crash.
     pub orphans: Vec<Orphan>,
     /// Connected calls of the last day that wait for a disposition.
@@ -471,6 +485,7 @@ pub struct Recovered {
 
 impl Recovered {
     /// What the engine is told at start. `trunks`: those of the configuration and `self.trunks`, as the driver reads them.
+    /// Groups of the configuration come beside it.
     pub fn restore(self, seed: u64, pacer: String, trunks: Vec<Trunk>) -> Restore {
         Restore {
             seed,
@@ -480,6 +495,13 @@ impl Recovered {
             people: self.people,
             next_team: self.next_team,
             paused: self.paused,
+            usage: self.usage,
+            groups: self.groups,
+            next_group: self.next_group,
+            pools: self.pools,
+            next_pool: self.next_pool,
+            caller_id_days: self.caller_id_days,
+            quarantined: self.quarantined,
             campaigns: self.campaigns,
             next_campaign: self.next_campaign,
             next_attempt: self.next_attempt,

@@ -35,6 +35,11 @@ pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Re
     let (trunks, next_trunk) = super::trunks::recover(conn).await?;
     let (people, next_team) = super::people::recover(conn, now_unix_ms).await?;
     let paused = super::people::paused(conn, now_unix_ms).await?;
+    let usage = super::usage::recover(conn, now_unix_ms).await?;
+    let (groups, next_group) = super::caller_ids::groups(conn).await?;
+    let (pools, next_pool) = super::caller_ids::pools(conn).await?;
+    let caller_id_days = super::usage::caller_id_days(conn, now_unix_ms).await?;
+    let quarantined = super::caller_ids::quarantined(conn, now_unix_ms).await?;
     Ok(Recovered {
         people,
         next_team,
@@ -44,6 +49,13 @@ pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Re
         next_attempt,
         trunks,
         next_trunk,
+        usage,
+        groups,
+        next_group,
+        pools,
+        next_pool,
+        caller_id_days,
+        quarantined,
         orphans,
         undisposed,
         closed,

@@ -36,7 +36,7 @@ enum Subject {
 // Rows, as arrays in JSON; what is where stands beside the statements.
 
 #[derive(Serialize)]
-struct TryRow<'a>(i64, u32, i64, i64, i64, &'a str, &'a str, i64, i64);
+struct TryRow<'a>(i64, u32, i64, i64, i64, &'a str, &'a str, i64, i64, i64);
 
 #[derive(Serialize)]
 struct TryEndedRow(i64, u32, i64, Option<u16>, Option<u16>);
@@ -104,6 +104,7 @@ impl<'a> Round<'a> {
                 &new.caller_id,
                 new.at_unix_ms,
                 new.crash_retry_unix_ms,
+                count(new.price),
             )),
             Write::Answered { id, dialog, at_unix_ms } => {
                 let dialog = dialog.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -288,20 +289,20 @@ macro_rules! change_leads {
 
 /// In the order of [`Kind`]. What a write needs to find is returned when it is there, as [`Settled`] has it.
 pub(super) const STATEMENTS: &str = concat!(
-    // $1: attempt, number, campaign, lead, trunk, phone, caller id, at, not again after a crash before.
+    // $1: attempt, number, campaign, lead, trunk, phone, caller id, at, not again after a crash before, price.
     // The last check that nobody is dialed twice: a lead that is on a line, done or suppressed is not dialed.
     "INSERT INTO attempts (id, campaign, lead, phone, caller_id, started_unix_ms, crash_retry_unix_ms, late, talk_ms, \
      note) SELECT w.value->>0, w.value->>2, w.value->>3, w.value->>5, w.value->>6, w.value->>7, w.value->>8, 0, 0, '' \
      FROM json_each($1) AS w CROSS JOIN leads \
      WHERE w.value->>1 = 1 AND leads.id = w.value->>3 AND leads.status IN ('new', 'retry');",
-    "UPDATE leads SET status = 'dialing' FROM json_each($1) AS w \
+    "UPDATE leads SET status = 'dialing', last_caller_id = w.value->>6 FROM json_each($1) AS w \
      WHERE w.value->>1 = 1 AND leads.id = w.value->>3 AND leads.status IN ('new', 'retry');",
     // A crash counts from the last try; and a number that was suppressed meanwhile is not dialed again.
     "UPDATE attempts SET caller_id = w.value->>6, crash_retry_unix_ms = w.value->>8 FROM json_each($1) AS w \
      WHERE w.value->>1 > 1 AND attempts.id = w.value->>0 AND attempts.outcome IS NULL \
      AND EXISTS (SELECT 1 FROM leads WHERE leads.id = attempts.lead AND leads.status = 'dialing');",
-    "INSERT INTO tries (attempt, number, trunk, caller_id, started_unix_ms) \
-     SELECT w.value->>0, w.value->>1, w.value->>4, w.value->>6, w.value->>7 \
+    "INSERT INTO tries (attempt, number, trunk, caller_id, started_unix_ms, price) \
+     SELECT w.value->>0, w.value->>1, w.value->>4, w.value->>6, w.value->>7, w.value->>9 \
      FROM json_each($1) AS w CROSS JOIN attempts AS a CROSS JOIN leads \
      WHERE a.id = w.value->>0 AND a.outcome IS NULL AND leads.id = a.lead AND leads.status = 'dialing' \
      RETURNING 1, attempt, number;",

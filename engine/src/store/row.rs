@@ -76,7 +76,7 @@ macro_rules! lead_columns {
          custom, status, next_unix_ms, country, state, consent, consent_unix_ms, consent_source, dial, callback, \
          callback_agent, left_out, \
          (SELECT json_group_array(json_array(p.number, p.phone, p.kind, p.attempts, p.state)) \
-         FROM lead_phones p WHERE p.lead = leads.id), last_agent"
+         FROM lead_phones p WHERE p.lead = leads.id), last_agent, last_caller_id"
     };
 }
 pub(super) use lead_columns;
@@ -136,7 +136,8 @@ fn phones(text: &str) -> Result<Vec<LeadPhone>, StoreError> {
 
 pub(super) fn lead(row: &SqliteRow) -> Result<Lead, StoreError> {
     let last_agent = row.try_get::<Option<i64>, _>("last_agent")?.map(AgentId);
-    Ok(Lead { last_agent, ..lead_record(row)?.into() })
+    let last_caller_id = row.try_get("last_caller_id")?;
+    Ok(Lead { last_agent, last_caller_id, ..lead_record(row)?.into() })
 }
 
 impl From<LeadRecord> for Lead {
@@ -158,6 +159,7 @@ impl From<LeadRecord> for Lead {
             callback: record.callback,
             turn: 0,
             last_agent: None,
+            last_caller_id: String::new(),
             first_name: record.first_name,
             last_name: record.last_name,
             custom: record.custom,

@@ -345,7 +345,15 @@ fn keeps(job: &Job) -> bool {
 
 /// Whether whoever waits for this write acts on a refusal. The others are facts: what cannot be applied now never can.
 fn may_fail(write: &Write) -> bool {
-    matches!(write, Write::Try(_) | Write::Campaign(_) | Write::Trunk(_) | Write::Disposed { .. })
+    matches!(
+        write,
+        Write::Try(_)
+            | Write::Campaign(_)
+            | Write::Trunk(_)
+            | Write::TrunkGroup { .. }
+            | Write::CallerIdPool { .. }
+            | Write::Disposed { .. }
+    )
 }
 
 /// Applies a batch and commits it. Carefully: each write in a savepoint of its own, so that a bad one goes alone.

@@ -1,12 +1,13 @@
-//! A trunk's circuit breaker: a carrier that fails call after call is left alone for a while, then tried with one call.
+//! A trunk's circuit breaker: a carrier that fails call after call is left alone for a while, then asked by OPTIONS where it
+//! is asked so at all, and when it answers tried with one call.
 
 use std::time::Duration;
 
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
-use crate::AttemptId;
 use crate::limits::BREAKER_PAUSE_MOST;
+use crate::{AttemptId, Trunk};
 
 /// Counts failures in a row; opens at a limit; lets one call through after each pause until one succeeds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -14,6 +15,8 @@ pub(crate) struct Breaker {
     /// Failures in a row that open it; 0: it never opens.
     limit: u32,
     first_pause: Duration,
+    /// Whether it is asked before a call tries it.
+    asks: bool,
     failures: u32,
     state: State,
 }
@@ -24,6 +27,10 @@ enum State {
     Closed,
     /// No call before then; after it one may go out.
     Open { until: Time, pause: Duration },
+    /// The pause is over and its answer is awaited.
+    Asking { pause: Duration },
+    /// It answered: one call may go out.
+    Answered { pause: Duration },
     /// That one is on its way.
     HalfOpen { probe: AttemptId, pause: Duration },
 }
@@ -52,7 +59,13 @@ pub(crate) enum Sign {
 
 impl Breaker {
     pub(crate) fn new(limit: u32, first_pause: Duration) -> Self {
-        Breaker { limit, first_pause, failures: 0, state: State::Closed }
+        Breaker { limit, first_pause, asks: false, failures: 0, state: State::Closed }
+    }
+
+    /// As a trunk wants it.
+    pub(crate) fn of(trunk: &Trunk) -> Self {
+        let pause = Duration::from_secs(trunk.breaker_pause_s.into());
+        Breaker { asks: trunk.options_keepalive, ..Breaker::new(trunk.breaker_failures, pause) }
     }
 
     /// Failures in a row so far.
@@ -64,7 +77,9 @@ impl Breaker {
         match self.state {
             State::Closed => Standing::Closed,
             State::Open { until, .. } if now < until => Standing::Resting(until.since(now)),
-            State::Open { .. } | State::HalfOpen { .. } => Standing::Trying,
+            State::Open { .. } | State::Asking { .. } | State::Answered { .. } | State::HalfOpen { .. } => {
+                Standing::Trying
+            }
         }
     }
 
@@ -72,14 +87,47 @@ impl Breaker {
     pub(crate) fn room(&self, now: Time) -> u32 {
         match self.state {
             State::Closed => u32::MAX,
-            State::Open { until, .. } => u32::from(now >= until),
-            State::HalfOpen { .. } => 0,
+            State::Open { until, .. } => u32::from(now >= until && !self.asks),
+            State::Answered { .. } => 1,
+            State::Asking { .. } | State::HalfOpen { .. } => 0,
         }
+    }
+
+    /// When it is to be asked whether it works again.
+    pub(crate) fn asked_at(&self) -> Option<Time> {
+        match self.state {
+            State::Open { until, .. } if self.asks => Some(until),
+            _ => None,
+        }
+    }
+
+    /// It is asked now. Gives whether it is to be asked.
+    pub(crate) fn ask(&mut self, now: Time) -> bool {
+        match self.state {
+            State::Open { until, pause } if self.asks && now >= until => {
+                self.state = State::Asking { pause };
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// It answered, or did not. Gives whether anybody waited for that.
+    pub(crate) fn told(&mut self, now: Time, answered: bool) -> bool {
+        let State::Asking { pause } = self.state else { return false };
+        self.state = if answered { State::Answered { pause } } else { self.longer(now, pause) };
+        true
+    }
+
+    /// A pause of twice the length.
+    fn longer(&self, now: Time, pause: Duration) -> State {
+        let pause = (pause * 2).min(BREAKER_PAUSE_MOST).max(self.first_pause);
+        State::Open { until: now + pause, pause }
     }
 
     /// A call goes out. One that goes out after a pause is the probe.
     pub(crate) fn sent(&mut self, call: AttemptId) {
-        if let State::Open { pause, .. } = self.state {
+        if let State::Open { pause, .. } | State::Answered { pause } = self.state {
             self.state = State::HalfOpen { probe: call, pause };
         }
     }
@@ -107,10 +155,10 @@ impl Breaker {
                     }
                     Sign::Bad => {
                         self.failures = self.failures.saturating_add(1);
-                        let pause = (pause * 2).min(BREAKER_PAUSE_MOST).max(self.first_pause);
-                        self.state = State::Open { until: now + pause, pause };
+                        self.state = self.longer(now, pause);
                     }
                     // It said nothing; the next call is the probe.
+                    Sign::None if self.asks => self.state = State::Answered { pause },
                     Sign::None => self.state = State::Open { until: now, pause },
                 }
                 true
@@ -177,5 +225,26 @@ mod tests {
         breaker.sent(AttemptId(5));
         assert!(breaker.saw(at(12), AttemptId(5), Sign::Good));
         assert_eq!((breaker.room(at(12)), breaker.failures()), (u32::MAX, 0));
+    }
+
+    #[test]
+    fn a_trunk_that_is_asked_gets_its_call_once_it_answered() {
+        let mut breaker = Breaker { asks: true, ..opened() };
+        assert_eq!(breaker.asked_at(), Some(at(10)));
+        assert!(!breaker.ask(at(9)) && !breaker.told(at(9), true));
+        assert_eq!((breaker.room(at(10)), breaker.standing(at(10))), (0, Standing::Trying));
+        assert!(breaker.ask(at(10)) && breaker.asked_at().is_none());
+        assert_eq!(breaker.room(at(11)), 0);
+        assert!(breaker.told(at(12), false));
+        assert_eq!((breaker.asked_at(), breaker.room(at(32))), (Some(at(32)), 0), "twice as long");
+        assert!(breaker.ask(at(32)) && breaker.told(at(32), true));
+        assert_eq!(breaker.room(at(32)), 1);
+        breaker.sent(AttemptId(9));
+        assert_eq!(breaker.room(at(33)), 0);
+        assert!(breaker.saw(at(33), AttemptId(9), Sign::None));
+        assert_eq!(breaker.room(at(33)), 1, "it has answered");
+        breaker.sent(AttemptId(10));
+        assert!(breaker.saw(at(34), AttemptId(10), Sign::Good));
+        assert_eq!(breaker.room(at(34)), u32::MAX);
     }
 }

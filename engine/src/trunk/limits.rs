@@ -7,6 +7,8 @@ use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
 use super::Breaker;
+use super::day::Today;
+use crate::event::TrunkLimit;
 use crate::limits::{CPS_AHEAD, CPS_GRAIN, CPS_LATE, CPS_WINDOW};
 use crate::{AttemptId, Trunk, TryId};
 
@@ -25,6 +27,8 @@ pub(crate) struct TrunkLive {
     pub(crate) queue: VecDeque<AttemptId>,
     pub(crate) cps: Cps,
     pub(crate) breaker: Breaker,
+    /// What it was used for today.
+    pub(crate) today: Today,
     /// Whether its numbers changed since they were shown.
     pub(crate) dirty: bool,
     /// A change of it waits for its commit.
@@ -38,7 +42,8 @@ impl TrunkLive {
         TrunkLive {
             up: !trunk.watched,
             cps: Cps::new(trunk.max_cps),
-            breaker: Breaker::new(trunk.breaker_failures, Duration::from_secs(trunk.breaker_pause_s.into())),
+            breaker: Breaker::of(&trunk),
+            today: Today::default(),
             trunk,
             channels: 0,
             orphans: BTreeSet::new(),
@@ -57,13 +62,24 @@ impl TrunkLive {
 
     /// How many tries may be begun now: channels, and what the calls per second let go out soon.
     pub(crate) fn room(&self, now: Time) -> u32 {
-        if !self.up || self.leaving {
+        if !self.up || self.leaving || self.limit(now).is_some() {
             return 0;
         }
         let waiting = self.committing.saturating_add(u32::try_from(self.queue.len()).unwrap_or(u32::MAX));
         let channels = self.trunk.max_channels.saturating_sub(self.in_use());
         let tries = self.cps.ahead().min(self.breaker.room(now));
-        channels.min(tries.saturating_sub(waiting))
+        channels.min(tries.saturating_sub(waiting)).min(self.today.calls_left(self.trunk.calls_per_day))
+    }
+
+    /// Which limit of its own keeps it from calling anybody now.
+    pub(crate) fn limit(&self, now: Time) -> Option<TrunkLimit> {
+        if self.trunk.allowed_prefixes.is_empty() {
+            return Some(TrunkLimit::NoPrefixes);
+        }
+        if self.today.calls_left(self.trunk.calls_per_day) == 0 {
+            return Some(TrunkLimit::CallsPerDay);
+        }
+        (!self.today.has_money(now, self.trunk.spend_per_day)).then_some(TrunkLimit::SpendPerDay)
     }
 }
 

@@ -1,10 +1,19 @@
 //! Carriers' trunks, as the engine sees them.
 
 mod breaker;
+mod day;
+mod group;
 mod limits;
+mod prefix;
 
 pub(crate) use breaker::{Breaker, Sign, Standing};
+pub(crate) use day::Meter;
+pub(crate) use group::GroupLive;
+pub use group::{GroupMember, TrunkGroup};
 pub(crate) use limits::{Cps, TrunkLive};
+pub(crate) use prefix::{is_prefix, is_premium, longest};
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +45,23 @@ pub struct Trunk {
     pub fail_over: Vec<TrunkId>,
     /// Final statuses after which it does; 408 stands for silence too. Never once somebody rang.
     pub fail_over_on: Vec<u16>,
+    /// Prefixes of the numbers that it may call: `+34`, or `+` for every number; empty: none.
+    pub allowed_prefixes: Vec<String>,
+    /// Prefixes of numbers that it may not call all the same. The longest prefix of both lists decides.
+    pub refused_prefixes: Vec<String>,
+    /// The price of a minute in millionths of the carrier's currency, by prefix; the longest one decides, and a number
+    /// without one costs nothing.
+    pub prices: BTreeMap<String, u64>,
+    /// Calls (INVITEs) in a day; 0: no limit.
+    pub calls_per_day: u32,
+    /// What its calls of a day may cost, in millionths; 0: no limit.
+    pub spend_per_day: u64,
+    /// In which zone a day begins, as an IANA name.
+    pub day_zone: String,
+    /// A call is ended when it is this long, in seconds; 0: never.
+    pub longest_call_s: u32,
+    /// The caller ids that it may show, E.164; empty: any.
+    pub caller_ids: Vec<String>,
 }
 
 /// What the store keeps of a trunk that was made by API. Its parts are the driver's to write and to read.
@@ -54,7 +80,10 @@ pub struct StoredTrunk {
 impl Trunk {
     /// What the configuration takes for `fail_over_on` when it says nothing: the carrier is at fault, not the number.
     pub const FAIL_OVER_ON: [u16; 5] = [408, 500, 502, 503, 504];
-    /// A trunk of one call a second and ten at once, that is up from the start.
+    /// What the configuration takes for `longest_call_s` when it says nothing: four hours.
+    pub const LONGEST_CALL_S: u32 = 14_400;
+
+    /// A trunk of one call a second and ten at once, that is up from the start and may call every number.
     pub fn new(id: TrunkId, name: &str, caller_id: &str) -> Trunk {
         Trunk {
             id,
@@ -68,7 +97,32 @@ impl Trunk {
             breaker_pause_s: Trunk::BREAKER_PAUSE_S,
             fail_over: Vec::new(),
             fail_over_on: Trunk::FAIL_OVER_ON.to_vec(),
+            allowed_prefixes: vec!["+".to_owned()],
+            refused_prefixes: Vec::new(),
+            prices: BTreeMap::new(),
+            calls_per_day: 0,
+            spend_per_day: 0,
+            day_zone: "UTC".to_owned(),
+            longest_call_s: Trunk::LONGEST_CALL_S,
+            caller_ids: Vec::new(),
         }
+    }
+
+    /// Whether it may call that number.
+    pub(crate) fn carries(&self, number: &str) -> bool {
+        let allowed = longest(&self.allowed_prefixes, number);
+        !is_premium(number) && allowed > longest(&self.refused_prefixes, number)
+    }
+
+    /// What a minute to that number costs, in millionths.
+    pub(crate) fn price(&self, number: &str) -> u64 {
+        let fitting = self.prices.iter().filter(|(prefix, _)| number.starts_with(prefix.as_str()));
+        fitting.max_by_key(|(prefix, _)| prefix.len()).map_or(0, |(_, price)| *price)
+    }
+
+    /// Whether it may show that caller id.
+    pub(crate) fn may_show(&self, caller_id: &str) -> bool {
+        self.caller_ids.is_empty() || self.caller_ids.iter().any(|id| id == caller_id)
     }
 
     /// The refusal to change a trunk of the configuration file.

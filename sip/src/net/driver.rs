@@ -401,6 +401,7 @@ impl Driver {
                 retry_after_s: None,
                 progressed: false,
                 contacts: Vec::new(),
+                call_info: None,
                 retransmitted: 0,
             };
             self.tell(now, event);

@@ -468,6 +468,7 @@ impl Call {
             retry_after_s: response.and_then(|response| response.retry_after_s()),
             progressed: matches!(&self.phase, Phase::Connecting(c) if c.progressed),
             contacts: contacts.unwrap_or_default(),
+            call_info: response.and_then(|r| r.other("Call-Info").map(|value| r.share(value))),
             retransmitted: self.retransmitted,
         });
     }

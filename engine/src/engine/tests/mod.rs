@@ -6,9 +6,11 @@ mod calls;
 mod campaigns;
 mod desk;
 mod fail_over;
+mod groups;
 mod hand;
 mod journaled;
 mod people;
+mod pools;
 mod store_faults;
 mod trunks;
 

@@ -203,6 +203,11 @@ fn engine(counters: &Counters, gauges: &Gauges) -> Vec<MetricFamily> {
             refused.iter().map(|(l, v)| (&l[..], *v)),
         ),
         counter("kraliki_taken_back_total", "Lines taken back for want of agents.", one(counters.taken_back)),
+        counter(
+            "kraliki_too_long_total",
+            "Calls ended because they were as long as their trunk lets calls be.",
+            one(counters.too_long),
+        ),
         counter("kraliki_engine_inputs_total", "Inputs that the engine handled.", one(counters.inputs)),
         gauge(
             "kraliki_agents_pause_over",
@@ -329,6 +334,24 @@ fn live(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "Calls in a row that failed for the trunk's sake.",
             "trunk",
             by_trunk(|t| t.failures.into()),
+        ),
+        labelled(
+            "kraliki_trunk_calls_today",
+            "INVITEs of the trunk's present day.",
+            "trunk",
+            by_trunk(|t| t.calls_today.into()),
+        ),
+        labelled(
+            "kraliki_trunk_spent_today",
+            "What its calls of the present day cost so far, in the carrier's currency.",
+            "trunk",
+            by_trunk(|t| t.spent_today),
+        ),
+        labelled(
+            "kraliki_trunk_limited",
+            "1 while a limit of its own keeps it from calling anybody: no prefixes, calls or spend of the day.",
+            "trunk",
+            by_trunk(|t| f64::from(u8::from(t.limit.is_some()))),
         ),
         labelled("kraliki_trunk_channels", "Calls on the trunk.", "trunk", by_trunk(|t| t.channels.into())),
         labelled(

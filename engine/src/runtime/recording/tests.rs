@@ -32,6 +32,7 @@ async fn store(dir: &Path, calls: i64) -> Store {
             trunk: TrunkId(1),
             phone,
             caller_id: String::new(),
+            price: 0,
             at_unix_ms: 0,
             crash_retry_unix_ms: 0,
         };

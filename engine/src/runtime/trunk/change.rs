@@ -11,7 +11,7 @@ use crate::runtime::handle::{EngineHandle, Request};
 use crate::runtime::keys::ListenAt;
 use crate::runtime::{RuntimeConfig, StartError};
 use crate::store::{Store, StoreError};
-use crate::{Command, CommandError, Reply, StoredTrunk, Trunk, TrunkId};
+use crate::{Command, CommandError, Reply, StoredTrunk, Trunk, TrunkGroup, TrunkGroupId, TrunkId};
 
 /// What changes of trunks need.
 pub(in crate::runtime) struct Changing {
@@ -86,6 +86,26 @@ pub(in crate::runtime) fn known(
         known.push(Known { trunk, config: built, figures });
     }
     Ok(known)
+}
+
+/// Every trunk group: those of the configuration, numbered by their places, and what the store has.
+pub(in crate::runtime) fn groups(
+    config: &RuntimeConfig,
+    known: &[Known],
+    stored: &[(TrunkGroupId, TrunkGroup)],
+) -> Result<Vec<(TrunkGroupId, TrunkGroup)>, StartError> {
+    let names: Vec<&str> = known.iter().map(|known| known.trunk.name.as_str()).collect();
+    let mut groups = Vec::new();
+    for (place, group) in (1..).zip(&config.groups) {
+        group.check(&names).map_err(|(_, message)| StartError::Group(group.name.clone(), message))?;
+        if let Some((_, twin)) = stored.iter().find(|(_, made)| made.name.eq_ignore_ascii_case(&group.name)) {
+            let message = "one of that name was made by API: give the one in the file another name";
+            return Err(StartError::Group(twin.name.clone(), message.into()));
+        }
+        groups.push((TrunkGroupId(place), group.clone()));
+    }
+    groups.extend(stored.iter().cloned());
+    Ok(groups)
 }
 
 fn id_of(ids: &[(String, TrunkId)], name: &str) -> Option<TrunkId> {

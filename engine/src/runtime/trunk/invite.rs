@@ -29,7 +29,8 @@ impl TrunkConfig {
         (request.identity, request.private) = (self.identity, self.private);
         (request.reliable, request.session_timer) = (self.reliable, self.session_timer);
         (request.max_redirects, request.large_by_tcp) = (self.max_redirects, self.large_by_tcp);
-        request.first_response_within = self.first_response_within;
+        let in_group = self.first_response_in_group.filter(|_| dial.others);
+        request.first_response_within = self.first_response_within.or(in_group);
         if let Some(signing) = &self.signing {
             // RFC 8224 §4: what is signed are the final numbers, whatever the trunk's way to write them.
             let of_number = signing.by_number.iter().find(|(number, _)| *number == dial.caller_id);

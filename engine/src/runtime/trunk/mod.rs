@@ -21,7 +21,7 @@ use kraliki_sip::resolve::Target;
 use kraliki_sip::stir::{Attestation, Signer};
 use kraliki_sip::{Credentials, Destination, IdentityHeader, Reliable, SessionTimer, SocketId};
 
-pub(super) use change::{Changing, Known, TrunkChange, known};
+pub(super) use change::{Changing, Known, TrunkChange, groups, known};
 pub use choice::{AttestationKey, CodecKey, IdentityKey, InboundStir, ReliableKey, SrtpKey, TransportKey};
 pub use detail::{TrunkDetail, TrunkFailure, TrunkPlace};
 pub(super) use figures::{TrunkFigures, families};
@@ -64,6 +64,8 @@ pub struct TrunkConfig {
     pub large_by_tcp: bool,
     /// With nothing at all heard of an INVITE by then the call is given up.
     pub first_response_within: Option<Duration>,
+    /// The same for a call that others of a group can take.
+    pub first_response_in_group: Option<Duration>,
     /// What is offered, in order.
     pub codecs: Vec<AudioCodec>,
     /// Whether audio is encrypted.
@@ -101,7 +103,10 @@ impl TrunkConfig {
     /// A plain trunk at an address, by UDP.
     pub fn new(trunk: Trunk, address: std::net::SocketAddr) -> TrunkConfig {
         TrunkConfig {
-            profile: TrunkProfile::new(&trunk.name, &address.to_string()),
+            profile: TrunkProfile {
+                allowed_prefixes: trunk.allowed_prefixes.clone(),
+                ..TrunkProfile::new(&trunk.name, &address.to_string())
+            },
             trunk,
             targets: vec![target_of(address)],
             socket: None,
@@ -117,6 +122,7 @@ impl TrunkConfig {
             max_redirects: 0,
             large_by_tcp: false,
             first_response_within: None,
+            first_response_in_group: None,
             codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
             srtp: SrtpPolicy::Off,
             accept_from: Vec::new(),

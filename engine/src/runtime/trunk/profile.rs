@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use super::choice::{AttestationKey, CodecKey, IdentityKey, InboundStir, ReliableKey, SrtpKey, TransportKey};
 use super::{NumberFormat, Numbers, Signing, TrunkConfig};
 use crate::runtime::keys::{ListenAt, Network, host_and_port, in_range, one_or_many};
+use crate::trunk::{is_prefix, longest};
 use crate::{Pii, Trunk, TrunkId};
 
 /// How long a trunk that has others to go on by may say nothing at all, in seconds, when its profile does not say.
@@ -159,6 +160,30 @@ pub struct TrunkProfile {
     /// After these final statuses; 408 stands for silence too.
     #[serde(default = "default_fail_over_on")]
     pub fail_over_on: Vec<u16>,
+    /// Prefixes of the numbers that it may call, e.g. `+34`; `+` for every number; empty: none.
+    #[serde(default)]
+    pub allowed_prefixes: Vec<String>,
+    /// Prefixes of numbers that it may not call all the same. The longest prefix of both lists decides.
+    #[serde(default)]
+    pub refused_prefixes: Vec<String>,
+    /// The price of a minute by prefix, in the carrier's currency; the longest prefix decides.
+    #[serde(default)]
+    pub costs: BTreeMap<String, f64>,
+    /// Calls in a day; 0: no limit.
+    #[serde(default)]
+    pub calls_per_day: u32,
+    /// What its calls of a day may cost by `costs`; 0: no limit.
+    #[serde(default)]
+    pub spend_per_day: f64,
+    /// In which time zone its days begin, as an IANA name.
+    #[serde(default = "default_day_zone")]
+    pub day_zone: String,
+    /// A call is ended when it is this long, in seconds (30 to 86400); 0: never.
+    #[serde(default = "default_longest_call_s", deserialize_with = "longest_call")]
+    pub longest_call_s: u32,
+    /// The caller ids that it may show, E.164; empty: any.
+    #[serde(default)]
+    pub caller_ids: Vec<String>,
     /// How long it may say nothing at all to an INVITE, in seconds (1 to 32), before the call is given up as with 408; 0: as
     /// long as SIP waits (32 s). Null: 4 with a `fail_over`, else 0.
     #[serde(default, deserialize_with = "first_response")]
@@ -191,6 +216,12 @@ fn default_codecs() -> Vec<CodecKey> {
 }
 fn default_fail_over_on() -> Vec<u16> {
     Trunk::FAIL_OVER_ON.to_vec()
+}
+fn default_day_zone() -> String {
+    "UTC".to_owned()
+}
+fn default_longest_call_s() -> u32 {
+    Trunk::LONGEST_CALL_S
 }
 fn yes() -> bool {
     true
@@ -234,6 +265,24 @@ fn session_timer<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
         seconds => Ok(seconds),
     }
 }
+
+fn longest_call<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    match in_range(d, 0..=86_400)? {
+        short @ 1..30 => {
+            Err(serde::de::Error::custom(format!("{short} is out of range; give 0 or 30 to 86400")))
+        }
+        seconds => Ok(seconds),
+    }
+}
+
+/// A price or a sum in millionths.
+fn millionths(price: f64) -> u64 {
+    // Between 0 and MONEY_MOST by `check`.
+    (price * 1e6).round() as u64
+}
+
+/// The dearest minute, and the largest sum of a day: beyond, somebody has mistyped.
+const MONEY_MOST: f64 = 10_000_000.0;
 
 /// Statuses after which another trunk may be tried: none of them says that a person or the number was reached.
 const FAIL_OVER_STATUSES: [u16; 11] = [401, 403, 407, 408, 420, 480, 488, 500, 502, 503, 504];
@@ -314,7 +363,66 @@ impl TrunkProfile {
             fail_over: Vec::new(),
             fail_over_on: default_fail_over_on(),
             first_response_timeout_s: None,
+            allowed_prefixes: Vec::new(),
+            refused_prefixes: Vec::new(),
+            costs: BTreeMap::new(),
+            calls_per_day: 0,
+            spend_per_day: 0.0,
+            day_zone: default_day_zone(),
+            longest_call_s: default_longest_call_s(),
+            caller_ids: Vec::new(),
         }
+    }
+
+    /// What it may be used for, and what that costs.
+    fn check_limits(&self) -> Result<(), ProfileError> {
+        let lists =
+            [("allowed_prefixes", &self.allowed_prefixes), ("refused_prefixes", &self.refused_prefixes)];
+        for (field, prefixes) in lists {
+            if let Some(text) = prefixes.iter().find(|prefix| !is_prefix(prefix)) {
+                return wrong(
+                    field,
+                    format!("{field}: {text:?} is no prefix; write \"+34\", or \"+\" for every number"),
+                );
+            }
+        }
+        for (prefix, cost) in &self.costs {
+            if !is_prefix(prefix) || !(0.0..=MONEY_MOST).contains(cost) {
+                return wrong(
+                    "costs",
+                    format!("costs: {prefix:?} = {cost} is no prefix with a price; write \"+34\" = 0.012"),
+                );
+            }
+        }
+        if !(0.0..=MONEY_MOST).contains(&self.spend_per_day) {
+            return wrong("spend_per_day", format!("spend_per_day must be from 0 to {MONEY_MOST}"));
+        }
+        let priced = |prefix: &&String| longest(self.costs.keys(), prefix).is_none();
+        if let Some(prefix) = self.allowed_prefixes.iter().find(priced).filter(|_| self.spend_per_day > 0.0) {
+            return wrong(
+                "costs",
+                format!(
+                    "costs: with spend_per_day each of allowed_prefixes needs a price; {prefix:?} has none"
+                ),
+            );
+        }
+        if jiff::tz::TimeZone::get(&self.day_zone).is_err() {
+            let text = format!("day_zone: {:?} is no time zone; write e.g. \"Europe/Madrid\"", self.day_zone);
+            return wrong("day_zone", text);
+        }
+        if let Some(number) = self.caller_ids.iter().find(|number| !is_e164(number)) {
+            return wrong("caller_ids", format!("caller_ids: {number:?} is not E.164, e.g. \"+15550100\""));
+        }
+        if !self.caller_id.is_empty()
+            && !self.caller_ids.is_empty()
+            && !self.caller_ids.contains(&self.caller_id)
+        {
+            return wrong(
+                "caller_ids",
+                format!("caller_ids: caller_id {} is not among them", self.caller_id),
+            );
+        }
+        Ok(())
     }
 
     /// What a type alone cannot say. `listen`: our SIP sockets; `others`: the names of the other trunks.
@@ -375,6 +483,7 @@ impl TrunkProfile {
             (None, Some(_)) => return wrong("tls_cert", "tls_key needs tls_cert beside it"),
             _ => {}
         }
+        self.check_limits()?;
         for (field, path) in self.files() {
             if !path.is_file() {
                 let text = format!("{field}: {} does not exist; give the path of a PEM file", path.display());
@@ -469,6 +578,14 @@ impl TrunkProfile {
                 breaker_pause_s: self.breaker_pause_s,
                 fail_over: self.fail_over.iter().filter_map(|name| id_of(name)).collect(),
                 fail_over_on: self.fail_over_on.clone(),
+                allowed_prefixes: self.allowed_prefixes.clone(),
+                refused_prefixes: self.refused_prefixes.clone(),
+                prices: self.costs.iter().map(|(prefix, cost)| (prefix.clone(), millionths(*cost))).collect(),
+                calls_per_day: self.calls_per_day,
+                spend_per_day: millionths(self.spend_per_day),
+                day_zone: self.day_zone.clone(),
+                longest_call_s: self.longest_call_s,
+                caller_ids: self.caller_ids.clone(),
             },
             targets,
             socket: self.listen.and_then(|listen| {
@@ -502,6 +619,10 @@ impl TrunkProfile {
             large_by_tcp: self.large_by_tcp,
             first_response_within: (first_response_s > 0)
                 .then(|| Duration::from_secs(first_response_s.into())),
+            first_response_in_group: self
+                .first_response_timeout_s
+                .is_none()
+                .then(|| Duration::from_secs(FIRST_RESPONSE_S.into())),
             codecs: self.codecs.iter().map(|codec| (*codec).into()).collect(),
             srtp: self.srtp.into(),
             accept_from: self.accept_from.iter().map(|network| network.0).collect(),

@@ -28,10 +28,17 @@ const PLACES: usize = 8;
 const LOOK_UP_LEAST: Duration = Duration::from_secs(5);
 const LOOK_UP_MOST: Duration = Duration::from_secs(300);
 
+/// Any answer but a server failure shows that somebody is there; a 503 is not healthy (RFC 3261 §21.5.4).
+fn is_healthy(status: Option<u16>) -> bool {
+    status.is_some_and(|status| status < 500 && status != 408)
+}
+
 /// The state of each trunk.
 pub(in crate::runtime) struct Watches {
     by_trunk: BTreeMap<TrunkId, Watch>,
     asked: BTreeMap<CallKey, (TrunkId, Destination)>,
+    /// What the engine wants to know of a trunk that rests, and is not answered yet.
+    asking: BTreeMap<CallKey, TrunkId>,
     registrations: BTreeMap<CallKey, TrunkId>,
     /// What was last said of each breaker.
     breakers: BTreeMap<TrunkId, BreakerState>,
@@ -89,6 +96,7 @@ impl Watches {
         Watches {
             by_trunk: trunks.map(|(t, config, f)| (t.id, Watch::new(t, config, f.clone()))).collect(),
             asked: BTreeMap::new(),
+            asking: BTreeMap::new(),
             registrations: BTreeMap::new(),
             breakers: BTreeMap::new(),
         }
@@ -363,15 +371,42 @@ impl Driver {
         }
     }
 
+    /// A trunk that rests is asked at each of its places: whether one of them works again.
+    pub(in crate::runtime) fn ask_trunk(&mut self, id: TrunkId) {
+        let places: Vec<Destination> =
+            self.watches.places(id).iter().map(|place| place.destination.clone()).collect();
+        for place in places {
+            match self.sip.options(place) {
+                Ok(key) => drop(self.watches.asking.insert(key, id)),
+                Err(error) => tracing::warn!(%error, "a trunk that rests cannot be asked now"),
+            }
+        }
+        if !self.watches.asking.values().any(|asked| *asked == id) {
+            self.give(Input::TrunkAsked { id, answered: false });
+        }
+    }
+
+    fn on_asked(&mut self, id: TrunkId, status: Option<u16>) {
+        let answered = is_healthy(status);
+        if answered {
+            self.watches.asking.retain(|_, asked| *asked != id);
+        } else if self.watches.asking.values().any(|asked| *asked == id) {
+            return;
+        }
+        self.give(Input::TrunkAsked { id, answered });
+    }
+
     pub(in crate::runtime) fn on_options_result(&mut self, key: CallKey, status: Option<u16>) {
         let now = self.now();
+        if let Some(id) = self.watches.asking.remove(&key) {
+            return self.on_asked(id, status);
+        }
         let Some((id, destination)) = self.watches.asked.remove(&key) else { return };
         let Some(watch) = self.watches.by_trunk.get_mut(&id) else { return };
         let asked = watch.places.iter_mut().zip(&mut watch.next);
         let mut asked = asked.filter(|(place, _)| place.destination == destination);
         let Some((place, next)) = asked.next() else { return };
-        // Any answer but a server failure shows that somebody is there; a 503 is not healthy (RFC 3261 §21.5.4).
-        let healthy = status.is_some_and(|s| s < 500 && s != 408);
+        let healthy = is_healthy(status);
         place.misses = if healthy { 0 } else { place.misses + 1 };
         let up = healthy || (place.up && place.misses < MISSES);
         *next = Some(now + if up && healthy { ASK_UP } else { ASK_DOWN });

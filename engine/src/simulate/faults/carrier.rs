@@ -86,6 +86,11 @@ impl Carrier {
         Carrier { floor, troubles, lines: BTreeMap::new(), failing: BTreeMap::new() }
     }
 
+    /// Whether a trunk fails now.
+    pub(super) fn is_failing(&self, now: Time, trunk: TrunkId) -> bool {
+        self.failing.get(&trunk).is_some_and(|(until, _)| now < *until)
+    }
+
     pub(super) fn fails(&mut self, trunk: TrunkId, until: Time, how: Failing) {
         self.failing.insert(trunk, (until, how));
     }

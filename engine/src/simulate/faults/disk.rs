@@ -272,6 +272,14 @@ impl Disk {
             | Write::Part { .. }
             | Write::People(_)
             | Write::Probe => {}
+            // What caller ids did and who may be shown is not of a call: a start of the run has them from its setting.
+            Write::TrunkGroup { .. }
+            | Write::TrunkGroupDeleted(_)
+            | Write::CallerIdPool { .. }
+            | Write::CallerIdPoolDeleted(_)
+            | Write::CallerIdDays(_)
+            | Write::Quarantine(_)
+            | Write::CallerIdLifted { .. } => {}
         }
         true
     }

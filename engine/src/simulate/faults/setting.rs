@@ -10,8 +10,9 @@ use super::super::floor::{Floor, Lasting};
 use super::carrier::Troubles;
 use super::{Family, FaultConfig, pick};
 use crate::{
-    AgentId, CallingWindow, Campaign, CampaignId, CampaignSettings, CampaignStatus, Consent, Lead, LeadId,
-    ListId, Mode, Outcome, Pii, RecordingPolicy, RetryRule, Trunk, TrunkId,
+    AgentId, CallerIdPool, CallerIdPoolId, CallingWindow, Campaign, CampaignId, CampaignSettings,
+    CampaignStatus, Consent, GroupMember, Lead, LeadId, ListId, Mode, Outcome, Pii, RecordingPolicy,
+    RetryRule, Trunk, TrunkGroup, TrunkGroupId, TrunkId,
 };
 
 /// A Wednesday, 12:00 in New York.
@@ -37,6 +38,8 @@ pub(super) struct Setting {
     pub(super) agents: i64,
     /// The first stands in the configuration, the second was made by API.
     pub(super) trunks: Vec<Trunk>,
+    pub(super) groups: Vec<(TrunkGroupId, TrunkGroup)>,
+    pub(super) pools: Vec<(CallerIdPoolId, CallerIdPool)>,
     pub(super) campaigns: Vec<Campaign>,
     pub(super) leads: Vec<Lead>,
     pub(super) floor: Floor,
@@ -61,6 +64,7 @@ pub(super) fn draw(config: &FaultConfig, rng: &mut ChaCha8Rng) -> Setting {
         max_channels,
         breaker_failures: 5,
         breaker_pause_s: 5,
+        options_keepalive: n == 2,
         ..Trunk::new(if n == 1 { TrunkId(1) } else { MADE }, &format!("trunk-{n}"), "+12025550100")
     };
     let mut trunks = if overload {
@@ -86,6 +90,8 @@ pub(super) fn draw(config: &FaultConfig, rng: &mut ChaCha8Rng) -> Setting {
         start_unix_ms,
         agents,
         trunks,
+        groups: vec![(TrunkGroupId(1), group())],
+        pools: vec![(CallerIdPoolId(1), pool())],
         campaigns,
         leads,
         floor: floor(rng),
@@ -123,6 +129,28 @@ pub(super) const MADE: TrunkId = TrunkId::FIRST_STORED;
 /// The campaign in which agents dial by hand.
 pub(super) const MANUAL: CampaignId = CampaignId(5);
 
+/// Both trunks, the second one for the numbers that it is meant for and when the first takes none.
+fn group() -> TrunkGroup {
+    let member = |trunk: &str, priority, prefixes: &[&str]| GroupMember {
+        trunk: trunk.into(),
+        priority,
+        weight: 1,
+        prefixes: prefixes.iter().map(|prefix| (*prefix).to_owned()).collect(),
+    };
+    let members = vec![member("trunk-1", 1, &[]), member("trunk-2", 2, &["+12", "+13"])];
+    TrunkGroup { name: "both".into(), least_cost: false, members }
+}
+
+fn pool() -> CallerIdPool {
+    CallerIdPool {
+        name: "pool".into(),
+        numbers: (1..=5).map(|n| format!("+1202555018{n}")).collect(),
+        calls_per_day: 400,
+        quarantine_h: 1,
+        ..CallerIdPool::default()
+    }
+}
+
 fn campaigns(overload: bool, hours: &[CallingWindow], rng: &mut ChaCha8Rng) -> Vec<Campaign> {
     // Retries come within the run, so that there is something to see.
     let outcomes = Outcome::ALL.into_iter().filter(|outcome| crate::lead::retry::may_override(*outcome));
@@ -158,6 +186,8 @@ fn campaigns(overload: bool, hours: &[CallingWindow], rng: &mut ChaCha8Rng) -> V
             name: "c".into(),
             mode: Mode::Progressive,
             agents: vec![AgentId(1), AgentId(2)],
+            trunk: "both".into(),
+            caller_id_pool: "pool".into(),
             ..base.clone()
         },
         // Agents 2 and 3 look at leads before anything else comes, and dial by hand between calls.
@@ -202,6 +232,7 @@ fn leads(campaigns: usize, each: i64, rng: &mut ChaCha8Rng) -> Vec<Lead> {
             first_name: Pii::default(),
             last_name: Pii::default(),
             custom: Pii::default(),
+            last_caller_id: String::new(),
         })
         .collect()
 }

@@ -22,6 +22,7 @@ use crate::{
 };
 
 /// The engine's numbers are held against its limits this often.
+const ASKED: Duration = Duration::from_millis(80);
 const LOOK: Duration = Duration::from_secs(1);
 /// The engine hears of the wall clock at least this often.
 const CLOCK: Duration = Duration::from_secs(30);
@@ -260,6 +261,10 @@ impl<'a> World<'a> {
                 self.carrier.dial(now, &dial, rng, agenda);
             }
             Output::Cancel { id, .. } => self.carrier.cancel(now, id, rng, agenda),
+            Output::AskTrunk { id } => {
+                let answered = !self.carrier.is_failing(now, id);
+                self.agenda.add(now + ASKED, Happening::Tell(Input::TrunkAsked { id, answered }));
+            }
             Output::Hangup { id } => self.carrier.hang_up(now, id, rng, agenda),
             Output::Bridge { id, .. } => self.carrier.bridged(now, id, rng, agenda),
             Output::Play { id, .. } => self.carrier.message(now, id, rng, agenda),
@@ -450,7 +455,8 @@ impl<'a> World<'a> {
             Some(Trunk { id: stored.id, ..trunk })
         });
         let trunks = configured.chain(made).collect();
-        let restore = recovered.clone().restore(self.config.seed, String::new(), trunks);
+        let mut restore = recovered.clone().restore(self.config.seed, String::new(), trunks);
+        (restore.groups, restore.pools) = (self.setting.groups.clone(), self.setting.pools.clone());
         let engine = Engine::new();
         if self.config.record {
             self.journal = Some(Recorder::begin(1, Began::Fresh, self.now, &engine));

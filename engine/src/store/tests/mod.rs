@@ -161,6 +161,7 @@ fn new_try(attempt: i64, number: u32, lead: i64) -> Write {
         trunk: TrunkId(1),
         phone: Pii("+14155550000".into()),
         caller_id: "+12025550100".into(),
+        price: 60_000,
         at_unix_ms: NOW,
         crash_retry_unix_ms: NOW + 3_600_000,
     })

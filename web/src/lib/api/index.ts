@@ -7,6 +7,8 @@ import type {
 	CampaignSettings,
 	CallDetail,
 	CallRecord,
+	CallerIdPool,
+	CallerIdPoolView,
 	DueLead,
 	CallbackView,
 	Dedupe,
@@ -27,6 +29,8 @@ import type {
 	IceSettings,
 	PhoneSetup,
 	TrunkDetail,
+	TrunkGroup,
+	TrunkGroupView,
 	TrunkProfile,
 	TrunkView,
 	SupervisionMode,
@@ -104,6 +108,22 @@ export const trunks = {
 	create: (profile: TrunkProfile) => json<TrunkDetail>('POST', '/api/trunks', profile),
 	update: (id: number, profile: TrunkProfile) => json<TrunkDetail>('PUT', `/api/trunks/${id}`, profile),
 	remove: (id: number) => request('DELETE', `/api/trunks/${id}`),
+};
+
+export const trunkGroups = {
+	list: () => json<TrunkGroupView[]>('GET', '/api/trunk-groups'),
+	create: (group: TrunkGroup) => json<TrunkGroupView>('POST', '/api/trunk-groups', group),
+	update: (id: number, group: TrunkGroup) => json<TrunkGroupView>('PUT', `/api/trunk-groups/${id}`, group),
+	remove: (id: number) => request('DELETE', `/api/trunk-groups/${id}`),
+};
+
+export const callerIds = {
+	pools: () => json<CallerIdPoolView[]>('GET', '/api/caller-id-pools'),
+	create: (pool: CallerIdPool) => json<CallerIdPoolView>('POST', '/api/caller-id-pools', pool),
+	update: (id: number, pool: CallerIdPool) =>
+		json<CallerIdPoolView>('PUT', `/api/caller-id-pools/${id}`, pool),
+	remove: (id: number) => request('DELETE', `/api/caller-id-pools/${id}`),
+	lift: (number: string) => request('POST', '/api/caller-ids/lift', { number }),
 };
 
 export const agent = {

@@ -273,6 +273,8 @@ export interface CampaignSettings {
 	abandonment_cap: number;
 	trunk: string;
 	caller_id: string;
+	/** The name of a pool, which stands in for `caller_id`. */
+	caller_id_pool: string;
 	ring_timeout_s: number;
 	grace_ms: number;
 	wrap_up_s: number;
@@ -357,6 +359,8 @@ export interface CallView {
 	/** Whether it is recorded now. */
 	recording: 'on' | 'paused' | null;
 	caller_id: string;
+	/** When the dialer ends it for its length; null: not in the next minute. */
+	ends_unix_ms: number | null;
 	lead: LeadView;
 }
 
@@ -483,6 +487,93 @@ export interface TrunkView {
 	resting_s: number;
 	/** Calls in a row that failed for the trunk's sake. */
 	failures: number;
+	calls_today: number;
+	/** 0: no limit. */
+	calls_per_day: number;
+	spent_today: number;
+	/** 0: no limit. */
+	spend_per_day: number;
+	/** Which limit keeps it from calling anybody now. */
+	limit: (typeof TRUNK_LIMITS)[number] | null;
+}
+
+export const TRUNK_LIMITS = ['no_prefixes', 'calls_per_day', 'spend_per_day'] as const;
+
+/** A trunk of a group. */
+export interface GroupMember {
+	trunk: string;
+	/** The lowest goes first. */
+	priority: number;
+	weight: number;
+	prefixes: string[];
+}
+
+/** Trunks that stand in for each other. */
+export interface TrunkGroup {
+	name: string;
+	least_cost: boolean;
+	members: GroupMember[];
+}
+
+export interface TrunkGroupView {
+	id: number;
+	/** It stands in the configuration file, and cannot be changed here. */
+	configured: boolean;
+	group: TrunkGroup;
+}
+
+export const ROTATIONS = ['even', 'random', 'local'] as const;
+export const CALLER_ID_STATES = ['good', 'used_up', 'resting', 'quarantined'] as const;
+export const QUARANTINE_REASONS = ['blocked', 'answer_rate'] as const;
+
+/** Caller ids that stand in for each other; docs/caller-ids.md explains each field. */
+export interface CallerIdPool {
+	name: string;
+	numbers: string[];
+	rotation: (typeof ROTATIONS)[number];
+	sticky: boolean;
+	calls_per_day: number;
+	rest_after_days: number;
+	rest_days: number;
+	rest_weekdays: number[];
+	quarantine_h: number;
+	least_answer_rate: number;
+}
+
+/** What a caller id did. */
+export interface CallerIdUse {
+	attempts: number;
+	answers: number;
+	blocks: number;
+	unwanted: number;
+}
+
+/** A caller id that is not shown for now. */
+export interface Quarantine {
+	number: string;
+	reason: (typeof QUARANTINE_REASONS)[number];
+	status: number | null;
+	/** Where the block can be contested. */
+	redress: string;
+	since_unix_ms: number;
+	/** null: until a person lifts it. */
+	until_unix_ms: number | null;
+}
+
+export interface CallerIdView {
+	number: string;
+	state: (typeof CALLER_ID_STATES)[number];
+	today: CallerIdUse;
+	month: CallerIdUse;
+	answer_rate: number | null;
+	quarantine: Quarantine | null;
+}
+
+export interface CallerIdPoolView {
+	id: number;
+	pool: CallerIdPool;
+	good: number;
+	ids: CallerIdView[];
 }
 
 export const TRANSPORTS = ['udp', 'tcp', 'tls'] as const;
@@ -536,6 +627,14 @@ export interface TrunkProfile {
 	fail_over: string[];
 	fail_over_on: number[];
 	first_response_timeout_s: number | null;
+	allowed_prefixes: string[];
+	refused_prefixes: string[];
+	costs: Record<string, number>;
+	calls_per_day: number;
+	spend_per_day: number;
+	day_zone: string;
+	longest_call_s: number;
+	caller_ids: string[];
 }
 
 /** Where a trunk was found. */

@@ -35,6 +35,7 @@ const call = (id: number, change: Partial<CallView> = {}): CallView => ({
 	disposition: null,
 	recording: null,
 	caller_id: '',
+	ends_unix_ms: null,
 	lead: {
 		id: 1,
 		phone: '+12025550100',

@@ -18,6 +18,7 @@ export function defaultSettings(label: (key: Key) => string): CampaignSettings {
 		abandonment_cap: 0.03,
 		trunk: '',
 		caller_id: '',
+		caller_id_pool: '',
 		ring_timeout_s: 25,
 		grace_ms: 2000,
 		wrap_up_s: 60,

@@ -1,11 +1,16 @@
 import { expect, it } from 'vitest';
-import { defaultProfile, listOf, trunkBody, trunkFaults } from './trunk';
+import { costsOf, costsText, defaultProfile, isPrefix, listOf, trunkBody, trunkFaults } from './trunk';
 
-const profile = { ...defaultProfile(), name: 'main-1', address: 'sip.example.com' };
+const profile = {
+	...defaultProfile(),
+	name: 'main-1',
+	address: 'sip.example.com',
+	allowed_prefixes: ['+1'],
+};
 
 it('names what is wrong with a trunk', () => {
 	expect(trunkFaults(profile, false)).toEqual({});
-	expect(Object.keys(trunkFaults(defaultProfile(), false))).toEqual(['name', 'address']);
+	expect(Object.keys(trunkFaults(defaultProfile(), false))).toEqual(['name', 'address', 'allowed_prefixes']);
 	const wrong = { ...profile, max_cps: 0, max_channels: 1.5, caller_id: '202', register: true };
 	expect(Object.keys(trunkFaults(wrong, false))).toEqual([
 		'max_cps',
@@ -32,4 +37,12 @@ it('wants a password once', () => {
 it('reads lists as people type them', () => {
 	expect(listOf(' 10.0.0.0/8, 192.0.2.1\n')).toEqual(['10.0.0.0/8', '192.0.2.1']);
 	expect(listOf(' ')).toEqual([]);
+});
+
+it('reads prefixes and prices as people type them', () => {
+	expect(['+', '+34', '34', '+0', '+3a', ''].map(isPrefix)).toEqual([true, true, false, false, false, false]);
+	expect(costsOf('+1 0.01, +34 = 0.02')).toEqual({ '+1': 0.01, '+34': 0.02 });
+	expect(costsOf('')).toEqual({});
+	for (const wrong of ['+1', '1 0.01', '+1 x', '+1 0.1 2', '+1 -1']) expect(costsOf(wrong)).toBeNull();
+	expect(costsOf(costsText({ '+1': 0.01, '+34': 2 }))).toEqual({ '+1': 0.01, '+34': 2 });
 });

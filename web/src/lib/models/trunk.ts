@@ -47,6 +47,14 @@ export function defaultProfile(): TrunkProfile {
 		fail_over: [],
 		fail_over_on: [408, 500, 502, 503, 504],
 		first_response_timeout_s: null,
+		allowed_prefixes: [],
+		refused_prefixes: [],
+		costs: {},
+		calls_per_day: 0,
+		spend_per_day: 0,
+		day_zone: 'UTC',
+		longest_call_s: 14_400,
+		caller_ids: [],
 	};
 }
 
@@ -71,6 +79,15 @@ export function trunkFaults(p: TrunkProfile, stored: boolean): TrunkFaults {
 	if (p.first_response_timeout_s !== null && !whole(p.first_response_timeout_s, 0, 32)) {
 		faults.first_response_timeout_s = 'fault.first_response';
 	}
+	if (p.allowed_prefixes.length === 0 || !p.allowed_prefixes.every(isPrefix)) {
+		faults.allowed_prefixes = 'fault.prefixes';
+	}
+	if (!p.refused_prefixes.every(isPrefix)) faults.refused_prefixes = 'fault.prefixes';
+	if (!whole(p.calls_per_day, 0, 4_000_000_000)) faults.calls_per_day = 'fault.zero_or_more';
+	if (!Number.isFinite(p.spend_per_day) || p.spend_per_day < 0) faults.spend_per_day = 'fault.zero_or_more';
+	if (p.longest_call_s !== 0 && !whole(p.longest_call_s, 30, 86_400)) {
+		faults.longest_call_s = 'fault.longest_call';
+	}
 	return faults;
 }
 
@@ -87,6 +104,28 @@ export function trunkBody(p: TrunkProfile): TrunkProfile {
 		...(username && password ? { password } : {}),
 	};
 }
+
+/** A plus sign and the first digits of numbers; the plus sign alone is every number. */
+export const isPrefix = (text: string): boolean => /^\+(?:[1-9]\d{0,14})?$/.test(text);
+
+/** Prices as they are typed: `+1 0.01, +34 0.02`. Null: they cannot be read. */
+export function costsOf(text: string): Record<string, number> | null {
+	const costs: Record<string, number> = {};
+	for (const part of text.split(/[,\n]+/).map((p) => p.trim())) {
+		if (!part) continue;
+		const [prefix = '', price = '', ...rest] = part.split(/[\s=:]+/);
+		const value = Number(price);
+		if (!isPrefix(prefix) || !price || rest.length > 0 || !(value >= 0)) return null;
+		costs[prefix] = value;
+	}
+	return costs;
+}
+
+/** As they are typed. */
+export const costsText = (costs: Record<string, number>): string =>
+	Object.entries(costs)
+		.map(([prefix, cost]) => `${prefix} ${cost}`)
+		.join(', ');
 
 /** Addresses and networks as they are typed: parted by commas or spaces. */
 export const listOf = (text: string): string[] => text.split(/[\s,]+/).filter(Boolean);
