@@ -19,6 +19,8 @@ pub(crate) fn lead(id: i64) -> Lead {
         last_outcome: None,
         repeats: 0,
         callback: None,
+        own: Vec::new(),
+        number: Vec::new(),
         turn: 0,
         first_name: Pii("Ann".into()),
         last_name: Pii("Example".into()),

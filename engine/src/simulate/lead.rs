@@ -105,6 +105,8 @@ impl Leads {
             last_outcome: traits.last_outcome,
             repeats: u32::from(traits.attempts > 0),
             callback: None,
+            own: Vec::new(),
+            number: Vec::new(),
             turn: 0,
             first_name: Pii::default(),
             last_name: Pii::default(),

@@ -6,6 +6,7 @@
 //! understands too, but for the rows that a round of the writer passes as JSON.
 
 mod apply;
+mod erase;
 mod error;
 mod import;
 mod imports;
@@ -41,6 +42,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::Mutex;
 
+pub use erase::Erased;
 pub use error::StoreError;
 pub use import::{ImportFailure, Importer};
 pub use imports::{ImportRecord, ImportState};

@@ -71,7 +71,8 @@ async fn each_order_of_a_list() {
 #[tokio::test]
 async fn each_mix_of_lists() {
     let mut rig = Rig::new().await;
-    let [a, b] = [rig.import_into("a", &csv(0, &[0; 40])).await, rig.import_into("b", &csv(100, &[5; 40])).await];
+    let [a, b] =
+        [rig.import_into("a", &csv(0, &[0; 40])).await, rig.import_into("b", &csv(100, &[5; 40])).await];
     assert!(rig.ids(50).await[..40].iter().all(|id| *id <= 40), "the older one first");
     rig.set(b, |list| list.priority = 1).await;
     assert!(rig.ids(40).await.iter().all(|id| *id > 40));
