@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 mod carrier;
 mod config;
 mod control;
+mod day;
 mod demo;
 mod faults;
 mod manage;

@@ -15,9 +15,10 @@ use crate::Failed;
 use crate::carrier::floor;
 use crate::manage::print;
 
-/// Agents of a run, and of a shock, unless told.
+/// Agents of a run, of a shock and of a day, unless told.
 const AGENTS: u32 = 10;
 const SHOCKED: u32 = 20;
+const WHOLE_DAY: u32 = 50;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -41,12 +42,17 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Instead of a steady floor, one that changes all at once: answers_halve, answers_double, agents_leave,
-    /// agents_double, detection_errs, carrier_slows, cps_capped, talk_doubles, talk_halves, sockets_drop, or all
+    /// agents_double, detection_errs, carrier_slows, cps_capped, talk_doubles, talk_halves, sockets_drop, shift_ends,
+    /// shift_ends_unplanned, or all
     #[arg(long, conflicts_with_all = ["floor", "hours"])]
     shock: Option<String>,
     /// Instead of a floor, faults: r1, r2, r3, r10 to r15, nonsense, restless, several with commas, or all
     #[arg(long, value_name = "FAMILIES", conflicts_with_all = ["floor", "hours", "shock"])]
     faults: Option<String>,
+    /// Instead of a steady floor, a day of agents with shifts, pauses and lost browsers, two campaigns and a real store:
+    /// writes day.db and day.json into this directory, for scripts/recount.py [--agents 50]
+    #[arg(long, value_name = "DIRECTORY", conflicts_with_all = ["floor", "shock", "faults"])]
+    day: Option<std::path::PathBuf>,
     /// With --faults: how long it dials, in virtual time, e.g. 90s, 20m or 2h
     #[arg(long = "for", value_name = "TIME", default_value = "15m", value_parser = crate::demo::duration)]
     lasts: Duration,
@@ -101,6 +107,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
         check_pacer(&options.pacer).context("--pacer")
     };
     check()?;
+    if let Some(directory) = &options.day {
+        return crate::day::run(directory, options.agents.unwrap_or(WHOLE_DAY), options.hours, options.seed);
+    }
     if let Some(config) = options.with_faults()? {
         let seeds = options.seeds.as_ref().map(|_| options.seeds()).transpose()?;
         return crate::faults::run(&config, seeds, options.json);

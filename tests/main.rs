@@ -7,6 +7,7 @@ mod attacks;
 mod browser;
 mod cli;
 mod crash;
+mod day;
 mod demo;
 mod detect;
 mod interop;

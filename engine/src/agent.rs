@@ -1,11 +1,17 @@
 //! An agent's state, as people see it.
 
 mod desk;
+mod forced;
 mod leg;
 mod live;
+mod pauses;
 mod preview;
+mod shift;
+mod wrap_up;
 
+pub(crate) use forced::By;
 pub(crate) use live::{Activity, AgentLive, Next, Preview};
+pub(crate) use pauses::Pauses;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{AgentId, CampaignId, Outcome};
+use crate::{AgentId, CampaignId, Outcome, TeamId};
 
 /// Where a campaign stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -87,6 +87,33 @@ pub enum RecordingPolicy {
     Off,
     /// Every call that an agent has.
     All,
+}
+
+/// Which of the idle agents a call goes to. Who stays idle longest comes first wherever a rule leaves several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Routing {
+    /// The one who is idle longest.
+    #[default]
+    LongestIdle,
+    /// The one who had the fewest calls since signing in.
+    FewestCalls,
+    /// The one with the highest level times idle time: skilled agents get calls sooner, and nobody is left out.
+    Skill,
+    /// The one who talked with this lead last.
+    Sticky,
+}
+
+/// What becomes of a call whose agent's browser is gone and does not come back in ten seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentLost {
+    /// It is ended.
+    #[default]
+    End,
+    /// It is given to another free agent. When there is none within the grace the call counts as abandoned, and the person
+    /// hears the message.
+    Offer,
 }
 
 /// When a lead with some outcome is dialed again.
@@ -190,6 +217,10 @@ pub struct CampaignSettings {
     pub grace_ms: u32,
     /// Wrap-up ends by itself after this long, in seconds; 0: only with a disposition.
     pub wrap_up_s: u32,
+    /// How much longer an agent may make a wrap-up that ends by itself, once each time, in seconds (0 to 600).
+    pub wrap_up_extension_s: u32,
+    /// The disposition that a call gets when its wrap-up ends without one; empty: none.
+    pub wrap_up_disposition: String,
     /// When leads may be called, in their own time. Empty: never.
     pub calling_hours: Vec<CallingWindow>,
     /// Attempts a lead gets in all.
@@ -208,8 +239,14 @@ pub struct CampaignSettings {
     pub dispositions: Vec<Disposition>,
     /// Country of numbers written without a country code, as ISO 3166 (`US`).
     pub country: String,
-    /// Agents who serve it; empty: everybody who signs in.
+    /// Agents who serve it, beside those of its teams; where both are empty: everybody who signs in.
     pub agents: Vec<AgentId>,
+    /// Teams that serve it, with all teams below them.
+    pub teams: Vec<TeamId>,
+    /// Which of its idle agents a call goes to.
+    pub routing: Routing,
+    /// What becomes of a call whose agent is lost.
+    pub agent_lost: AgentLost,
     /// Which of the agents' campaigns is served first; higher is earlier.
     pub priority: i32,
     /// Sound file, or text as `say:VOICE:TEXT`, for a person whom nobody can take; empty: a built-in message tone.
@@ -260,6 +297,8 @@ impl Default for CampaignSettings {
             ring_timeout_s: 25,
             grace_ms: 2000,
             wrap_up_s: 60,
+            wrap_up_extension_s: 0,
+            wrap_up_disposition: String::new(),
             calling_hours: vec![CallingWindow {
                 days: vec![1, 2, 3, 4, 5],
                 from: "09:00".into(),
@@ -283,6 +322,9 @@ impl Default for CampaignSettings {
             .collect(),
             country: "US".into(),
             agents: Vec::new(),
+            teams: Vec::new(),
+            routing: Routing::LongestIdle,
+            agent_lost: AgentLost::End,
             priority: 0,
             abandon_message: String::new(),
             preview_s: 0,

@@ -42,6 +42,16 @@ pub struct Counters {
     pub taken_back: u64,
     /// CANCELs and BYEs that were never confirmed.
     pub unconfirmed: u64,
+    /// Pauses that lasted longer than their limits.
+    pub pauses_over: u64,
+    /// Calls whose agent was lost.
+    pub agents_lost: u64,
+    /// Calls that were given to another agent then.
+    pub handed_over: u64,
+    /// States that a supervisor set.
+    pub forced: u64,
+    /// Dispositions given automatically at the end of a wrap-up.
+    pub disposed_automatically: u64,
     /// Events about lines that are not there any more, or that do not fit what is known of them.
     pub stray: u64,
     /// Time in calls and wrap-up, agents' states that ended.
@@ -118,6 +128,8 @@ impl Spread {
 pub struct Gauges {
     /// Agents by state.
     pub agents: BTreeMap<AgentState, u32>,
+    /// Agents whose pause is longer than its limits.
+    pub pause_over: u32,
     /// Calls in progress by state.
     pub calls: BTreeMap<CallState, u32>,
     /// Calls whose end is decided and not confirmed.

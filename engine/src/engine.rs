@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
-use crate::agent::AgentLive;
+use crate::agent::{AgentLive, Pauses};
 use crate::call::{Call, Disposables};
 use crate::campaign::CampaignLive;
 use crate::clock::WallClock;
@@ -33,7 +33,7 @@ use crate::limits::{CLOCK_JITTER_MS, PACE_LATEST, PACE_SOONEST, PUBLISH_EVERY};
 use crate::pacing::Forced;
 use crate::timer::{Timer, Timers};
 use crate::trunk::TrunkLive;
-use crate::{AgentId, AttemptId, CampaignId, Input, LeadId, Output, TrunkId};
+use crate::{AgentId, AttemptId, CampaignId, Input, LeadId, Output, People, TrunkId};
 
 pub use checkpoint::NotACheckpoint;
 use drain::Drain;
@@ -62,12 +62,13 @@ pub struct Engine {
     pub(crate) counters: Counters,
     pub(crate) campaigns: BTreeMap<CampaignId, CampaignLive>,
     pub(crate) agents: BTreeMap<AgentId, AgentLive>,
+    pub(crate) people: People,
+    /// What agents have used up of their limits today.
+    pub(crate) pauses: Pauses,
     pub(crate) trunks: BTreeMap<TrunkId, TrunkLive>,
     pub(crate) calls: BTreeMap<AttemptId, Call>,
     /// Agents who can take a call now, the longest idle first.
     pub(crate) idle: BTreeSet<(Time, AgentId)>,
-    /// People who wait for an agent, the longest waiting first.
-    pub(crate) waiting: BTreeSet<(Time, AttemptId)>,
     /// Leads that are on a line or on an agent's screen, with their numbers: none is dialed twice at once.
     pub(crate) in_flight: BTreeSet<LeadId>,
     pub(crate) numbers: BTreeSet<String>,
@@ -84,6 +85,10 @@ pub struct Engine {
     pacer: Forced,
     next_campaign: i64,
     next_trunk: i64,
+    pub(crate) next_team: i64,
+    /// A change of the tree of teams waits for its commit.
+    pub(crate) teams_saving: bool,
+    pub(crate) people_version: u64,
     next_attempt: i64,
     restored: bool,
     /// Something happened that a pacing decision may depend on.
@@ -110,10 +115,11 @@ impl Engine {
             counters: Counters::default(),
             campaigns: BTreeMap::new(),
             agents: BTreeMap::new(),
+            people: People::default(),
+            pauses: Pauses::default(),
             trunks: BTreeMap::new(),
             calls: BTreeMap::new(),
             idle: BTreeSet::new(),
-            waiting: BTreeSet::new(),
             in_flight: BTreeSet::new(),
             numbers: BTreeSet::new(),
             suppressed: Suppressed::default(),
@@ -125,6 +131,9 @@ impl Engine {
             pacer: Forced::default(),
             next_campaign: 1,
             next_trunk: TrunkId::FIRST_STORED.0,
+            next_team: 1,
+            teams_saving: false,
+            people_version: 0,
             next_attempt: 1,
             restored: false,
             pace_wanted: false,
@@ -166,6 +175,7 @@ impl Engine {
                 Timer::WrapUp(agent) => self.wrap_up_over(now, agent),
                 Timer::Preview(agent) => self.preview_over(now, agent),
                 Timer::LegAway(agent) => self.leg_stays_away(now, agent),
+                Timer::ShiftEnd(agent) => self.shift_over(now, agent),
                 Timer::Send(trunk) => self.pump(now, trunk),
                 Timer::Orphans => self.orphans_over(now),
                 Timer::Refill(campaign) => self.refill_if_due(now, campaign),
@@ -238,6 +248,7 @@ impl Engine {
         for live in self.campaigns.values_mut() {
             live.ledger.roll(unix_ms);
         }
+        self.plan_shifts(now);
         // A step may open or close hours, or make leads due.
         self.pace_wanted = true;
         self.refill_all(now);

@@ -86,8 +86,33 @@ pub struct AgentView {
     pub next: Option<AgentState>,
     /// Calls since sign-in.
     pub calls: u32,
+    /// When the limits of this pause are used up, in ms since 1970; none: it has none, or this is no pause.
+    pub pause_ends_unix_ms: Option<i64>,
+    /// When this wrap-up ends by itself, in ms since 1970; none: with a disposition only, or this is no wrap-up.
+    pub wrap_up_ends_unix_ms: Option<i64>,
+    /// How much longer the agent may make this wrap-up, in seconds; 0: no longer.
+    pub wrap_up_extension_s: u32,
+    /// When the shift ends, in ms since 1970; none: no end is planned.
+    pub shift_ends_unix_ms: Option<i64>,
+    /// Whether the agent goes offline after the next call.
+    pub last_call: bool,
+    /// The state that a supervisor set, now or after this call.
+    pub forced: Option<ForcedView>,
     /// The lead that they look at before it is dialed.
-    pub preview: Option<PreviewView>,
+    pub preview: Option<Box<PreviewView>>,
+}
+
+/// A state that a supervisor set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ForcedView {
+    /// Which.
+    pub state: AgentState,
+    /// Who did it.
+    pub by: AgentId,
+    /// Their name.
+    pub by_name: String,
+    /// Their words.
+    pub reason: String,
 }
 
 /// A lead on an agent's screen that is not dialed yet.

@@ -51,6 +51,10 @@ id!(
     AgentId
 );
 id!(
+    /// A team of agents.
+    TeamId
+);
+id!(
     /// A carrier's SIP trunk.
     TrunkId
 );

@@ -6,8 +6,8 @@ use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, Lead, LeadId, LeadStatus, Outcome, Pii,
-    StoredTrunk, Trunk, TrunkId, Truth, TryId,
+    AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, Lead, LeadId, LeadStatus, Outcome,
+    PauseReason, People, Pii, Skill, StoredTrunk, TeamId, TeamSettings, Trunk, TrunkId, Truth, TryId,
 };
 
 /// One thing that happened.
@@ -283,6 +283,43 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// One more call, then offline; for who is in a call it is this one. Taken back by `Ready`.
+    LastCall(AgentId),
+    /// A supervisor sets an agent's state; in a call and its wrap-up it takes effect afterwards. The agent sees who did it.
+    Force {
+        /// Whose.
+        agent: AgentId,
+        /// What to be.
+        state: Force,
+        /// The supervisor.
+        by: AgentId,
+        /// The supervisor's name, for the agent's screen.
+        by_name: String,
+        /// The supervisor's words; of a pause, its reason.
+        reason: String,
+    },
+    /// An agent makes the wrap-up that they are in longer, once, as their campaign allows.
+    ExtendWrapUp(AgentId),
+    /// A team is made, or all of one is set anew. Answers with `Reply::Team`.
+    PutTeam {
+        /// Which; none: a new one.
+        id: Option<TeamId>,
+        /// What.
+        settings: Box<TeamSettings>,
+    },
+    /// Only a team without members and teams below it, that no campaign names.
+    DeleteTeam(TeamId),
+    /// Levels and priorities of agents for campaigns; those that are not named stay.
+    SetSkills(Vec<Skill>),
+    /// The whole list of reasons for a pause. Pauses that run keep the limits that they began with.
+    SetPauseReasons(Vec<PauseReason>),
+    /// When an agent's shift ends: no call is planned for them beyond it, and they go offline after the call that runs then.
+    SetShift {
+        /// Whose.
+        agent: AgentId,
+        /// In ms since 1970; none: as their teams' windows say.
+        ends_unix_ms: Option<i64>,
+    },
     /// Ends a call.
     Hangup(AttemptId),
     /// Puts a call on hold or takes it back.
@@ -355,6 +392,17 @@ pub enum Command {
     },
 }
 
+/// A state that a supervisor sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Force {
+    /// Takes calls; needs audio.
+    Ready,
+    /// Takes none.
+    Paused,
+    /// Signed out.
+    Offline,
+}
+
 /// What the store and the configuration knew at start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Restore {
@@ -376,6 +424,12 @@ pub struct Restore {
     pub next_attempt: i64,
     /// Answered calls and tries that were alive at a crash: they count against the trunk until cleared, or 60 s.
     pub orphans: Vec<(TryId, TrunkId)>,
+    /// Teams, levels, reasons for a pause, shifts.
+    pub people: People,
+    /// The next team's id.
+    pub next_team: i64,
+    /// Pauses of the last day, for limits that count by the day.
+    pub paused: Vec<PausedBefore>,
     /// Calls without a disposition yet that agents may still give one to.
     pub undisposed: Vec<Undisposed>,
 }
@@ -389,6 +443,19 @@ pub struct RestoredCampaign {
     pub answered: u64,
     /// Of these, abandoned.
     pub abandoned: u64,
+}
+
+/// A pause of the time before the start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PausedBefore {
+    /// Whose.
+    pub agent: AgentId,
+    /// Why.
+    pub code: String,
+    /// When it ended, in ms since 1970.
+    pub until_unix_ms: i64,
+    /// How long it was.
+    pub lasted_ms: u64,
 }
 
 /// A connected call whose agent has not said what came of it.

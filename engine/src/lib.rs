@@ -26,6 +26,7 @@ mod quality;
 pub mod runtime;
 pub mod simulate;
 pub mod store;
+mod team;
 #[cfg(test)]
 mod testing;
 mod timer;
@@ -33,19 +34,19 @@ mod trunk;
 
 pub use agent::AgentState;
 pub use campaign::{
-    CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp, MachineDetection, Mix,
-    Mode, RecordingPolicy, RetryRule,
+    AgentLost, CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp,
+    MachineDetection, Mix, Mode, RecordingPolicy, RetryRule, Routing,
 };
 pub use counters::{Counters, Gauges, Spread};
 pub use engine::{Engine, NotACheckpoint, Prospect, Reason, Why};
 pub use event::{
-    AgentView, BreakerState, CallState, CallView, CampaignView, Event, LeadView, PhoneProblem, PhoneState,
-    PhoneView, PreviewView, RecordingState, Snapshot, TrunkView,
+    AgentView, BreakerState, CallState, CallView, CampaignView, Event, ForcedView, LeadView, PhoneProblem,
+    PhoneState, PhoneView, PreviewView, RecordingState, Snapshot, TrunkView,
 };
-pub use id::{AgentId, AttemptId, CampaignId, LeadId, ListId, TrunkId, TryId};
+pub use id::{AgentId, AttemptId, CampaignId, LeadId, ListId, TeamId, TrunkId, TryId};
 pub use input::{
-    AgentEvent, Command, EndedBy, Failure, Input, LeadAnswer, LineEvent, Restore, RestoredCampaign,
-    Undisposed, Verdict,
+    AgentEvent, Command, EndedBy, Failure, Force, Input, LeadAnswer, LineEvent, PausedBefore, Restore,
+    RestoredCampaign, Undisposed, Verdict,
 };
 pub use lead::import::{Dedupe, ImportError, ImportOptions, ImportReport};
 pub use lead::list::{Comparison, LeadPick, ListOrder, ListSettings};
@@ -56,4 +57,7 @@ pub use output::{CancelReason, CommandError, Dial, LeadChange, Message, NewTry, 
 pub use pacing::{AgentPhase, Alone, Decision, LineView, Observation, Outlook, Pacer, Traits, Truth, View};
 pub use pii::Pii;
 pub use quality::{CallQuality, Grade, LegFigures, LegRecord, Side, Unheard, UnheardView};
+pub use team::{
+    Labels, PauseReason, People, PeopleChange, SKILL_DEFAULT, ShiftWindow, Skill, Team, TeamSettings,
+};
 pub use trunk::{StoredTrunk, Trunk};

@@ -113,3 +113,18 @@ pub(crate) const DTMF_MOST: usize = 32;
 pub(crate) const NOTE_MOST: usize = 4_000;
 /// Characters of a name or a reason.
 pub(crate) const NAME_MOST: usize = 200;
+
+/// Teams at once: a large house has hundreds.
+pub(crate) const TEAMS_MOST: usize = 1_000;
+/// Levels of the tree of teams: sites, departments, shifts and groups fit twice over.
+pub(crate) const TEAM_DEPTH: usize = 8;
+/// Levels and priorities that differ from the default: 1,000 agents in 50 campaigns, about 2 MB.
+pub(crate) const SKILLS_MOST: usize = 50_000;
+/// Reasons for a pause: more than anybody chooses from.
+pub(crate) const PAUSE_REASONS_MOST: usize = 50;
+/// A shift ends at most so far ahead, in ms: a day.
+pub(crate) const SHIFT_MOST_MS: i64 = 24 * 3_600_000;
+/// Agents that one call is handed on to when theirs is lost; who loses so many has waited long enough.
+pub(crate) const HAND_OVERS_MOST: usize = 3;
+/// A wrap-up is made longer by at most this, in seconds.
+pub(crate) const EXTENSION_MOST_S: u32 = 600;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::{
-    AgentId, AttemptId, Callback, Campaign, CampaignId, LeadId, LeadStatus, LegRecord, Outcome, PhoneChange,
-    Pii, StoredTrunk, TrunkId, TryId, Why,
+    AgentId, AttemptId, Callback, Campaign, CampaignId, LeadId, LeadStatus, LegRecord, Outcome, PeopleChange,
+    PhoneChange, Pii, StoredTrunk, TeamId, TrunkId, TryId, Why,
 };
 
 /// One thing to do.
@@ -203,6 +203,26 @@ pub enum Write {
         /// Later than the grace: counted as abandoned in the ledger.
         late: bool,
     },
+    /// A call that an agent had goes on with another one: the call is this one's from now on.
+    HandedOver {
+        /// Which.
+        attempt: AttemptId,
+        /// Whose it is now.
+        agent: AgentId,
+    },
+    /// An agent's part of a call that more than one agent had, when it is over.
+    Part {
+        /// Of which call.
+        attempt: AttemptId,
+        /// Whose.
+        agent: AgentId,
+        /// When it began, in ms since 1970.
+        from_unix_ms: i64,
+        /// How long they talked, in ms.
+        lasted_ms: u64,
+    },
+    /// Teams, levels, reasons for a pause or shifts were changed.
+    People(Box<PeopleChange>),
     /// An attempt is over. Written once; a second one for the same attempt is refused.
     AttemptEnded {
         /// Which.
@@ -211,7 +231,7 @@ pub enum Write {
         outcome: Outcome,
         /// Milliseconds since 1970.
         at_unix_ms: i64,
-        /// From the bridge to the end, in ms.
+        /// With an agent, in ms: from the bridge to the end, the time between two agents left out.
         talk_ms: u64,
         /// What becomes of the lead.
         lead: LeadChange,
@@ -256,8 +276,11 @@ pub enum Write {
         agent: AgentId,
         /// Which state.
         state: crate::AgentState,
-        /// The pause's reason, else empty.
+        /// The pause's reason, or why a supervisor set the state; else empty.
         reason: String,
+        /// The supervisor who set it; none: the agent did, or it came of itself. An agent who is put offline has a row for
+        /// that alone, which lasted no time.
+        forced_by: Option<AgentId>,
         /// When it began, in ms since 1970.
         from_unix_ms: i64,
         /// How long it lasted, in ms.
@@ -321,6 +344,8 @@ pub enum Reply {
     Done,
     /// A campaign, as it now is.
     Campaign(Box<Campaign>),
+    /// A team that was made or changed.
+    Team(TeamId),
     /// A trunk that was made or changed. Calls go by it from now on.
     Trunk(TrunkId),
     /// What holds a lead.
@@ -330,10 +355,10 @@ pub enum Reply {
 /// A command that was not done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 pub enum CommandError {
-    /// There is no such campaign, call, agent, lead or trunk.
+    /// There is no such campaign, call, agent, lead, team or trunk.
     #[error("{what} {id} does not exist")]
     NotFound {
-        /// `campaign`, `call`, `agent`, `lead` or `trunk`.
+        /// `campaign`, `call`, `agent`, `lead`, `team` or `trunk`.
         what: String,
         /// As given.
         id: i64,

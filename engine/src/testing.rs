@@ -18,6 +18,7 @@ pub(crate) fn lead(id: i64) -> Lead {
         attempts: 0,
         last_outcome: None,
         repeats: 0,
+        last_agent: None,
         callback: None,
         own: Vec::new(),
         number: Vec::new(),

@@ -19,6 +19,8 @@ pub(crate) enum Timer {
     LegAway(AgentId),
     /// A lead has been on an agent's screen as long as it may.
     Preview(AgentId),
+    /// An agent's shift ends.
+    ShiftEnd(AgentId),
     /// The next INVITE that waits for its turn under the trunk's calls per second.
     Send(TrunkId),
     /// Calls from before a crash count no longer.

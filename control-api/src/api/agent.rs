@@ -133,6 +133,12 @@ fn known(api: &Api, user: &User) -> AgentView {
         call: None,
         audio: false,
         next: None,
+        pause_ends_unix_ms: None,
+        wrap_up_ends_unix_ms: None,
+        wrap_up_extension_s: 0,
+        shift_ends_unix_ms: None,
+        last_call: false,
+        forced: None,
         calls: 0,
         preview: None,
     })

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::leads::find;
-use crate::auth::{Agent, Analyst, Require};
+use crate::auth::{Agent, Analyst, Require, Scope};
 use crate::error::Problem;
 use crate::extract::{Json, Path};
 use crate::limits::{CALLBACKS, DUE_LEADS};
@@ -78,10 +78,13 @@ async fn own(State(api): State<Api>, user: Require<Agent>) -> Result<Json<Vec<Ca
     responses((status = 200, body = Vec<CallbackView>)))]
 async fn of_campaign(
     State(api): State<Api>,
-    _: Require<Analyst>,
+    user: Require<Analyst>,
     Path(id): Path<CampaignId>,
 ) -> Result<Json<Vec<CallbackView>>, Problem> {
     find(&api, id).await?;
+    let scope = Scope::of(&api.engine().people(), &user);
     let leads = api.engine().store().callbacks(id, None, CALLBACKS).await?;
-    Ok(Json(leads.into_iter().filter_map(CallbackView::of).collect()))
+    let callbacks = leads.into_iter().filter_map(CallbackView::of);
+    // Another team's promise is that team's affair.
+    Ok(Json(callbacks.filter(|callback| callback.agent.is_none_or(|agent| scope.sees(agent))).collect()))
 }

@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Listing, page_limit};
-use crate::auth::{Require, Role, Supervisor, User};
+use crate::auth::{Require, Role, Scope, Supervisor, User};
 use crate::error::Problem;
 use crate::extract::{Json, Path, Query};
 use crate::limits;
@@ -59,7 +59,9 @@ async fn list(
         before: query.before.map(AttemptId),
         limit: page_limit(query.limit)?,
     };
-    Ok(Json(api.engine().store().calls(filter).await?.into()))
+    let scope = Scope::of(&api.engine().people(), &user);
+    let among = scope.agents().map(|agents| agents.iter().copied().collect::<Vec<_>>());
+    Ok(Json(api.engine().store().calls_of(filter, among.as_deref()).await?.into()))
 }
 
 /// One call, with its tries and dispositions
@@ -71,7 +73,11 @@ async fn read(
     Path(id): Path<AttemptId>,
 ) -> Result<Json<CallDetail>, Problem> {
     let detail = api.engine().store().call(id).await?;
-    let visible = detail.filter(|detail| !user.is_agent() || detail.call.agent == Some(user.agent()));
+    let scope = Scope::of(&api.engine().people(), &user);
+    let visible = detail.filter(|detail| match user.is_agent() {
+        true => detail.call.agent == Some(user.agent()),
+        false => scope.sees_call_of(detail.call.agent),
+    });
     visible.map(Json).ok_or_else(|| missing(id))
 }
 
@@ -181,30 +187,37 @@ async fn sip(
     user: Require<Supervisor>,
     Path(id): Path<AttemptId>,
 ) -> Result<String, Problem> {
+    may_act(&api, &user, id).await?;
     let trace = api.engine().sip_trace(id, !user.role.includes(Role::Manager)).await;
     trace.ok_or_else(|| {
         Problem::not_found(format!("No SIP messages of call {id} are kept; only recent ones are."))
     })
 }
 
-/// Agents act on their own calls, supervisors and those above on all; what an agent may not touch does not exist.
+/// Agents act on their own calls, supervisors of teams on those of their agents, other supervisors and those above on all;
+/// what somebody may not touch does not exist.
 pub(super) async fn may_act(api: &Api, user: &User, id: AttemptId) -> Result<(), Problem> {
-    if user.role.includes(Role::Supervisor) {
+    let supervises = user.role.includes(Role::Supervisor);
+    let scope = Scope::of(&api.engine().people(), user);
+    if supervises && scope.is_all() {
         return Ok(());
     }
-    if !user.is_agent() {
+    if !supervises && !user.is_agent() {
         let is = user.role.as_str();
         return Err(Problem::forbidden(format!(
             "This needs the role supervisor; you are signed in as {is}."
         )));
     }
-    let own = Some(user.agent());
-    if api.engine().snapshot().calls.iter().any(|call| call.id == id && call.agent == own) {
+    let own = |agent: Option<AgentId>| match supervises {
+        true => scope.sees_call_of(agent),
+        false => agent == Some(user.agent()),
+    };
+    if api.engine().snapshot().calls.iter().any(|call| call.id == id && own(call.agent)) {
         return Ok(());
     }
     // A call that was bridged a moment ago, or is over, is known to the store.
     match api.engine().store().call(id).await? {
-        Some(detail) if detail.call.agent == own => Ok(()),
+        Some(detail) if own(detail.call.agent) => Ok(()),
         _ => Err(missing(id)),
     }
 }

@@ -4,8 +4,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kraliki_engine::{
-    AgentId, Campaign, CampaignId, CampaignSettings, CampaignStatus, CampaignView, Command, CommandError,
-    Reply,
+    Campaign, CampaignId, CampaignSettings, CampaignStatus, CampaignView, Command, CommandError, Reply,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -44,20 +43,18 @@ impl CampaignAnswer {
     fn of(api: &Api, user: &User, campaign: Campaign) -> Option<CampaignAnswer> {
         let Campaign { id, status, mut settings } = campaign;
         if user.is_agent() {
-            if !serves(&settings.agents, user.agent()) {
-                return None;
+            // Whose colleagues are who is not for agents to know.
+            if let Some(crew) = api.engine().people().crew(&settings) {
+                if !crew.contains(&user.agent()) {
+                    return None;
+                }
+                (settings.agents, settings.teams) = (vec![user.agent()], Vec::new());
             }
-            settings.agents.retain(|agent| *agent == user.agent());
             return Some(CampaignAnswer { id, status, settings, live: None });
         }
         let live = api.engine().snapshot().campaigns.iter().find(|view| view.id == id).cloned();
         Some(CampaignAnswer { id, status, settings, live })
     }
-}
-
-/// No names: everybody.
-fn serves(agents: &[AgentId], agent: AgentId) -> bool {
-    agents.is_empty() || agents.contains(&agent)
 }
 
 /// Every campaign
@@ -159,7 +156,7 @@ async fn change(
         (Reply::Campaign(campaign), _) => CampaignAnswer::of(api, user, *campaign)
             .ok_or_else(|| Problem::internal("The campaign is not to be seen.")),
         (Reply::Done, Some(id)) => stored(api, user, id).await,
-        (Reply::Done | Reply::Trunk(_) | Reply::Why(_), _) => {
+        (Reply::Done | Reply::Trunk(_) | Reply::Team(_) | Reply::Why(_), _) => {
             Err(Problem::internal("The campaign was made, but its id is not known."))
         }
     }

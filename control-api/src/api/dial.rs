@@ -128,7 +128,8 @@ async fn number(api: &Api, campaign: &Campaign, phone: &str) -> Result<LeadId, P
 /// The campaign, if the agent may dial by hand in it: nobody adds leads to one that dials by itself.
 async fn manual(api: &Api, agent: AgentId, id: CampaignId) -> Result<Campaign, Problem> {
     let campaign = api.engine().store().campaign(id).await?;
-    let serves = |c: &Campaign| c.settings.agents.is_empty() || c.settings.agents.contains(&agent);
+    let people = api.engine().people();
+    let serves = |c: &Campaign| people.crew(&c.settings).is_none_or(|crew| crew.contains(&agent));
     let campaign =
         campaign.filter(serves).ok_or_else(|| Problem::not_found(format!("There is no campaign {id}.")))?;
     if campaign.settings.mode != Mode::Manual {

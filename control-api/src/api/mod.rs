@@ -14,8 +14,10 @@ pub(crate) mod operation;
 mod phone;
 mod recordings;
 mod session;
+mod shift;
 mod supervision;
 mod suppressions;
+mod teams;
 mod trunks;
 mod why;
 
@@ -45,6 +47,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(phone::routes())
         .merge(calls::routes())
         .merge(supervision::routes())
+        .merge(shift::routes())
+        .merge(teams::routes())
         .merge(recordings::routes())
         .merge(suppressions::routes())
         .merge(operation::routes())

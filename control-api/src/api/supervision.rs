@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::session::{SDP, answer, ice};
-use crate::auth::{Require, Supervisor};
+use crate::auth::{Require, Scope, Supervisor};
 use crate::error::Problem;
 use crate::extract::{Json, Path, text};
 use crate::limits;
@@ -75,6 +75,7 @@ async fn follow(
     Path(id): Path<String>,
     Json(Follow { agent, mode }): Json<Follow>,
 ) -> Result<StatusCode, Problem> {
+    Scope::of(&api.engine().people(), &user).check(AgentId(agent))?;
     let how = match mode {
         Mode::Listen => Supervision::Listen,
         Mode::Whisper => Supervision::Whisper,

@@ -4,6 +4,7 @@ mod guard;
 mod password;
 mod role;
 mod routes;
+mod scope;
 mod session;
 mod token;
 
@@ -14,4 +15,5 @@ pub(crate) use guard::Guard;
 pub(crate) use password::Verifier;
 pub(crate) use role::{Admin, Agent, Analyst, Manager, Require, Supervisor, User};
 pub(crate) use routes::routes;
+pub(crate) use scope::Scope;
 pub(crate) use token::Keys;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures::SinkExt as _;
-use kraliki_engine::{Event, Snapshot};
+use kraliki_engine::{Event, People, Snapshot};
 use serde::Deserialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 
 use super::view::{Gathered, View};
-use crate::auth::User;
+use crate::auth::{Scope, User};
 use crate::limits;
 use crate::state::Api;
 
@@ -84,7 +84,9 @@ async fn serve(socket: &mut WebSocket, api: &Api) -> Result<Never, End> {
         view: View::default(),
         events: api.engine().subscribe(),
         shown: (false, false),
+        people: api.engine().people(),
     };
+    live.view.scope = Scope::of(&live.people, &live.user);
     live.show_all().await?;
     live.follow().await
 }
@@ -125,6 +127,8 @@ struct Live<'a> {
     events: Receiver<Arc<Event>>,
     /// `draining` and `store_ok` as they were sent last: no event tells of them.
     shown: (bool, bool),
+    /// Whom the user sees follows from it.
+    people: Arc<People>,
 }
 
 impl Live<'_> {
@@ -163,6 +167,9 @@ impl Live<'_> {
                     }
                     (pings, messages) = (pings + 1, 0);
                     self.send(format!(r#"{{"type":"ping","n":{pings}}}"#)).await?;
+                    if self.scope_changed() {
+                        self.show_all().await?;
+                    }
                     let snapshot = self.api.engine().snapshot();
                     if self.shown != (snapshot.draining, snapshot.store_ok) {
                         self.show_all().await?;
@@ -181,6 +188,7 @@ impl Live<'_> {
         }
         let same = user.role == self.user.role;
         (self.user, self.ends_unix_ms) = (user, ends);
+        self.view.scope = Scope::of(&self.people, &self.user);
         if same { Ok(()) } else { self.show_all().await }
     }
 
@@ -204,6 +212,19 @@ impl Live<'_> {
         self.send(text).await
     }
 
+    /// Teams may have changed, and with them whom the user sees.
+    fn scope_changed(&mut self) -> bool {
+        let people = self.api.engine().people();
+        if Arc::ptr_eq(&people, &self.people) {
+            return false;
+        }
+        self.people = people;
+        let scope = Scope::of(&self.people, &self.user);
+        let changed = scope != self.view.scope;
+        self.view.scope = scope;
+        changed
+    }
+
     /// Sends an event and those that wait behind it.
     async fn show(&mut self, first: Result<Arc<Event>, RecvError>) -> Result<(), End> {
         let mut gathered = Gathered::default();
@@ -219,6 +240,9 @@ impl Live<'_> {
                 Err(TryRecvError::Lagged(_)) => lagged = true,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
+        }
+        if self.scope_changed() {
+            return self.show_all().await;
         }
         if lagged {
             self.api.metrics().live_lagged.inc();

@@ -8,7 +8,7 @@ use kraliki_engine::{
 use serde::Serialize;
 use std::sync::Arc;
 
-use crate::auth::User;
+use crate::auth::{Scope, User};
 
 /// What an agent sees of a campaign.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -42,13 +42,22 @@ fn tagged<T: Serialize>(r#type: &'static str, content: &T) -> String {
 pub(super) struct View {
     /// Campaigns as an agent was told of them: their numbers change all the time, their names hardly ever.
     titles: BTreeMap<CampaignId, (String, CampaignStatus, Mode)>,
+    /// Whom the user sees, agents themselves aside.
+    pub(super) scope: Scope,
 }
 
 impl View {
     /// The snapshot as this user sees it.
     pub(super) fn snapshot(&mut self, user: &User, snapshot: &Snapshot) -> String {
         if !user.is_agent() {
-            return tagged("snapshot", snapshot);
+            if self.scope.is_all() {
+                return tagged("snapshot", snapshot);
+            }
+            let mut seen = snapshot.clone();
+            seen.agents.retain(|agent| self.scope.sees(agent.id));
+            seen.calls.retain(|call| self.scope.sees_call_of(call.agent));
+            seen.phones.retain(|phone| self.scope.sees(phone.agent));
+            return tagged("snapshot", &seen);
         }
         let me = user.agent();
         self.titles = snapshot.campaigns.iter().map(|c| (c.id, (c.name.clone(), c.status, c.mode))).collect();
@@ -96,6 +105,21 @@ impl View {
                     self.titles.remove(id);
                 }
                 _ => return None,
+            }
+        } else if !self.scope.is_all() {
+            match event {
+                Event::Agent(agent) if !self.scope.sees(agent.id) => return None,
+                // One that is over for them: its agent is another's now, or nobody.
+                Event::Call(call) if !self.scope.sees_call_of(call.agent) => return None,
+                Event::Phone(phone) if !self.scope.sees(phone.agent) => return None,
+                Event::Unheard(view) if !self.scope.sees(view.agent) => return None,
+                Event::Quality { calls } => {
+                    let seen = calls.iter().filter(|call| self.scope.sees(call.agent));
+                    let calls: Vec<_> = seen.cloned().collect();
+                    let own = (!calls.is_empty()).then_some(Event::Quality { calls })?;
+                    return serde_json::to_string(&own).ok();
+                }
+                _ => {}
             }
         }
         serde_json::to_string(event).ok()
@@ -179,6 +203,12 @@ mod tests {
             call: None,
             audio: true,
             next: None,
+            pause_ends_unix_ms: None,
+            wrap_up_ends_unix_ms: None,
+            wrap_up_extension_s: 0,
+            shift_ends_unix_ms: None,
+            last_call: false,
+            forced: None,
             calls: 0,
             preview: None,
         }

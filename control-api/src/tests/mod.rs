@@ -9,4 +9,5 @@ mod resources;
 mod roles;
 mod server;
 mod spec;
+mod teams;
 mod trunks;

@@ -7,7 +7,7 @@ use super::fixture::{Fixture, USERS, offer, user};
 use crate::auth::Role;
 
 /// Each route with the role that it needs; none: everybody who is signed in.
-const NEEDED: [(&str, &str, Option<Role>); 47] = [
+const NEEDED: [(&str, &str, Option<Role>); 62] = [
     ("GET", "/api/campaigns", None),
     ("POST", "/api/campaigns", Some(Role::Manager)),
     ("PUT", "/api/campaigns/1", Some(Role::Manager)),
@@ -55,6 +55,21 @@ const NEEDED: [(&str, &str, Option<Role>); 47] = [
     ("DELETE", "/api/recordings/1", Some(Role::Manager)),
     ("GET", "/api/suppressions", Some(Role::Manager)),
     ("POST", "/api/suppressions", Some(Role::Manager)),
+    ("GET", "/api/teams", Some(Role::Supervisor)),
+    ("GET", "/api/teams/1", Some(Role::Supervisor)),
+    ("POST", "/api/teams", Some(Role::Manager)),
+    ("PUT", "/api/teams/1", Some(Role::Manager)),
+    ("DELETE", "/api/teams/1", Some(Role::Manager)),
+    ("GET", "/api/agents", Some(Role::Supervisor)),
+    ("GET", "/api/skills", Some(Role::Supervisor)),
+    ("PUT", "/api/skills", Some(Role::Supervisor)),
+    ("GET", "/api/pause-reasons", None),
+    ("PUT", "/api/pause-reasons", Some(Role::Manager)),
+    ("POST", "/api/agents/77/state", Some(Role::Supervisor)),
+    ("PUT", "/api/agents/77/shift", Some(Role::Supervisor)),
+    ("POST", "/api/agent/leaving", Some(Role::Agent)),
+    ("POST", "/api/agent/wrap-up/extend", Some(Role::Agent)),
+    ("PUT", "/api/supervision/x", Some(Role::Supervisor)),
 ];
 
 #[tokio::test]

@@ -1,19 +1,17 @@
-//! What an agent does at the desk: sign in and out, ready, pause; and what a call's end does with the agent.
-
-use std::time::Duration;
+//! What an agent does at the desk: sign in and out, ready, pause.
 
 use kraliki_time::Time;
 
-use super::live::WrapUp;
-use super::{Activity, AgentLive, Next};
-use crate::event::CallView;
-use crate::limits::{AGENTS_MOST, LEG_AWAY, NAME_MOST, WRAP_UP_MOST};
-use crate::pacing::Observation;
+use super::{Activity, AgentLive, By, Next};
+use crate::limits::{AGENTS_MOST, LEG_AWAY, NAME_MOST};
 use crate::timer::Timer;
-use crate::{AgentId, AttemptId, CampaignId, CommandError, Engine, Write};
+use crate::{AgentId, AttemptId, CommandError, Engine, Write};
 
 /// The reason shown when audio, not the agent, ended the Ready state.
 const NO_AUDIO: &str = "no audio";
+
+/// Reasons that the desk itself gives, whatever the list says: before the first call, and after a restart of the dialer.
+const OF_THE_DESK: [&str; 2] = ["sound_check", "reconnected"];
 
 impl Engine {
     pub(crate) fn sign_in(&mut self, now: Time, id: AgentId, name: String) -> Result<(), CommandError> {
@@ -26,11 +24,14 @@ impl Engine {
         let agent = self.agents.entry(id).or_insert_with(|| AgentLive::new(now));
         agent.name = name;
         if agent.next == Some(Next::Offline) {
-            agent.next = None; // back before the sign-out took effect
+            // Back before the sign-out took effect.
+            (agent.next, agent.next_by) = (None, None);
         }
         if matches!(agent.activity, Activity::Offline) {
             (agent.calls, agent.busy, agent.available) = (0, Default::default(), Default::default());
+            agent.last_call = false;
             self.enter(now, id, Activity::Paused(String::new()));
+            self.plan_shift(now, id);
         } else {
             self.show_agent(id);
         }
@@ -38,19 +39,32 @@ impl Engine {
     }
 
     pub(crate) fn sign_out(&mut self, now: Time, id: AgentId) -> Result<(), CommandError> {
-        self.leave(now, id, Next::Offline)
+        self.leave(now, id, Next::Offline, None)
     }
 
     pub(crate) fn pause(&mut self, now: Time, id: AgentId, reason: String) -> Result<(), CommandError> {
         if reason.len() > NAME_MOST {
             return Err(invalid("reason", "must have at most 200 characters"));
         }
-        self.leave(now, id, Next::Paused(reason))
+        let still = matches!(&self.signed_in(id)?.activity, Activity::Paused(old) if *old == reason);
+        let given = self.people.pause_reason(&reason).is_some() || OF_THE_DESK.contains(&reason.as_str());
+        if !still && !given && !self.people.pause_reasons.is_empty() {
+            let codes: Vec<&str> = self.people.pause_reasons.iter().map(|r| r.code.as_str()).collect();
+            return Err(invalid("reason", &format!("must be one of {}", codes.join(", "))));
+        }
+        self.leave(now, id, Next::Paused(reason), None)
     }
 
-    /// Pauses or signs out: at once, or after the call and its wrap-up.
-    fn leave(&mut self, now: Time, id: AgentId, next: Next) -> Result<(), CommandError> {
+    /// Pauses or signs out: at once, or after the call and its wrap-up. `by`: the supervisor who wants it so.
+    pub(super) fn leave(
+        &mut self,
+        now: Time,
+        id: AgentId,
+        next: Next,
+        by: Option<By>,
+    ) -> Result<(), CommandError> {
         let agent = self.signed_in(id)?;
+        agent.next_by = by;
         match &agent.activity {
             Activity::Dialing(_) | Activity::Reserved(_) | Activity::Talking(_) | Activity::Hold(_) => {
                 agent.next = Some(next);
@@ -63,14 +77,14 @@ impl Engine {
                     return Ok(());
                 }
             }
-            Activity::Paused(old) if next == Next::Paused(old.clone()) => {}
+            Activity::Paused(old) if next == Next::Paused(old.clone()) && agent.next_by.is_none() => {}
             Activity::Preview(_) => {
                 self.give_preview_back(now, id);
-                self.enter(now, id, next.activity());
+                self.enter_next(now, id, next.activity());
                 return Ok(());
             }
             Activity::Offline | Activity::Paused(_) | Activity::Ready => {
-                self.enter(now, id, next.activity());
+                self.enter_next(now, id, next.activity());
                 return Ok(());
             }
         }
@@ -81,8 +95,9 @@ impl Engine {
 
     pub(crate) fn ready(&mut self, now: Time, id: AgentId) -> Result<(), CommandError> {
         let agent = self.signed_in(id)?;
+        (agent.last_call, agent.next_by) = (false, None);
         match &agent.activity {
-            Activity::Ready | Activity::Preview(_) => {}
+            Activity::Ready | Activity::Preview(_) => self.show_agent(id),
             Activity::Dialing(_) | Activity::Reserved(_) | Activity::Talking(_) | Activity::Hold(_) => {
                 agent.next = None;
                 self.pace_wanted = true;
@@ -118,43 +133,19 @@ impl Engine {
         self.enter(now, id, Activity::Talking(call));
     }
 
-    /// The call is over; its record is to be finished.
-    pub(crate) fn wrap_up(&mut self, now: Time, id: AgentId, campaign: CampaignId, call: CallView) {
-        let settings = self.campaigns.get(&campaign).map(|live| &live.campaign.settings);
-        let nothing_to_choose = settings.is_none_or(|settings| settings.dispositions.is_empty());
-        let disposed = call.disposition.is_some() || nothing_to_choose;
-        let lasts = settings.map_or(0, |settings| settings.wrap_up_s);
-        let lasts = if lasts > 0 { Duration::from_secs(u64::from(lasts)) } else { WRAP_UP_MOST };
-        self.enter(now, id, Activity::WrapUp(Box::new(WrapUp { campaign, call, disposed })));
-        self.timers.set(Timer::WrapUp(id), now + lasts);
-        if disposed && self.agents.get(&id).is_some_and(|agent| agent.next.is_some()) {
-            self.wrap_up_over(now, id);
-        }
-    }
-
-    /// The record is finished, or its time is over.
-    pub(crate) fn wrap_up_over(&mut self, now: Time, id: AgentId) {
-        self.timers.clear(Timer::WrapUp(id));
-        let Some(agent) = self.agents.get(&id) else { return };
-        let Activity::WrapUp(wrap) = &agent.activity else { return };
-        let (campaign, lasted) = (wrap.campaign, now.since(agent.since));
-        self.observe(now, campaign, Observation::WrapEnded { lasted });
-        self.free(now, id);
-    }
-
     /// Nothing holds the agent any more.
     pub(crate) fn free(&mut self, now: Time, id: AgentId) {
         let Some(agent) = self.agents.get_mut(&id) else { return };
         let leg_up = agent.leg_up;
         match agent.next.take() {
-            Some(next) => self.enter(now, id, next.activity()),
+            Some(next) => self.enter_next(now, id, next.activity()),
             None if leg_up => self.become_ready(now, id),
             None => self.enter(now, id, Activity::Paused(NO_AUDIO.into())),
         }
     }
 
     pub(crate) fn become_ready(&mut self, now: Time, id: AgentId) {
-        self.enter(now, id, Activity::Ready);
+        self.enter_next(now, id, Activity::Ready);
         self.serve(now, id);
     }
 
@@ -167,10 +158,33 @@ impl Engine {
         }
     }
 
+    /// What was asked for takes effect, and with it who wanted it so.
+    fn enter_next(&mut self, now: Time, id: AgentId, activity: Activity) {
+        let by = self.agents.get_mut(&id).and_then(|agent| agent.next_by.take());
+        self.enter_by(now, id, activity, by);
+    }
+
     /// Changes what an agent is doing; each state's time is written when it ends.
     pub(crate) fn enter(&mut self, now: Time, id: AgentId, activity: Activity) {
+        self.enter_by(now, id, activity, None);
+    }
+
+    /// As [`Engine::enter`]; `by`: the supervisor who wants it so.
+    pub(super) fn enter_by(&mut self, now: Time, id: AgentId, activity: Activity, by: Option<By>) {
+        let Some(agent) = self.agents.get(&id) else { return };
+        let since = agent.since;
+        if let Activity::Paused(why) = &agent.activity {
+            let (code, lasted) = (why.clone(), now.since(since));
+            let lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX);
+            self.count_pause(id, &code, self.clock.unix_ms(now), lasted_ms);
+        }
+        self.not_idle(since, id);
+        let pause_ends = self.pause_ends(now, id, &activity);
         let Some(agent) = self.agents.get_mut(&id) else { return };
-        self.idle.remove(&(agent.since, id));
+        let was_by = std::mem::replace(&mut agent.by, by);
+        let overran = agent.pause_ends.is_some_and(|ends| ends < now);
+        agent.pause_ends = pause_ends;
+        self.counters.pauses_over += u64::from(overran);
         let (from, lasted) = (agent.since, now.since(agent.since));
         let (was, busy, available) = (agent.state(), agent.is_busy(), agent.is_available());
         let old = std::mem::replace(&mut agent.activity, activity);
@@ -186,15 +200,16 @@ impl Engine {
             agent.available += lasted;
             self.counters.available += lasted;
         }
-        if matches!(agent.activity, Activity::Ready) && agent.audio() {
-            self.idle.insert((now, id));
-        }
+        let idle = matches!(agent.activity, Activity::Ready) && agent.audio();
         if agent.is_waiting() && !agent.leg_up {
             self.timers.set(Timer::LegAway(id), now + LEG_AWAY);
         } else {
             self.timers.clear(Timer::LegAway(id));
         }
-        let mut reason = String::new();
+        if idle {
+            self.idle_from(now, id);
+        }
+        let mut reason = was_by.as_ref().map(|by| by.reason.clone()).unwrap_or_default();
         match old {
             Activity::Paused(why) => reason = why,
             Activity::Preview(preview) => {
@@ -208,13 +223,21 @@ impl Engine {
         if matches!(agent.activity, Activity::Offline) {
             agent.next = None;
         }
-        let gone = matches!(agent.activity, Activity::Offline) && !agent.leg_up;
+        let offline = matches!(agent.activity, Activity::Offline);
+        let (gone, put_offline) = (offline && !agent.leg_up, agent.by.clone().filter(|_| offline));
+        if offline {
+            (agent.last_call, agent.shift_ends) = (false, None);
+            self.timers.clear(Timer::ShiftEnd(id));
+        }
         self.show_agent(id);
         if gone {
             self.agents.remove(&id);
         }
         if was != crate::AgentState::Offline {
-            self.agent_time(id, was, reason, from, lasted);
+            self.agent_time(id, was, reason, (from, now), was_by.map(|by| by.by));
+        }
+        if let Some(by) = put_offline {
+            self.agent_time(id, crate::AgentState::Offline, by.reason, (now, now), Some(by.by));
         }
         self.agents_changed();
     }
@@ -224,12 +247,14 @@ impl Engine {
         agent: AgentId,
         state: crate::AgentState,
         reason: String,
-        from: Time,
-        lasted: Duration,
+        (from, until): (Time, Time),
+        forced_by: Option<AgentId>,
     ) {
         let from_unix_ms = self.clock.unix_ms(from);
-        let lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX);
-        self.note(Write::AgentTime { agent, state, reason, from_unix_ms, lasted_ms });
+        // Of the same clock: one state ends where the next begins, to the millisecond.
+        let lasted_ms = self.clock.unix_ms(until).saturating_sub(from_unix_ms);
+        let lasted_ms = u64::try_from(lasted_ms).unwrap_or_default();
+        self.note(Write::AgentTime { agent, state, reason, forced_by, from_unix_ms, lasted_ms });
     }
 
     /// Who can take calls changed.
@@ -242,7 +267,7 @@ impl Engine {
 }
 
 impl Next {
-    fn activity(self) -> Activity {
+    pub(super) fn activity(self) -> Activity {
         match self {
             Next::Paused(reason) => Activity::Paused(reason),
             Next::Offline => Activity::Offline,
@@ -250,6 +275,6 @@ impl Next {
     }
 }
 
-fn invalid(field: &str, message: &str) -> CommandError {
+pub(super) fn invalid(field: &str, message: &str) -> CommandError {
     CommandError::Invalid { field: field.into(), message: message.into() }
 }

@@ -38,9 +38,9 @@ impl Engine {
         if ready {
             // The place among the idle is kept: a blink of the network does not cost it.
             if audio {
-                self.idle.insert((since, id));
+                self.idle_from(since, id);
             } else {
-                self.idle.remove(&(since, id));
+                self.not_idle(since, id);
             }
         }
         if waiting {
@@ -70,6 +70,7 @@ impl Engine {
         if let Some(talk) = call.stage.talk()
             && !matches!(call.stage, Stage::AgentLost(_))
         {
+            self.counters.agents_lost += 1;
             self.out.push_back(Output::Unbridge { id: call.id });
             self.shift(now, &mut call, Stage::AgentLost(talk));
             self.timers.set(Timer::Stage(id), now + AGENT_BACK);

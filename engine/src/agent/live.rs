@@ -5,6 +5,7 @@ use std::time::Duration;
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
+use super::By;
 use crate::event::CallView;
 use crate::{AgentState, AttemptId, CampaignId, Lead};
 
@@ -19,6 +20,15 @@ pub(crate) struct AgentLive {
     pub(crate) silent: bool,
     /// Asked for during a call; takes effect after wrap-up.
     pub(crate) next: Option<Next>,
+    /// The supervisor who set what comes next, and who set what is now.
+    pub(crate) next_by: Option<By>,
+    pub(crate) by: Option<By>,
+    /// One more call, then offline.
+    pub(crate) last_call: bool,
+    /// When the shift ends, as far as is known.
+    pub(crate) shift_ends: Option<Time>,
+    /// When the limits of this pause are used up.
+    pub(crate) pause_ends: Option<Time>,
     /// Calls since sign-in.
     pub(crate) calls: u32,
     /// Time in calls and wrap-up since sign-in, states that ended.
@@ -69,6 +79,10 @@ pub(crate) struct WrapUp {
     pub(crate) call: CallView,
     /// Whether the agent has said what came of it.
     pub(crate) disposed: bool,
+    /// When it ends by itself; none: with a disposition, or when the agent has long gone home.
+    pub(crate) ends: Option<Time>,
+    /// How much longer the agent may make it, in seconds; 0: no longer.
+    pub(crate) extension_s: u32,
 }
 
 /// What an agent becomes after wrap-up when not Ready.
@@ -89,6 +103,11 @@ impl AgentLive {
             leg_up: false,
             silent: false,
             next: None,
+            next_by: None,
+            by: None,
+            last_call: false,
+            shift_ends: None,
+            pause_ends: None,
             calls: 0,
             busy: Duration::ZERO,
             available: Duration::ZERO,

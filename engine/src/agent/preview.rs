@@ -1,5 +1,6 @@
 //! Preview: the next lead on an agent's screen, with time to read it; then it is dialed or skipped.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -104,7 +105,7 @@ impl Engine {
                 && !live.hopper.is_empty()
         });
         let mut order: Vec<_> = has_leads
-            .map(|(id, live)| (std::cmp::Reverse(live.campaign.settings.priority), *id, live.mode()))
+            .map(|(id, live)| (Reverse(live.campaign.settings.priority), *id, live.mode()))
             .collect();
         order.sort_by_key(|(priority, id, _)| (*priority, *id));
         order.into_iter().map(|(_, id, mode)| (id, mode)).collect()
@@ -113,7 +114,9 @@ impl Engine {
     /// The campaign whose leads the agent looks at next, unless one that dials by itself comes first.
     fn previews_for(&self, agent: AgentId, order: &[(CampaignId, Mode)]) -> Option<CampaignId> {
         let serves = |id: &CampaignId| self.campaigns.get(id).is_some_and(|live| live.serves(agent));
-        let (id, mode) = order.iter().find(|(id, _)| serves(id))?;
+        // What the agent puts first comes first; among equals the order of the campaigns holds.
+        let served = order.iter().filter(|(id, _)| serves(id));
+        let (id, mode) = served.min_by_key(|(id, _)| Reverse(self.people.priority(agent, *id)))?;
         (*mode == Mode::Preview).then_some(*id)
     }
 

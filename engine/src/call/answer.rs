@@ -5,7 +5,7 @@ use std::time::Duration;
 use kraliki_time::Time;
 
 use super::{Call, Course, Stage, Talk};
-use crate::agent::Activity;
+use crate::agent::{Activity, Next};
 use crate::limits::{DETECT_MOST, FIRST_PACKET_MOST, MESSAGE_MOST};
 use crate::pacing::Observation;
 use crate::timer::Timer;
@@ -67,7 +67,7 @@ impl Engine {
             }
             Course::Prompt => return self.prompt(now, call, answered),
         }
-        if let Some(agent) = self.free_agent(call.campaign) {
+        if let Some(agent) = self.free_agent(now, &call) {
             return self.bridge(now, call, agent, answered, Duration::ZERO);
         }
         let grace = self.grace(&call);
@@ -97,6 +97,9 @@ impl Engine {
         let late = call.course == Course::Agents && waited > self.grace(&call);
         let wait_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         self.out.push_back(Output::Bridge { id: call.id, agent });
+        if !call.parts.is_empty() {
+            return self.bridge_on(now, call, agent, answered);
+        }
         self.record(&mut call, agent);
         let at_unix_ms = self.clock.unix_ms(now);
         self.fact(
@@ -114,11 +117,19 @@ impl Engine {
         self.counters.late += u64::from(late);
         self.observe_line(now, &call, Observation::Served { waited });
         call.connected = Some(now);
+        self.reserve(now, call, agent, answered)
+    }
+
+    /// From the bridge to the first packet the call is the agent's, and the agent the call's.
+    pub(super) fn reserve(&mut self, now: Time, mut call: Call, agent: AgentId, answered: Time) -> Call {
         let talk = Talk { answered, agent, bridged: now, heard: false };
         self.shift(now, &mut call, Stage::Reserved(talk));
         self.timers.set(Timer::Stage(call.attempt()), now + FIRST_PACKET_MOST);
         if let Some(live) = self.agents.get_mut(&agent) {
             live.calls = live.calls.saturating_add(1);
+            if std::mem::take(&mut live.last_call) && live.next.is_none() {
+                live.next = Some(Next::Offline);
+            }
         }
         self.enter(now, agent, Activity::Reserved(call.attempt()));
         call
@@ -162,6 +173,10 @@ impl Engine {
     pub(crate) fn enter_ledger(&mut self, now: Time, call: &mut Call, abandoned: bool) {
         let at = self.clock.unix_ms(now);
         if let Some(live) = self.campaigns.get_mut(&call.campaign) {
+            // A call has one entry: one that had an agent and lost them may be abandoned after all.
+            if let Some(entry) = call.entry.take() {
+                live.ledger.strike(entry);
+            }
             call.entry = Some(live.ledger.enter(at, abandoned));
         }
     }

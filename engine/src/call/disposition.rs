@@ -15,6 +15,8 @@ use crate::{
     Outcome, Output, Pii, Undisposed, Write,
 };
 
+/// The note of a disposition that nobody gave.
+const AUTOMATIC: &str = "given automatically when the wrap-up ended";
 /// A callback further ahead than this is a slip of the hand.
 const CALLBACK_MOST_MS: i64 = 366 * 24 * 3_600 * 1_000;
 
@@ -146,7 +148,7 @@ impl Engine {
         let Some((campaign, phone, tally, agent)) = known else {
             return Err(CommandError::NotFound { what: "call".into(), id: attempt.0 });
         };
-        let Some(live) = self.campaigns.get_mut(&campaign) else {
+        let Some(live) = self.campaigns.get(&campaign) else {
             return Err(CommandError::Conflict("the call's campaign was deleted".into()));
         };
         let settings = &live.campaign.settings;
@@ -180,13 +182,7 @@ impl Engine {
             .callback_unix_ms
             .map(|due_unix_ms| Callback { agent: agent.filter(|_| said.personal), due_unix_ms });
         let lead = after_disposition(settings, tally, follow_up, callback, at_unix_ms);
-        if !superseded {
-            live.hopper.remove(lead.lead);
-            self.take_from_screens(now, |shown| shown.id == lead.lead);
-        }
-        if follow_up == FollowUp::Suppress {
-            self.suppress(now, &phone.0, &format!("disposition {}", said.code));
-        }
+        self.follow(now, campaign, (&said.code, follow_up), &phone, lead.lead, superseded);
         let (status, next_unix_ms, callback) = (lead.status, lead.next_unix_ms, lead.callback);
         let given = Given { code: said.code.clone(), status, next_unix_ms, callback };
         let before = self.set_given(attempt, Some(given));
@@ -199,6 +195,49 @@ impl Engine {
         };
         self.store(now, write, Then::Dispose(reply, attempt, before));
         Ok(())
+    }
+
+    /// A wrap-up ends without a disposition: its campaign's own, if it has one.
+    pub(crate) fn dispose_automatically(&mut self, now: Time, campaign: CampaignId, attempt: AttemptId) {
+        let Some(ended) = self.disposables.calls.get(&attempt).filter(|ended| ended.given.is_none()) else {
+            return;
+        };
+        let (phone, tally, superseded) = (ended.phone.clone(), ended.tally, ended.superseded);
+        let Some(live) = self.campaigns.get(&campaign) else { return };
+        let settings = &live.campaign.settings;
+        let wanted = &settings.wrap_up_disposition;
+        let Some(disposition) = settings.dispositions.iter().find(|d| d.code == *wanted) else { return };
+        let (code, follow_up) = (disposition.code.clone(), disposition.follow_up);
+        let at_unix_ms = self.clock.unix_ms(now);
+        let lead = after_disposition(settings, tally, follow_up, None, at_unix_ms);
+        self.follow(now, campaign, (&code, follow_up), &phone, lead.lead, superseded);
+        let (status, next_unix_ms, callback) = (lead.status, lead.next_unix_ms, lead.callback);
+        self.set_given(attempt, Some(Given { code: code.clone(), status, next_unix_ms, callback }));
+        self.counters.disposed_automatically += 1;
+        let (note, lead) = (AUTOMATIC.to_owned(), (!superseded).then_some(lead));
+        self.fact(now, Write::Disposed { attempt, code, note, at_unix_ms, lead });
+        self.disposed(now, attempt);
+    }
+
+    /// What a disposition does beside its record: the lead leaves hoppers and screens, the number may be suppressed.
+    fn follow(
+        &mut self,
+        now: Time,
+        campaign: CampaignId,
+        (code, follow_up): (&str, FollowUp),
+        phone: &Pii<String>,
+        lead: LeadId,
+        superseded: bool,
+    ) {
+        if !superseded {
+            if let Some(live) = self.campaigns.get_mut(&campaign) {
+                live.hopper.remove(lead);
+            }
+            self.take_from_screens(now, |shown| shown.id == lead);
+        }
+        if follow_up == FollowUp::Suppress {
+            self.suppress(now, &phone.0, &format!("disposition {code}"));
+        }
     }
 
     fn set_given(&mut self, attempt: AttemptId, given: Option<Given>) -> Option<Given> {

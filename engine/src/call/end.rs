@@ -43,8 +43,14 @@ impl Engine {
         let at_unix_ms = self.clock.unix_ms(now);
         let lead = self.follow_up(call, outcome, at_unix_ms);
         let talk = call.stage.talk();
-        let talk_ms =
-            talk.map_or(0, |talk| u64::try_from(now.since(talk.bridged).as_millis()).unwrap_or(u64::MAX));
+        if let Some(talk) = talk.filter(|_| !call.parts.is_empty()) {
+            self.part_ends(now, call, talk, now);
+        }
+        let talked = match talk {
+            Some(talk) if call.parts.is_empty() => now.since(talk.bridged),
+            _ => call.parts.iter().map(|part| part.lasted).sum(),
+        };
+        let talk_ms = u64::try_from(talked.as_millis()).unwrap_or(u64::MAX);
         let suppress = match outcome {
             // RFC 8197: the called person said so to the network. Off the lists until somebody looks at it.
             Outcome::Unwanted if lead.status == LeadStatus::Suppressed => Some("unwanted (607)"),
@@ -64,7 +70,13 @@ impl Engine {
         if outcome != Outcome::NotSent || call.bound().is_some() {
             self.out.push_back(Output::Event(crate::Event::Call(view.clone())));
         }
-        let Some(talk) = talk else { return self.unbind(now, call) };
+        let Some(talk) = talk else {
+            // Whoever had it last may say what came of it.
+            if let Some(part) = call.parts.last().copied() {
+                self.remember(call, outcome, part.agent);
+            }
+            return self.unbind(now, call);
+        };
         self.remember(call, outcome, talk.agent);
         if outcome == Outcome::Connected {
             let lasted = now.since(talk.bridged);
@@ -98,7 +110,8 @@ impl Engine {
 
     fn count_outcome(&mut self, now: Time, call: &mut Call, outcome: Outcome) {
         if outcome.is_person() {
-            if call.entry.is_none() {
+            let unlike = |entry: crate::ledger::Entry| outcome == Outcome::Abandoned && !entry.abandoned;
+            if call.entry.is_none_or(unlike) {
                 self.enter_ledger(now, call, outcome == Outcome::Abandoned);
             }
         } else if let Some(entry) = call.entry.take()

@@ -229,6 +229,7 @@ impl Engine {
             }
             Stage::Message { .. } => Outcome::Abandoned,
             Stage::Prompt { .. } => Outcome::PromptPlayed,
+            Stage::Waiting { .. } if !call.parts.is_empty() => Outcome::Connected,
             Stage::Detecting { .. } | Stage::Waiting { .. } => Outcome::CallerHangup,
             Stage::Reserved(_) | Stage::Talking(_) | Stage::Held(_) | Stage::AgentLost(_) => {
                 Outcome::Connected
@@ -273,7 +274,7 @@ impl Engine {
                 self.agent_talks(now, talk.agent, call.attempt());
                 Some(call)
             }
-            Stage::AgentLost(_) => Some(self.hang_up(now, call, Outcome::Connected)),
+            Stage::AgentLost(talk) => Some(self.agent_stays_away(now, call, talk)),
             Stage::Message { .. } => Some(self.hang_up(now, call, Outcome::Abandoned)),
             Stage::Prompt { .. } => Some(self.hang_up(now, call, Outcome::PromptPlayed)),
             Stage::Clearing => {

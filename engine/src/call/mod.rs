@@ -5,8 +5,10 @@ mod command;
 mod disposition;
 mod end;
 mod fail_over;
+mod hand_over;
 mod line;
 mod prompt;
+mod routing;
 mod serve;
 mod stage;
 
@@ -21,7 +23,9 @@ use crate::{AgentId, AttemptId, CampaignId, Engine, Lead, Outcome, Output, Trunk
 
 pub(crate) use disposition::{Disposables, Dispose, Given};
 pub(crate) use fail_over::FailedTry;
+pub(crate) use hand_over::Part;
 pub(crate) use line::Cause;
+pub(crate) use routing::Idle;
 pub(crate) use stage::{Stage, Talk};
 
 /// What an answer leads to; settled when it is dialed, whatever the campaign's mode becomes.
@@ -64,6 +68,8 @@ pub(crate) struct Call {
     /// What the ledger says of it.
     pub(crate) entry: Option<Entry>,
     pub(crate) connected: Option<Time>,
+    /// What agents had of it before the present one.
+    pub(crate) parts: Vec<Part>,
     pub(crate) outcome: Option<Outcome>,
     /// Whether it is recorded now.
     pub(crate) recording: Option<RecordingState>,
@@ -89,6 +95,8 @@ impl Call {
     /// its agent was there when it was dialed, and ends it or loses the audio.
     pub(crate) fn without_agent(&self) -> Outcome {
         match (self.course, &self.stage) {
+            // Whose agent was lost was promised another one.
+            (_, Stage::Waiting { .. }) if !self.parts.is_empty() => Outcome::Abandoned,
             (_, Stage::Message { .. }) | (Course::Agents, _) | (Course::Prompt, Stage::Waiting { .. }) => {
                 Outcome::Abandoned
             }
@@ -112,13 +120,13 @@ impl Engine {
     pub(crate) fn shift(&mut self, now: Time, call: &mut Call, stage: Stage) {
         let id = call.attempt();
         let (from, to) = (call.stage.state(), stage.state());
-        if let Stage::Waiting { since, .. } = call.stage {
-            self.waiting.remove(&(since, id));
-        }
-        if let Stage::Waiting { since, .. } = stage {
-            self.waiting.insert((since, id));
-        }
         if let Some(live) = self.campaigns.get_mut(&call.campaign) {
+            if let Stage::Waiting { since, .. } = call.stage {
+                live.waiting.remove(&(since, id));
+            }
+            if let Stage::Waiting { since, .. } = stage {
+                live.waiting.insert((since, id));
+            }
             live.moved(from, to);
             let unsent = |stage: &Stage| u32::from(matches!(stage, Stage::Committing | Stage::Queued));
             live.unsent = live.unsent.saturating_sub(unsent(&call.stage)) + unsent(&stage);

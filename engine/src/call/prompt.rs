@@ -48,7 +48,7 @@ impl Engine {
     /// From now on this is a person who was promised an agent; the ledger counts whether one came.
     fn ask_for_agent(&mut self, now: Time, mut call: Call, answered: Time) -> Call {
         self.out.push_back(Output::StopPlay { id: call.id });
-        if let Some(agent) = self.free_agent(call.campaign) {
+        if let Some(agent) = self.free_agent(now, &call) {
             return self.bridge(now, call, agent, answered, Duration::ZERO);
         }
         let live = self.campaigns.get(&call.campaign);

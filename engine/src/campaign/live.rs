@@ -1,25 +1,31 @@
 //! A campaign as it runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
+use crate::call::Idle;
 use crate::event::{CallState, CampaignView};
 use crate::lead::hopper::Hopper;
 use crate::lead::hours::Hours;
 use crate::ledger::Ledger;
 use crate::pacing::{Budget, Forced, Learned, LineView, Observation, Policy};
 use crate::trunk::Cps;
-use crate::{AgentId, AttemptId, Campaign, CampaignSettings, CampaignStatus, Mode, Outcome};
+use crate::{AgentId, AttemptId, Campaign, CampaignSettings, CampaignStatus, Mode, Outcome, People};
 
 /// A campaign with its leads, lines and numbers.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct CampaignLive {
     pub(crate) campaign: Campaign,
     pub(crate) hours: Hours,
-    /// Sorted; none: everybody.
-    agents: Option<Vec<AgentId>>,
+    /// Sorted, those of its teams included; none: everybody.
+    crew: Option<Vec<AgentId>>,
+    /// Its idle agents as its routing ranks them; none: to be made when a call needs one. Only saves look-ups.
+    #[serde(skip)]
+    pub(crate) idle: Option<Idle>,
+    /// Its people who wait for an agent, the longest waiting first.
+    pub(crate) waiting: BTreeSet<(Time, AttemptId)>,
     pub(crate) hopper: Hopper,
     /// When the store said that the next lead is due; none: no lead is left.
     pub(crate) next_due_unix_ms: Option<i64>,
@@ -57,7 +63,7 @@ pub(crate) struct CampaignLive {
 }
 
 impl CampaignLive {
-    pub(crate) fn new(campaign: Campaign, pacer: &Forced) -> Self {
+    pub(crate) fn new(campaign: Campaign, pacer: &Forced, people: &People) -> Self {
         let named = Policy::named(pacer).filter(|_| campaign.settings.mode.is_paced());
         let forced = named.is_some();
         let mut live = CampaignLive {
@@ -69,7 +75,9 @@ impl CampaignLive {
             unsent: 0,
             granted: Time::ZERO,
             hours: Hours::default(),
-            agents: None,
+            crew: None,
+            idle: None,
+            waiting: BTreeSet::new(),
             hopper: Hopper::default(),
             next_due_unix_ms: None,
             ledger: Ledger::default(),
@@ -85,28 +93,32 @@ impl CampaignLive {
             dirty: true,
             campaign,
         };
-        live.derive();
+        live.derive(people);
         live
     }
 
     /// New settings; another mode gets a policy of its own, and what was learned stays.
-    pub(crate) fn change(&mut self, settings: CampaignSettings) {
+    pub(crate) fn change(&mut self, settings: CampaignSettings, people: &People) {
         if settings.mode != self.campaign.settings.mode && !(self.forced && settings.mode.is_paced()) {
             self.policy = Policy::of(settings.mode);
             self.forced = false;
         }
         self.campaign.settings = settings;
-        self.derive();
+        self.derive(people);
     }
 
-    fn derive(&mut self) {
+    fn derive(&mut self, people: &People) {
         self.hours = Hours::new(&self.campaign.settings.calling_hours);
-        let mut agents = self.campaign.settings.agents.clone();
-        agents.sort_unstable();
-        self.agents = (!agents.is_empty()).then_some(agents);
+        self.set_crew(people);
         let max_cps = self.campaign.settings.max_cps;
         self.cps = (max_cps > 0).then(|| Cps::relimited(self.cps.take(), max_cps));
         self.dirty = true;
+    }
+
+    /// Teams or levels may have changed.
+    pub(crate) fn set_crew(&mut self, people: &People) {
+        self.crew = people.crew(&self.campaign.settings);
+        self.idle = None;
     }
 
     pub(crate) fn mode(&self) -> Mode {
@@ -119,12 +131,12 @@ impl CampaignLive {
 
     /// Whether the agent may take its calls.
     pub(crate) fn serves(&self, agent: AgentId) -> bool {
-        self.agents.as_ref().is_none_or(|agents| agents.binary_search(&agent).is_ok())
+        self.crew.as_ref().is_none_or(|agents| agents.binary_search(&agent).is_ok())
     }
 
     /// Who serves it; none: everybody.
-    pub(crate) fn agents(&self) -> Option<&[AgentId]> {
-        self.agents.as_deref()
+    pub(crate) fn crew(&self) -> Option<&[AgentId]> {
+        self.crew.as_deref()
     }
 
     pub(crate) fn observe(&mut self, now: Time, seen: Observation) {

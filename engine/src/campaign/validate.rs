@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::message::spoken;
 use crate::lead::hours::minute;
 use crate::lead::retry::may_override;
-use crate::limits::{AGENTS_MOST, NAME_MOST};
+use crate::limits::{AGENTS_MOST, EXTENSION_MOST_S, NAME_MOST, TEAMS_MOST};
 use crate::{CampaignSettings, CommandError};
 
 /// Longest text that is said, in octets: about two minutes.
@@ -48,6 +48,11 @@ impl CampaignSettings {
         let agents: BTreeSet<_> = self.agents.iter().collect();
         let listed = agents.len() == self.agents.len() && agents.len() <= AGENTS_MOST;
         in_range("agents", listed, "must name each agent once, at most 10000")?;
+        let teams: BTreeSet<_> = self.teams.iter().collect();
+        let listed = teams.len() == self.teams.len() && teams.len() <= TEAMS_MOST;
+        in_range("teams", listed, "must name each team once, at most 1000")?;
+        let longer = self.wrap_up_extension_s <= EXTENSION_MOST_S;
+        in_range("wrap_up_extension_s", longer, "must be from 0 (none) to 600 seconds")?;
         self.windows()?;
         self.rules()?;
         self.results()
@@ -165,6 +170,9 @@ impl CampaignSettings {
                 return invalid(FIELD, &format!("the code {code} is there twice"));
             }
         }
+        if !self.wrap_up_disposition.is_empty() && !codes.contains(&self.wrap_up_disposition) {
+            return invalid("wrap_up_disposition", "must be empty or the code of one of the dispositions");
+        }
         Ok(())
     }
 }
@@ -203,6 +211,9 @@ mod tests {
             ("ring_timeout_s", |s| s.ring_timeout_s = 14),
             ("grace_ms", |s| s.grace_ms = 10_001),
             ("wrap_up_s", |s| s.wrap_up_s = 3_601),
+            ("wrap_up_extension_s", |s| s.wrap_up_extension_s = 601),
+            ("wrap_up_disposition", |s| s.wrap_up_disposition = "nothing".into()),
+            ("teams", |s| s.teams = vec![crate::TeamId(1), crate::TeamId(1)]),
             ("recording_beep_s", |s| s.recording_beep_s = 4),
             ("recording_beep_s", |s| s.recording_beep_s = 301),
             ("max_attempts", |s| s.max_attempts = 0),

@@ -77,6 +77,14 @@ impl Check for OneCall {
             Output::Dial(dial) => drop(self.calls.insert(dial.id, Call::default())),
             Output::Hangup { id } => self.over(id.attempt),
             Output::Store { write: Write::AttemptEnded { attempt, .. }, .. } => self.over(*attempt),
+            // Its agent is lost for good: it may go on with another one.
+            Output::Store { write: Write::Part { attempt, .. }, .. } => {
+                self.calls
+                    .iter_mut()
+                    .filter(|(id, _)| id.attempt == *attempt)
+                    .for_each(|(_, c)| c.agent = None);
+                self.agents.retain(|_, in_call| in_call != attempt);
+            }
             Output::Bridge { id, agent } => self.bridge(now, *id, *agent, found),
             _ => {}
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kraliki_time::Time;
 
 use super::{Books, Check, Found};
-use crate::{AgentEvent, AgentId, AttemptId, Command, Input, LineEvent, Output, TryId};
+use crate::{AgentEvent, AgentId, AttemptId, Command, Input, LineEvent, Output, TryId, Write};
 
 /// A lost agent's call is held this long.
 const HELD: Duration = Duration::from_secs(10);
@@ -47,6 +47,10 @@ impl Check for Cut {
     fn output(&mut self, now: Time, output: &Output, found: &mut Found) {
         match output {
             Output::Bridge { id, agent } => drop(self.talks.insert(*id, *agent)),
+            // The one who had it is lost for good, and it waits for another one.
+            Output::Store { write: Write::Part { attempt, .. }, .. } => {
+                self.talks.retain(|id, _| id.attempt != *attempt);
+            }
             Output::Hangup { id } => {
                 let Some(agent) = self.talks.remove(id) else { return };
                 let asked = self.asked.remove(&id.attempt);

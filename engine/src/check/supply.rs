@@ -86,6 +86,12 @@ mod tests {
             audio: true,
             next: None,
             preview: None,
+            pause_ends_unix_ms: None,
+            wrap_up_ends_unix_ms: None,
+            wrap_up_extension_s: 0,
+            shift_ends_unix_ms: None,
+            last_call: false,
+            forced: None,
             calls: 0,
         };
         hand.leg(1, AgentEvent::LegUp);

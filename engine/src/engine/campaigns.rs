@@ -129,12 +129,16 @@ impl Engine {
             let message = format!("must be empty or a trunk: {}", names.join(", "));
             return Err(CommandError::Invalid { field: "trunk".into(), message });
         }
+        if let Some(team) = settings.teams.iter().find(|team| !self.people.teams.contains_key(team)) {
+            let message = format!("there is no team {team}; make it first");
+            return Err(CommandError::Invalid { field: "teams".into(), message });
+        }
         Ok(())
     }
 
     pub(crate) fn campaign_created(&mut self, now: Time, reply: u64, campaign: Campaign) {
         let id = campaign.id;
-        let live = CampaignLive::new(campaign, &self.pacer);
+        let live = CampaignLive::new(campaign, &self.pacer, &self.people);
         self.campaigns.insert(id, live);
         self.campaign_replied(now, reply, id);
     }
@@ -148,7 +152,7 @@ impl Engine {
     ) {
         if let Some(live) = self.campaigns.get_mut(&id) {
             live.saving = false;
-            live.change(settings);
+            live.change(settings, &self.people);
         }
         self.check_screens(now, id);
         self.refill_soon(now, id);
@@ -179,6 +183,8 @@ impl Engine {
 
     pub(crate) fn campaign_deleted(&mut self, reply: u64, id: CampaignId) {
         self.campaigns.remove(&id);
+        self.people.skills.retain(|(_, campaign), _| *campaign != id);
+        self.people_version += 1;
         self.timers.clear(Timer::Refill(id));
         self.out.push_back(Output::Event(Event::CampaignDeleted { id }));
         self.reply(reply, Ok(Reply::Done));

@@ -6,6 +6,7 @@ use kraliki_time::Time;
 
 use super::Then;
 use super::hand::Wanted;
+use crate::agent::By;
 use crate::call::Dispose;
 use crate::campaign::is_e164;
 use crate::limits::NAME_MOST;
@@ -30,6 +31,13 @@ impl Engine {
                 return self.put_trunk(now, reply, id, *trunk, *stored);
             }
             Command::DeleteTrunk(id) => return self.delete_trunk(now, reply, id),
+            Command::PutTeam { id, settings } => return self.put_team(now, reply, id, *settings),
+            Command::DeleteTeam(id) => return self.delete_team(now, reply, id),
+            Command::SetSkills(skills) => return self.set_skills(now, reply, skills),
+            Command::SetPauseReasons(reasons) => return self.set_pause_reasons(now, reply, reasons),
+            Command::SetShift { agent, ends_unix_ms } => {
+                return self.set_shift(now, reply, agent, ends_unix_ms);
+            }
             Command::Suppress { phone, reason } => {
                 return self.suppress_command(now, reply, &phone.0, reason);
             }
@@ -61,6 +69,11 @@ impl Engine {
             Command::SignOut(agent) => self.sign_out(now, agent),
             Command::Ready(agent) => self.ready(now, agent),
             Command::Pause { agent, reason } => self.pause(now, agent, reason),
+            Command::LastCall(agent) => self.last_call(now, agent),
+            Command::Force { agent, state, by, by_name, reason } => {
+                self.force(now, agent, state, By { by, name: by_name, reason })
+            }
+            Command::ExtendWrapUp(agent) => self.extend_wrap_up(now, agent),
             Command::Hangup(call) => self.hangup_command(now, call),
             Command::Hold { call, on } => self.hold(now, call, on),
             Command::PauseRecording { call, on } => self.pause_recording(call, on),

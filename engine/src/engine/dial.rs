@@ -138,6 +138,7 @@ impl Engine {
             rtp: false,
             entry: None,
             connected: None,
+            parts: Vec::new(),
             outcome: None,
             recording: None,
             disposition: None,
@@ -332,7 +333,7 @@ impl Engine {
     /// Whether anybody is there who may take the campaign's calls, now or after the present one.
     pub(crate) fn has_supply(&self, id: CampaignId) -> bool {
         let Some(live) = self.campaigns.get(&id) else { return false };
-        match live.agents() {
+        match live.crew() {
             None => self.agents.values().any(|agent| agent.is_supply()),
             Some(ids) => ids.iter().any(|id| self.agents.get(id).is_some_and(|agent| agent.is_supply())),
         }

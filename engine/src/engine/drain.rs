@@ -158,7 +158,8 @@ impl Engine {
                 crate::agent::Activity::Paused(reason) => reason.clone(),
                 _ => String::new(),
             };
-            self.agent_time(id, state, reason, since, now.since(since));
+            let by = agent.by.as_ref().map(|by| by.by);
+            self.agent_time(id, state, reason, (since, now), by);
         }
     }
 }

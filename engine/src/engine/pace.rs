@@ -18,6 +18,8 @@ struct Seat {
     phase: AgentPhase,
     /// Whose call it is that the agent is in or wraps up.
     campaign: Option<CampaignId>,
+    /// When the agent's shift ends.
+    leaves: Option<Time>,
 }
 
 /// What a campaign asks of its agents at this moment.
@@ -89,7 +91,7 @@ impl Engine {
                         (AgentPhase::Talking { since }, call.map(|call| call.campaign))
                     }
                 };
-                Seat { agent: *id, phase, campaign }
+                Seat { agent: *id, phase, campaign, leaves: agent.shift_ends }
             })
             .collect()
     }
@@ -108,7 +110,7 @@ impl Engine {
                 seats: serving.map(|(place, _)| place).collect(),
                 lines: live.lines.values().copied().collect(),
                 attempts: live.lines.keys().copied().collect(),
-                waiting: Vec::new(),
+                waiting: live.waiting.iter().map(|(since, _)| *since).collect(),
                 detecting: live.detecting.values().copied().collect(),
                 certain: live.policy.pacer().keeps_an_agent(),
             });
@@ -117,12 +119,6 @@ impl Engine {
             self.campaigns.get(id).map(|live| (Reverse(live.campaign.settings.priority), live.granted))
         };
         demands.sort_by_key(|demand| (turn(&demand.id), demand.id));
-        for (since, call) in &self.waiting {
-            let campaign = self.calls.get(call).map(|call| call.campaign);
-            if let Some(demand) = demands.iter_mut().find(|demand| Some(demand.id) == campaign) {
-                demand.waiting.push(*since);
-            }
-        }
         demands
     }
 
@@ -137,8 +133,6 @@ impl Engine {
     /// One campaign's decision. Gives the answer chances of the attempts that were begun.
     fn decide(&mut self, now: Time, turn: usize, demands: &[Demand], seats: &[Seat]) -> Vec<f64> {
         let Some(mine) = demands.get(turn) else { return Vec::new() };
-        let agents: Vec<AgentPhase> =
-            mine.seats.iter().filter_map(|place| seats.get(*place)).map(|seat| seat.phase).collect();
         let (lines, waiting, detecting) = seen(mine, demands);
         let (way, most) = self.way(now, mine);
         let Some(live) = self.campaigns.get_mut(&mine.id) else { return Vec::new() };
@@ -146,6 +140,15 @@ impl Engine {
         let (cap, grace) = (settings.abandonment_cap, Duration::from_millis(u64::from(settings.grace_ms)));
         let (ring_timeout, lines_per_agent) =
             (Duration::from_secs(u64::from(settings.ring_timeout_s)), settings.lines_per_agent);
+        // Who is gone before a line that is dialed now has rung out is nobody to dial it for.
+        let stays = |seat: &&Seat| seat.leaves.is_none_or(|leaves| leaves > now + ring_timeout);
+        let agents: Vec<AgentPhase> = mine
+            .seats
+            .iter()
+            .filter_map(|place| seats.get(*place))
+            .filter(stays)
+            .map(|seat| seat.phase)
+            .collect();
         let leads: Vec<f64> = live.hopper.answers().take(most as usize).collect();
         let allowance = live.budget.allowance(now, cap, live.ledger.answered(), live.ledger.abandoned());
         let (answered, abandoned) = (live.ledger.answered(), live.ledger.abandoned());
@@ -213,7 +216,7 @@ impl Engine {
         for seat in mine.seats.iter().filter_map(|place| seats.get(*place)) {
             let learned =
                 seat.campaign.and_then(|id| self.campaigns.get(&id)).map_or(own, |live| &live.learned);
-            outlook.agent(learned, now, &seat.phase);
+            outlook.agent(learned, now, &seat.phase, seat.leaves.map(|leaves| leaves.since(now)));
         }
         for demand in demands {
             let (share, Some(live)) = (share(mine, demand), self.campaigns.get(&demand.id)) else { continue };

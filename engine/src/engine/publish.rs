@@ -47,6 +47,7 @@ impl Engine {
         for agent in self.agents.values() {
             *gauges.agents.entry(agent.state()).or_default() += 1;
             let lasted = now.since(agent.since);
+            gauges.pause_over += u32::from(agent.pause_ends.is_some_and(|ends| ends < now));
             if agent.is_busy() {
                 busy += lasted;
             }
@@ -112,8 +113,20 @@ impl Engine {
                 Next::Offline => AgentState::Offline,
             }),
             calls: agent.calls,
+            pause_ends_unix_ms: agent.pause_ends.map(|at| self.clock.unix_ms(at)),
+            wrap_up_ends_unix_ms: match &agent.activity {
+                Activity::WrapUp(wrap) => wrap.ends.map(|at| self.clock.unix_ms(at)),
+                _ => None,
+            },
+            wrap_up_extension_s: match &agent.activity {
+                Activity::WrapUp(wrap) => wrap.extension_s,
+                _ => 0,
+            },
+            shift_ends_unix_ms: agent.shift_ends.map(|at| self.clock.unix_ms(at)),
+            last_call: agent.last_call,
+            forced: agent.forced_view(),
             preview: match &agent.activity {
-                Activity::Preview(preview) => Some(self.preview_view(preview)),
+                Activity::Preview(preview) => Some(Box::new(self.preview_view(preview))),
                 _ => None,
             },
         }

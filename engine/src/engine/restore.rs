@@ -22,10 +22,16 @@ impl Engine {
         for trunk in restore.trunks {
             self.trunks.insert(trunk.id, TrunkLive::new(trunk));
         }
+        self.people = restore.people;
+        self.people_version += 1;
+        self.next_team = self.next_team.max(restore.next_team);
         let unix_ms = self.clock.unix_ms(now);
+        for paused in restore.paused {
+            self.count_pause(paused.agent, &paused.code, paused.until_unix_ms, paused.lasted_ms);
+        }
         for restored in restore.campaigns {
             let id = restored.campaign.id;
-            let mut live = CampaignLive::new(restored.campaign, &self.pacer);
+            let mut live = CampaignLive::new(restored.campaign, &self.pacer, &self.people);
             live.ledger = Ledger::restored(unix_ms, restored.answered, restored.abandoned);
             self.campaigns.insert(id, live);
         }

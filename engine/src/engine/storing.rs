@@ -10,8 +10,8 @@ use crate::call::Given;
 use crate::limits::{COMMANDS_MOST, COMMIT_STALL, FACTS_MOST, PROBE_FIRST, PROBE_SLOWEST};
 use crate::timer::Timer;
 use crate::{
-    AttemptId, Campaign, CampaignId, CampaignSettings, CampaignStatus, CommandError, Engine, Output, Reply,
-    Trunk, TrunkId, Write,
+    AttemptId, Campaign, CampaignId, CampaignSettings, CampaignStatus, CommandError, Engine, Output,
+    PeopleChange, Reply, Trunk, TrunkId, Write,
 };
 
 /// Facts that are written again at once when the store is back.
@@ -61,6 +61,8 @@ pub(crate) enum Then {
     PutTrunk(u64, Box<Trunk>),
     /// The trunk is deleted.
     DeleteTrunk(u64, TrunkId),
+    /// Teams, levels, reasons for a pause or a shift are so.
+    People(u64, Box<PeopleChange>),
     /// The disposition stands; else the one before it does.
     Dispose(u64, AttemptId, Option<Given>),
 }
@@ -244,6 +246,7 @@ impl Engine {
             Then::Delete(reply, id) => self.campaign_deleted(reply, id),
             Then::PutTrunk(reply, trunk) => self.trunk_put(now, reply, *trunk),
             Then::DeleteTrunk(reply, id) => self.trunk_deleted(reply, id),
+            Then::People(reply, change) => self.people_written(now, reply, *change),
             Then::Dispose(reply, attempt, _) => {
                 self.disposed(now, attempt);
                 self.reply(reply, Ok(Reply::Done));
@@ -267,6 +270,10 @@ impl Engine {
             }
             Then::DeleteTrunk(reply, id) => {
                 self.trunk_kept(id);
+                reply
+            }
+            Then::People(reply, change) => {
+                self.people_not_written(&change);
                 reply
             }
             Then::Dispose(reply, attempt, before) => {

@@ -88,6 +88,8 @@ pub struct Lead {
     pub first_name: Pii<String>,
     /// For the agent's screen.
     pub last_name: Pii<String>,
+    /// Who talked with this lead last.
+    pub last_agent: Option<AgentId>,
     /// What was promised to the person.
     pub callback: Option<Callback>,
     /// When its attempts that counted began, in ms since 1970, as of when it was read.

@@ -55,7 +55,7 @@ impl Alone {
         let allowance = self.budget.allowance(now, self.cap, answered, abandoned);
         let mut outlook = Outlook::new(&self.learned, agents.len(), Self::GRACE);
         if let Some(outlook) = &mut outlook {
-            agents.iter().for_each(|agent| outlook.agent(&self.learned, now, agent));
+            agents.iter().for_each(|agent| outlook.agent(&self.learned, now, agent, None));
             lines.iter().for_each(|line| outlook.line(&self.learned, now, line, 1.0, false));
         }
         let view = View {

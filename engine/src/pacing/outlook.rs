@@ -39,14 +39,26 @@ impl<'a> Outlook<'a> {
         })
     }
 
-    /// One of its agents, whose present call, if any, is of the campaign that learned this.
-    pub(crate) fn agent(&mut self, learned: &Learned, now: Time, phase: &AgentPhase) {
+    /// One of its agents, whose present call, if any, is of the campaign that learned this. `leaves_in`: until the shift
+    /// ends; whoever answers later does not find this agent.
+    pub(crate) fn agent(
+        &mut self,
+        learned: &Learned,
+        now: Time,
+        phase: &AgentPhase,
+        leaves_in: Option<Duration>,
+    ) {
         let Some(tables) = learned.tables() else { return };
-        let Some(free) = tables.free(phase, now) else {
-            self.idle += 1;
-            return;
+        let leaves_s = leaves_in.map_or(f64::INFINITY, |time| time.as_secs_f64());
+        let still = |at_s: f64, chance: f64| if at_s < leaves_s { chance } else { 0.0 };
+        let free = match tables.free(phase, now) {
+            Some(free) => self.at_s.map(|at_s| still(at_s, by_then(free, at_s + self.grace_s))),
+            None if self.at_s.iter().all(|at_s| *at_s < leaves_s) => {
+                self.idle += 1;
+                return;
+            }
+            None => self.at_s.map(|at_s| still(at_s, 1.0)),
         };
-        let free = self.at_s.map(|at_s| by_then(free, at_s + self.grace_s));
         for (due, free) in self.due.iter_mut().zip(free) {
             *due += free;
         }

@@ -101,7 +101,7 @@ mod tests {
         let learned = &*learned;
         let mut outlook = Outlook::new(learned, agents.len(), grace).unwrap();
         for agent in agents {
-            outlook.agent(learned, now, agent);
+            outlook.agent(learned, now, agent, None);
         }
         for line in lines {
             outlook.line(learned, now, line, 1.0, false);

@@ -102,6 +102,8 @@ pub(super) struct Driver {
     replies: HashMap<u64, oneshot::Sender<Result<Reply, CommandError>>>,
     next_reply: u64,
     wake: Option<Time>,
+    /// Of what was published last.
+    people_version: u64,
     clock_offset_ms: i64,
     clock_told: Time,
     drained: bool,
@@ -150,6 +152,7 @@ impl Driver {
             replies: HashMap::new(),
             next_reply: 0,
             wake: None,
+            people_version: 0,
             clock_offset_ms: 0,
             clock_told: Time::ZERO,
             drained: false,
@@ -313,6 +316,7 @@ impl Driver {
                     self.job(Job::Lead { reply, campaign, lead });
                 }
                 Output::Reply { reply, result } => {
+                    self.publish_people();
                     // Who changed a trunk sees the change in the list at once.
                     if matches!(result, Ok(Reply::Trunk(_))) {
                         self.publish();
@@ -495,8 +499,18 @@ impl Driver {
         self.give(Input::Clock { unix_ms });
     }
 
+    /// Lets others see what is known of people, where that changed.
+    fn publish_people(&mut self) {
+        let version = self.engine.people_version();
+        if self.people_version != version {
+            self.people_version = version;
+            self.shared.people.store(Arc::new(self.engine.people().clone()));
+        }
+    }
+
     /// Lets others see how things stand.
     fn publish(&mut self) {
+        self.publish_people();
         let now = self.now();
         let snapshot = Snapshot { phones: self.phones.views(), ..self.engine.snapshot(now) };
         self.shared.snapshot.store(Arc::new(snapshot));

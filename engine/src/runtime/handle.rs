@@ -13,8 +13,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::supervise::SupervisionRequest;
 use crate::store::{PhoneSecret, Store, StoreError, User};
 use crate::{
-    AgentId, AttemptId, CampaignId, Command, CommandError, Counters, Event, Gauges, Message, Pii, Reply,
-    Snapshot, StoredTrunk, TrunkId, TryId, Verdict,
+    AgentId, AttemptId, CampaignId, Command, CommandError, Counters, Event, Gauges, Message, People, Pii,
+    Reply, Snapshot, StoredTrunk, TrunkId, TryId, Verdict,
 };
 
 /// The engine as others on this node see it: commands go in, snapshots and events come out. Cheap to clone.
@@ -28,6 +28,7 @@ pub(super) struct Shared {
     /// Bounded: a full queue answers `Overloaded`.
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) snapshot: ArcSwap<Snapshot>,
+    pub(super) people: ArcSwap<People>,
     /// Bounded: a listener that lags is told so and takes a new snapshot.
     pub(super) events: broadcast::Sender<Arc<Event>>,
     pub(super) store: Store,
@@ -205,6 +206,11 @@ impl EngineHandle {
     /// Everything as of at most half a second ago.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.shared.snapshot.load_full()
+    }
+
+    /// Teams, levels, reasons for a pause and shifts. Whoever changed one sees the change once the command is answered.
+    pub fn people(&self) -> Arc<People> {
+        self.shared.people.load_full()
     }
 
     /// Changes from now on. Take a snapshot after subscribing, and again when told that some were missed.

@@ -39,6 +39,8 @@ struct Line {
     detecting: bool,
     /// The agent that it is bridged to, and who of both is not heard.
     heard: Option<BothSides>,
+    /// Its agent is lost, and it hears music.
+    parked: bool,
 }
 
 /// All lines, by try, by SIP call and by leg.
@@ -118,6 +120,9 @@ impl Driver {
             Output::Bridge { id, agent } => {
                 if let Some(line) = self.lines.by_try.get_mut(&id) {
                     line.heard = Some(BothSides::new(agent));
+                    if std::mem::take(&mut line.parked) {
+                        told(self.media.stop(line.leg));
+                    }
                 }
                 let legs = self.lines.leg(id).zip(self.desks.leg(agent));
                 match legs {
@@ -131,9 +136,12 @@ impl Driver {
             Output::Unbridge { id } => {
                 if let Some(line) = self.lines.by_try.get_mut(&id) {
                     line.heard = None;
-                }
-                if let Some(leg) = self.lines.leg(id) {
-                    told(self.media.unbridge(leg));
+                    told(self.media.unbridge(line.leg));
+                    // Somebody who lost their agent is not left in silence.
+                    if let Some(music) = &self.config.hold_music {
+                        line.parked = true;
+                        told(self.media.play(line.leg, music.clone(), true));
+                    }
                 }
             }
             Output::Hold { id, on } => {
@@ -201,6 +209,7 @@ impl Driver {
             rang,
             detecting,
             heard: None,
+            parked: false,
         };
         self.lines.by_try.insert(dial.id, line);
         Ok(())

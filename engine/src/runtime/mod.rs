@@ -240,6 +240,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
     let shared = Arc::new(handle::Shared {
         requests,
         snapshot: ArcSwap::from_pointee(Snapshot::default()),
+        people: ArcSwap::default(),
         events: broadcast::channel(EVENTS).0,
         clock,
         phones: handle::PhonesAt::new(&config, sip.local_addresses()),

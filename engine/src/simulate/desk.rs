@@ -56,6 +56,18 @@ impl Desks {
         .collect()
     }
 
+    /// All but so many go home at this time.
+    pub(super) fn plan(&self, stay: u32, ends_unix_ms: i64) -> Vec<Command> {
+        let going = (stay + 1..=self.at_work).map(|n| AgentId(i64::from(n)));
+        going.map(|agent| Command::SetShift { agent, ends_unix_ms: Some(ends_unix_ms) }).collect()
+    }
+
+    /// They went: the dialer saw to it.
+    pub(super) fn gone(&mut self, stay: u32, tally: &mut Tally) {
+        tally.staffed(stay);
+        self.at_work = self.at_work.min(stay);
+    }
+
     /// Every agent's connection is lost, or there again. Who was thrown out of the Ready state for it goes back.
     pub(super) fn legs(&self, up: bool) -> Vec<Input> {
         let mut inputs = Vec::new();

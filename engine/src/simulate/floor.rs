@@ -156,7 +156,7 @@ impl Floor {
     }
 
     /// The demo's floor, where everything goes fast: leads alike, detection without errors.
-    fn alike() -> Floor {
+    pub(super) fn alike() -> Floor {
         Floor {
             name: "demo".into(),
             post_dial_delay_s: 0.3,

@@ -103,6 +103,7 @@ impl Leads {
             priority: 0,
             attempts: count(traits.attempts),
             last_outcome: traits.last_outcome,
+            last_agent: None,
             repeats: u32::from(traits.attempts > 0),
             callback: None,
             own: Vec::new(),

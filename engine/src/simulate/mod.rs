@@ -2,6 +2,7 @@
 //! the dialer: every decision is taken by the code that dials in earnest. Hours run in seconds, and a seed repeats them.
 
 mod agenda;
+pub mod day;
 mod desk;
 pub mod faults;
 mod floor;
@@ -52,6 +53,11 @@ pub enum Change {
     Floor(Box<Floor>),
     /// So many agents are at work from now on; those who go finish their call.
     Agents(u32),
+    /// The shift of all but so many agents ends at this time from the start; nothing changes before. Those who stay are at
+    /// work from then on.
+    ShiftEnd(u32, Duration),
+    /// So many agents are at work from now on: the shift of the others has just ended.
+    Gone(u32),
     /// The connections of all agents are lost, or there again.
     Legs(bool),
     /// The campaign may send so many INVITEs a second from now on.

@@ -9,6 +9,8 @@ use super::{Change, Floor, SimConfig, Slice, run};
 
 /// Two hours to learn the floor as it was, then the shock.
 const AT: Duration = Duration::from_secs(7200);
+/// How long before it a planned one is known.
+const AHEAD: Duration = Duration::from_secs(1800);
 /// Watched from the shock on: longer than the half hour whose abandoned calls count.
 const WATCHED: Duration = Duration::from_secs(2400);
 /// Simulated apart, to know what the new floor gives in the long run; its first two hours are left out.
@@ -31,6 +33,8 @@ pub struct Shock {
     agents: u32,
     /// What changes, and how long after the shock's begin.
     changes: Vec<(Duration, Change)>,
+    /// What is known half an hour before.
+    ahead: Option<Change>,
     after: Floor,
     agents_after: u32,
     cps_after: u32,
@@ -38,7 +42,7 @@ pub struct Shock {
 
 impl Shock {
     /// All there are.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 12] = [
         "answers_halve",
         "answers_double",
         "agents_leave",
@@ -49,6 +53,8 @@ impl Shock {
         "talk_doubles",
         "talk_halves",
         "sockets_drop",
+        "shift_ends",
+        "shift_ends_unplanned",
     ];
 
     /// The shock of that name on a floor with so many agents; none when there is no such shock.
@@ -58,6 +64,7 @@ impl Shock {
         let shock = Shock {
             name,
             changes: Vec::new(),
+            ahead: None,
             after: floor.clone(),
             agents,
             agents_after: agents,
@@ -72,6 +79,16 @@ impl Shock {
             // Back after five minutes: what is watched is their going and their coming.
             "agents_leave" => {
                 shock.then(0, Change::Agents((agents / 2).max(1))).then(300, Change::Agents(agents))
+            }
+            // Half of the agents go home at once and stay there: at a planned time, and the same without the plan.
+            "shift_ends" => {
+                let stay = (agents / 2).max(1);
+                let shock = shock.then(0, Change::Gone(stay)).ahead(Change::ShiftEnd(stay, AT));
+                Shock { agents_after: stay, ..shock }
+            }
+            "shift_ends_unplanned" => {
+                let stay = (agents / 2).max(1);
+                Shock { agents_after: stay, ..shock }.then(0, Change::Agents(stay))
             }
             "agents_double" => {
                 Shock { agents_after: agents * 2, ..shock }.then(0, Change::Agents(agents * 2))
@@ -97,6 +114,12 @@ impl Shock {
         self
     }
 
+    /// Something is made known half an hour before.
+    fn ahead(mut self, change: Change) -> Shock {
+        self.ahead = Some(change);
+        self
+    }
+
     /// The floor is another one at once.
     fn turns(mut self, how: impl Fn(Floor) -> Floor) -> Shock {
         self.after = how(self.after);
@@ -119,7 +142,9 @@ impl Shock {
     /// Lives through it once.
     pub fn run(&self, cap: f64, pacer: &str, seed: u64) -> ShockRun {
         let config = SimConfig::new(self.floor.clone(), self.agents, AT + WATCHED, cap, pacer, seed);
-        let changes = self.changes.iter().map(|(after, change)| (AT + *after, change.clone())).collect();
+        let ahead = self.ahead.iter().map(|change| (AT - AHEAD, change.clone()));
+        let changes = self.changes.iter().map(|(after, change)| (AT + *after, change.clone()));
+        let changes = ahead.chain(changes).collect();
         let lived = run(&SimConfig { changes, ..config });
         let config = SimConfig::new(self.after.clone(), self.agents_after, LONG_RUN, cap, pacer, seed);
         let long_run = run(&SimConfig { max_cps: self.cps_after, warm_up: AT, ..config });

@@ -183,6 +183,13 @@ impl<'a> World<'a> {
                             self.tell(input);
                         }
                     }
+                    Change::ShiftEnd(stay, at) => {
+                        let after = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+                        for command in self.desks.plan(*stay, START_UNIX_MS.saturating_add(after)) {
+                            self.command(command);
+                        }
+                    }
+                    Change::Gone(stay) => self.desks.gone(*stay, &mut self.tally),
                     Change::Legs(up) => {
                         for input in self.desks.legs(*up) {
                             self.tell(input);

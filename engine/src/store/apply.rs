@@ -30,12 +30,20 @@ pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<
         Write::CampaignDeleted(id) => {
             sqlx::query("UPDATE campaigns SET deleted = 1, settings = '' WHERE id = $1 AND deleted = 0")
                 .bind(id.0)
-                .execute(conn)
+                .execute(&mut *conn)
                 .await?;
+            sqlx::query("DELETE FROM skills WHERE campaign = $1").bind(id.0).execute(conn).await?;
             Ok(Applied::Purge)
         }
         Write::Trunk(trunk) => super::trunks::put(conn, trunk).await,
         Write::TrunkDeleted(id) => super::trunks::delete(conn, *id).await,
+        Write::People(change) => super::people::apply(conn, change).await,
+        Write::HandedOver { attempt, agent } => super::people::hand_over(conn, *attempt, *agent).await,
+        Write::Part { attempt, agent, from_unix_ms, lasted_ms } => {
+            let (from_unix_ms, lasted_ms) = (*from_unix_ms, *lasted_ms);
+            let part = super::CallPart { agent: *agent, from_unix_ms, lasted_ms };
+            super::people::put_part(conn, *attempt, &part).await
+        }
         Write::Probe => {
             // A row that is written as it is would not reach the disk; this always does.
             sqlx::query("PRAGMA user_version = 0").execute(conn).await?;

@@ -92,6 +92,15 @@ impl Store {
 
     /// Calls, newest first.
     pub async fn calls(&self, filter: CallFilter) -> Result<Page<CallRecord>, StoreError> {
+        self.calls_of(filter, None).await
+    }
+
+    /// Calls, newest first; of these agents only, where some are given.
+    pub async fn calls_of(
+        &self,
+        filter: CallFilter,
+        among: Option<&[AgentId]>,
+    ) -> Result<Page<CallRecord>, StoreError> {
         let limit = page_limit(filter.limit);
         let mut sql: QueryBuilder<Sqlite> =
             QueryBuilder::new(concat!("SELECT ", call_columns!(), " FROM attempts WHERE id < "));
@@ -101,6 +110,11 @@ impl Store {
         }
         if let Some(agent) = filter.agent {
             sql.push(" AND agent = ").push_bind(agent.0);
+        }
+        if let Some(agents) = among {
+            let ids = serde_json::to_string(agents)
+                .map_err(|e| StoreError::Invalid { field: "agent", message: e.to_string() })?;
+            sql.push(" AND agent IN (SELECT value FROM json_each(").push_bind(ids).push("))");
         }
         if let Some(outcome) = filter.outcome {
             sql.push(" AND outcome = ").push_bind(outcome.as_str());
@@ -155,6 +169,7 @@ impl Store {
                     Ok(DispositionRecord { code, note, at_unix_ms })
                 })
                 .collect::<Result<_, StoreError>>()?,
+            parts: self.parts(id).await?,
             legs: self.legs(id).await?,
         }))
     }

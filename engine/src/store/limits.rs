@@ -61,6 +61,9 @@ pub(super) const PAGE_MOST: u32 = 1_000;
 pub(super) const UNDISPOSED_MOST: i64 = 50_000;
 /// How far back they are looked for.
 pub(super) const UNDISPOSED_MS: i64 = 24 * 3_600_000;
+/// Pauses that are restored for limits that count by the day: the longest day there is, and ten of 1,000 agents.
+pub(super) const PAUSED_MS: i64 = 26 * 3_600_000;
+pub(super) const PAUSED_MOST: i64 = 10_000;
 /// The ledger's period: 30 days (16 CFR 310.4(b)(4)(i)).
 pub(super) const LEDGER_MS: i64 = 30 * 24 * 3_600_000;
 

@@ -15,6 +15,7 @@ mod legs;
 mod limits;
 mod lists;
 mod open;
+mod people;
 mod phones;
 mod queue;
 mod record;
@@ -48,7 +49,7 @@ pub use import::{ImportFailure, Importer};
 pub use imports::{ImportRecord, ImportState};
 pub use queue::QueuePlace;
 pub use record::{
-    CallDetail, CallFilter, CallRecord, DispositionRecord, EndedRecording, LeadFilter, LeadRecord,
+    CallDetail, CallFilter, CallPart, CallRecord, DispositionRecord, EndedRecording, LeadFilter, LeadRecord,
     ListRecord, NewLead, NewRecording, NewUser, Orphan, Page, PausedSpan, PhoneSecret, RecordingFilter,
     RecordingFormat, RecordingPhase, RecordingPlace, RecordingRecord, Recovered, Rotation, StoredRecording,
     Suppression, TryRecord, User,

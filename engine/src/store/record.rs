@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 use crate::RestoredCampaign;
 use crate::{
     AgentId, AttemptId, Callback, CampaignId, Consent, LeadId, LeadPhone, LeadStatus, LegRecord, ListId,
-    ListSettings, Outcome, Pii, Restore, StoredTrunk, Trunk, TrunkId, TryId, Undisposed,
+    ListSettings, Outcome, PausedBefore, People, Pii, Restore, StoredTrunk, Trunk, TrunkId, TryId,
+    Undisposed,
 };
 
 /// A lead as it stands in the store.
@@ -178,7 +179,7 @@ pub struct CallRecord {
     pub ended_unix_ms: Option<i64>,
     /// How long the person waited for an agent, in ms.
     pub wait_ms: Option<u32>,
-    /// From the bridge to the end, in ms.
+    /// With an agent, in ms: from the bridge to the end, the time between two agents left out.
     pub talk_ms: u64,
     /// Bridged later than the grace.
     pub late: bool,
@@ -205,8 +206,21 @@ pub struct CallDetail {
     pub dispositions: Vec<DispositionRecord>,
     /// Its recording.
     pub recording: Option<RecordingRecord>,
+    /// What each agent had of it, where more than one agent had it; else empty.
+    pub parts: Vec<CallPart>,
     /// How each side was heard, in the order in which they ended. None while the call lasts, or when nobody answered.
     pub legs: Vec<LegRecord>,
+}
+
+/// What an agent had of a call that more than one agent had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CallPart {
+    /// Who.
+    pub agent: AgentId,
+    /// From when on, in ms since 1970.
+    pub from_unix_ms: i64,
+    /// How long, in ms.
+    pub lasted_ms: u64,
 }
 
 /// What a recording's file is.
@@ -441,6 +455,12 @@ pub struct Recovered {
     pub trunks: Vec<StoredTrunk>,
     /// The next trunk's id.
     pub next_trunk: i64,
+    /// Teams, levels, reasons for a pause, shifts.
+    pub people: People,
+    /// The next team's id.
+    pub next_team: i64,
+    /// Pauses of the last day.
+    pub paused: Vec<PausedBefore>,
     /// Tries that were alive at the crash.
     pub orphans: Vec<Orphan>,
     /// Connected calls of the last day that wait for a disposition.
@@ -457,6 +477,9 @@ impl Recovered {
             pacer,
             trunks,
             next_trunk: self.next_trunk,
+            people: self.people,
+            next_team: self.next_team,
+            paused: self.paused,
             campaigns: self.campaigns,
             next_campaign: self.next_campaign,
             next_attempt: self.next_attempt,

@@ -33,7 +33,21 @@ pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Re
     let next_attempt = sqlx::query_scalar::<_, i64>("SELECT coalesce(max(id), 0) + 1 FROM attempts");
     let next_attempt = next_attempt.fetch_one(&mut *conn).await?;
     let (trunks, next_trunk) = super::trunks::recover(conn).await?;
-    Ok(Recovered { campaigns, next_campaign, next_attempt, trunks, next_trunk, orphans, undisposed, closed })
+    let (people, next_team) = super::people::recover(conn, now_unix_ms).await?;
+    let paused = super::people::paused(conn, now_unix_ms).await?;
+    Ok(Recovered {
+        people,
+        next_team,
+        paused,
+        campaigns,
+        next_campaign,
+        next_attempt,
+        trunks,
+        next_trunk,
+        orphans,
+        undisposed,
+        closed,
+    })
 }
 
 /// Tries without an end, of attempts without an outcome: at most as many as there were lines. And those that the start

@@ -63,6 +63,9 @@ struct LeadRow<'a>(
     Option<&'a str>,
 );
 
+/// Agent, state, reason, from, lasted, who forced it.
+type AgentTimeRow<'a> = (i64, &'static str, &'a str, i64, i64, Option<i64>);
+
 /// Writes that can be applied together: of each attempt and lead at most one of a kind, in the order of a life.
 #[derive(Default)]
 pub(super) struct Round<'a> {
@@ -75,7 +78,7 @@ pub(super) struct Round<'a> {
     attempts_ended: Vec<AttemptEndedRow<'a>>,
     disposed: Vec<DisposedRow<'a>>,
     leads: Vec<(i64, LeadRow<'a>)>,
-    agent_times: Vec<(i64, &'static str, &'a str, i64, i64)>,
+    agent_times: Vec<AgentTimeRow<'a>>,
     legs: Vec<(i64, &'a LegRecord)>,
 }
 
@@ -143,8 +146,10 @@ impl<'a> Round<'a> {
     /// What nothing else depends on.
     fn add_alone(&mut self, write: &'a Write) -> bool {
         match write {
-            Write::AgentTime { agent, state, reason, from_unix_ms, lasted_ms } => {
-                self.agent_times.push((agent.0, state.as_str(), reason, *from_unix_ms, count(*lasted_ms)));
+            Write::AgentTime { agent, state, reason, forced_by, from_unix_ms, lasted_ms } => {
+                let (state, lasted_ms) = (state.as_str(), count(*lasted_ms));
+                let by = forced_by.map(|by| by.0);
+                self.agent_times.push((agent.0, state, reason, *from_unix_ms, lasted_ms, by));
             }
             Write::Leg { attempt, leg } => self.legs.push((attempt.0, leg)),
             _ => return false,
@@ -308,6 +313,8 @@ pub(super) const STATEMENTS: &str = concat!(
     // $3: attempt, agent, at, wait, late.
     "UPDATE attempts SET agent = w.value->>1, connected_unix_ms = w.value->>2, wait_ms = w.value->>3, \
      late = w.value->>4 FROM json_each($3) AS w WHERE attempts.id = w.value->>0 RETURNING 3, id, 0;",
+    "UPDATE leads SET last_agent = w.value->>1 FROM json_each($3) AS w CROSS JOIN attempts AS a \
+     WHERE a.id = w.value->>0 AND leads.id = a.lead;",
     // $4: attempt, number, at, status, cause.
     "UPDATE tries SET ended_unix_ms = w.value->>2, status = w.value->>3, q850 = w.value->>4, dialog = NULL \
      FROM json_each($4) AS w WHERE tries.attempt = w.value->>0 AND tries.number = w.value->>1 \
@@ -330,9 +337,10 @@ pub(super) const STATEMENTS: &str = concat!(
     change_leads!("$6", 4, 5, " AND EXISTS (SELECT 1 FROM attempts AS a WHERE a.id = w.value->>0)"),
     // $7: lead, its row.
     change_leads!("$7", 0, 1, ""),
-    // $8: agent, state, reason, from, lasted.
-    "INSERT INTO agent_times (agent, state, reason, from_unix_ms, lasted_ms) \
-     SELECT w.value->>0, w.value->>1, w.value->>2, w.value->>3, w.value->>4 FROM json_each($8) AS w ORDER BY w.key;",
+    // $8: agent, state, reason, from, lasted, forced by.
+    "INSERT INTO agent_times (agent, state, reason, from_unix_ms, lasted_ms, forced_by) \
+     SELECT w.value->>0, w.value->>1, w.value->>2, w.value->>3, w.value->>4, w.value->>5 \
+     FROM json_each($8) AS w ORDER BY w.key;",
     // $9: attempt, its LegRecord.
     "INSERT INTO call_legs (attempt, number, side, trunk, agent, ended_unix_ms, codec, lasted_ms, packets_received, \
      packets_sent, packets_lost, loss, longest_loss, burst_density, reordered, repeated, jitter_ms, jitter_most_ms, \

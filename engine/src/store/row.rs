@@ -76,13 +76,13 @@ macro_rules! lead_columns {
          custom, status, next_unix_ms, country, state, consent, consent_unix_ms, consent_source, dial, callback, \
          callback_agent, left_out, \
          (SELECT json_group_array(json_array(p.number, p.phone, p.kind, p.attempts, p.state)) \
-         FROM lead_phones p WHERE p.lead = leads.id), \
+         FROM lead_phones p WHERE p.lead = leads.id), last_agent, \
          (SELECT json_group_array(a.started_unix_ms) FROM attempts a WHERE a.lead = leads.id \
          AND a.outcome IS NOT 'not_sent' AND a.outcome IS NOT 'congestion' AND a.outcome IS NOT 'blocked' \
-         AND a.outcome IS NOT 'trunk_fault'), \
+         AND a.outcome IS NOT 'trunk_fault') AS own_times, \
          (SELECT json_group_array(r.at) FROM (SELECT a.started_unix_ms AS at FROM attempts a \
          WHERE a.phone = coalesce(leads.dial, leads.phone) AND a.outcome IS NOT 'not_sent' \
-         ORDER BY a.started_unix_ms DESC LIMIT 100) AS r)"
+         ORDER BY a.started_unix_ms DESC LIMIT 100) AS r) AS number_times"
     };
 }
 pub(super) use lead_columns;
@@ -148,29 +148,37 @@ fn times(text: &str) -> Result<Vec<i64>, StoreError> {
 }
 
 pub(super) fn lead(row: &SqliteRow) -> Result<Lead, StoreError> {
-    let record = lead_record(row)?;
-    Ok(Lead {
-        id: record.id,
-        campaign: record.campaign,
-        list: record.list,
-        phone: record.dial.unwrap_or(record.phone),
-        phones: record.phones,
-        time_zone: record.time_zone,
-        country: record.country,
-        state: record.state,
-        consent: record.consent,
-        priority: record.priority,
-        attempts: record.attempts,
-        last_outcome: record.last_outcome,
-        repeats: record.repeats,
-        callback: record.callback,
-        own: times(row.try_get(24)?)?,
-        number: times(row.try_get(25)?)?,
-        turn: 0,
-        first_name: record.first_name,
-        last_name: record.last_name,
-        custom: record.custom,
-    })
+    let last_agent = row.try_get::<Option<i64>, _>("last_agent")?.map(AgentId);
+    let (own, number) = (times(row.try_get("own_times")?)?, times(row.try_get("number_times")?)?);
+    Ok(Lead { last_agent, own, number, ..lead_record(row)?.into() })
+}
+
+impl From<LeadRecord> for Lead {
+    fn from(record: LeadRecord) -> Lead {
+        Lead {
+            id: record.id,
+            campaign: record.campaign,
+            list: record.list,
+            phone: record.dial.unwrap_or(record.phone),
+            phones: record.phones,
+            time_zone: record.time_zone,
+            country: record.country,
+            state: record.state,
+            consent: record.consent,
+            priority: record.priority,
+            attempts: record.attempts,
+            last_outcome: record.last_outcome,
+            repeats: record.repeats,
+            callback: record.callback,
+            own: Vec::new(),
+            number: Vec::new(),
+            turn: 0,
+            last_agent: None,
+            first_name: record.first_name,
+            last_name: record.last_name,
+            custom: record.custom,
+        }
+    }
 }
 
 /// The columns of `call`, in its order.

@@ -8,6 +8,7 @@ mod desk;
 mod fail_over;
 mod hand;
 mod journaled;
+mod people;
 mod store_faults;
 mod trunks;
 

@@ -204,6 +204,32 @@ fn engine(counters: &Counters, gauges: &Gauges) -> Vec<MetricFamily> {
         ),
         counter("kraliki_taken_back_total", "Lines taken back for want of agents.", one(counters.taken_back)),
         counter("kraliki_engine_inputs_total", "Inputs that the engine handled.", one(counters.inputs)),
+        gauge(
+            "kraliki_agents_pause_over",
+            "Agents whose pause is longer than its limits.",
+            one(gauges.pause_over.into()),
+        ),
+        counter(
+            "kraliki_pauses_over_total",
+            "Pauses that lasted longer than their limits.",
+            one(counters.pauses_over),
+        ),
+        counter(
+            "kraliki_agents_lost_total",
+            "Calls whose agent's browser was lost.",
+            one(counters.agents_lost),
+        ),
+        counter(
+            "kraliki_calls_handed_over_total",
+            "Calls that were given to another agent when theirs was lost.",
+            one(counters.handed_over),
+        ),
+        counter("kraliki_forced_states_total", "Agents' states that a supervisor set.", one(counters.forced)),
+        counter(
+            "kraliki_dispositions_automatic_total",
+            "Dispositions given automatically at the end of a wrap-up.",
+            one(counters.disposed_automatically),
+        ),
         counter("kraliki_engine_stray_total", "Inputs about calls that had ended.", one(counters.stray)),
         counter(
             "kraliki_unconfirmed_total",

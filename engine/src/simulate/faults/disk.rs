@@ -263,7 +263,15 @@ impl Disk {
                 self.trunks.insert(trunk.id, trunk);
             }
             Write::TrunkDeleted(id) => drop(self.trunks.remove(&id)),
-            Write::AgentTime { .. } | Write::Leg { .. } | Write::Probe => {}
+            Write::HandedOver { attempt, agent } => {
+                let Some(row) = self.attempts.get_mut(&attempt) else { return false };
+                row.agent = Some(agent);
+            }
+            Write::AgentTime { .. }
+            | Write::Leg { .. }
+            | Write::Part { .. }
+            | Write::People(_)
+            | Write::Probe => {}
         }
         true
     }

@@ -27,6 +27,7 @@ impl Disk {
             orphans,
             undisposed: self.undisposed(),
             closed,
+            ..Recovered::default()
         }
     }
 

@@ -195,6 +195,7 @@ fn leads(campaigns: usize, each: i64, rng: &mut ChaCha8Rng) -> Vec<Lead> {
             priority: i32::from(rng.random_range(0..8) == 0),
             attempts: 0,
             last_outcome: None,
+            last_agent: None,
             repeats: 0,
             callback: None,
             own: Vec::new(),

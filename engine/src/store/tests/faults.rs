@@ -18,6 +18,7 @@ fn large(id: u64) -> Write {
         agent: AgentId(i64::try_from(id).unwrap()),
         state: crate::AgentState::Paused,
         reason: "x".repeat(20_000),
+        forced_by: None,
         from_unix_ms: NOW,
         lasted_ms: 1,
     }

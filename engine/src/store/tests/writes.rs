@@ -31,7 +31,7 @@ async fn a_call_from_the_try_to_the_disposition() {
     assert!(rig.write(disposed(1, "sale", done)).await);
     assert!(rig.write(disposed(1, "call_back", change(1, LeadStatus::Retry, 1))).await);
 
-    let CallDetail { call, tries, dispositions, recording, legs } = rig.call(1).await;
+    let CallDetail { call, tries, dispositions, recording, legs, .. } = rig.call(1).await;
     assert_eq!((call.campaign, call.lead, call.agent), (ONE, LeadId(1), Some(AgentId(9))));
     assert_eq!((call.started_unix_ms, call.answered_unix_ms), (NOW, Some(NOW + 5_000)));
     assert_eq!((call.connected_unix_ms, call.ended_unix_ms), (Some(NOW + 6_000), Some(NOW + 66_000)));
@@ -232,6 +232,7 @@ async fn agents_times_are_kept() {
         agent: AgentId(9),
         state: crate::AgentState::Paused,
         reason: "lunch".into(),
+        forced_by: None,
         from_unix_ms: NOW,
         lasted_ms: 1_800_000,
     };

@@ -19,6 +19,11 @@ import type {
 	NewLead,
 	Outcome,
 	Page,
+	PauseReason,
+	Person,
+	Skill,
+	Team,
+	TeamSettings,
 	IceSettings,
 	PhoneSetup,
 	TrunkDetail,
@@ -105,6 +110,9 @@ export const agent = {
 	state: () => json<AgentDesk>('GET', '/api/agent/state'),
 	set: (state: 'ready' | 'paused' | 'offline', reason?: string) =>
 		json<AgentDesk>('POST', '/api/agent/state', reason ? { state, reason } : { state }),
+	/** Offline after the next call. */
+	lastCall: () => request('POST', '/api/agent/leaving', { body: {} }),
+	extendWrapUp: () => request('POST', '/api/agent/wrap-up/extend'),
 	/** The next leads of a manual campaign. */
 	due: (campaign: number) => json<DueLead[]>('GET', `/api/agent/leads${query({ campaign })}`),
 	/** What this agent promised to people. */
@@ -119,6 +127,24 @@ export const agent = {
 	async callPhone(): Promise<string> {
 		return (await json<{ id: string }>('POST', '/api/agent/session', { device: 'phone' })).id;
 	},
+};
+
+export const teams = {
+	list: () => json<Team[]>('GET', '/api/teams'),
+	create: (settings: TeamSettings) => json<Team>('POST', '/api/teams', settings),
+	update: (id: number, settings: TeamSettings) => json<Team>('PUT', `/api/teams/${id}`, settings),
+	remove: (id: number) => request('DELETE', `/api/teams/${id}`),
+	/** Agents and supervisors, signed in or not. */
+	people: () => json<Person[]>('GET', '/api/agents'),
+	skills: () => json<Skill[]>('GET', '/api/skills'),
+	setSkills: (skills: Skill[]) => request('PUT', '/api/skills', { body: skills }),
+	pauseReasons: () => json<PauseReason[]>('GET', '/api/pause-reasons'),
+	setPauseReasons: (reasons: PauseReason[]) => json<PauseReason[]>('PUT', '/api/pause-reasons', reasons),
+	/** Sets an agent's state; the agent sees who did it. */
+	force: (id: number, state: 'ready' | 'paused' | 'offline', reason: string) =>
+		request('POST', `/api/agents/${id}/state`, { body: { state, reason } }),
+	setShift: (id: number, ends_unix_ms: number | null) =>
+		request('PUT', `/api/agents/${id}/shift`, { body: { ends_unix_ms } }),
 };
 
 /** Where audio legs of one kind are opened: an SDP offer for an answer and the place where the leg lives. */

@@ -256,6 +256,9 @@ export interface Disposition {
 	follow_up: FollowUp;
 }
 
+export const ROUTINGS = ['longest_idle', 'fewest_calls', 'skill', 'sticky'] as const;
+export type Routing = (typeof ROUTINGS)[number];
+
 export interface CampaignSettings {
 	name: string;
 	description: string;
@@ -273,6 +276,8 @@ export interface CampaignSettings {
 	ring_timeout_s: number;
 	grace_ms: number;
 	wrap_up_s: number;
+	wrap_up_extension_s: number;
+	wrap_up_disposition: string;
 	calling_hours: CallingWindow[];
 	max_attempts: number;
 	max_attempts_day: number;
@@ -283,6 +288,9 @@ export interface CampaignSettings {
 	dispositions: Disposition[];
 	country: string;
 	agents: number[];
+	teams: number[];
+	routing: Routing;
+	agent_lost: 'end' | 'offer';
 	priority: number;
 	abandon_message: string;
 	preview_s: number;
@@ -362,7 +370,80 @@ export interface AgentView {
 	audio: boolean;
 	next: AgentState | null;
 	calls: number;
+	/** When the limits of this pause are used up. */
+	pause_ends_unix_ms: number | null;
+	wrap_up_ends_unix_ms: number | null;
+	/** How much longer the agent may make this wrap-up. */
+	wrap_up_extension_s: number;
+	shift_ends_unix_ms: number | null;
+	/** Offline after the next call. */
+	last_call: boolean;
+	/** The state that a supervisor set, now or after this call. */
+	forced: ForcedView | null;
 	preview: PreviewView | null;
+}
+
+export interface ForcedView {
+	state: AgentState;
+	by: number;
+	by_name: string;
+	reason: string;
+}
+
+export interface ShiftWindow {
+	/** 1 is Monday, 7 is Sunday. */
+	days: number[];
+	/** HH:MM */
+	from: string;
+	/** HH:MM, 24:00 is midnight. */
+	to: string;
+}
+
+export interface TeamSettings {
+	name: string;
+	parent: number | null;
+	members: number[];
+	supervisors: number[];
+	time_zone: string;
+	shifts: ShiftWindow[];
+}
+
+export interface Team {
+	id: number;
+	settings: TeamSettings;
+}
+
+/** An agent or a supervisor, signed in or not. */
+export interface Person {
+	id: number;
+	username: string;
+	name: string;
+	role: Role;
+}
+
+export interface Skill {
+	agent: number;
+	campaign: number;
+	/** 1 to 10. */
+	level: number;
+	/** Whom the agent takes first of those who wait. */
+	priority: number;
+}
+
+export interface Labels {
+	en: string;
+	es: string;
+	cs: string;
+}
+
+export interface PauseReason {
+	code: string;
+	label: Labels;
+	/** 0: no limit. */
+	limit_min: number;
+	/** 0: no limit. */
+	day_limit_min: number;
+	paid: boolean;
 }
 
 /** A lead on an agent's screen that is not dialed yet. */
@@ -642,9 +723,18 @@ export interface CallRecord {
 export interface CallDetail extends CallRecord {
 	tries: TryRecord[];
 	dispositions: DispositionRecord[];
+	/** What each agent had of it, where more than one agent had it. */
+	parts: CallPart[];
 	/** None while the call lasts, or when nobody answered. */
 	legs: LegRecord[];
 	recording: RecordingRecord | null;
+}
+
+/** What an agent had of a call that more than one agent had. */
+export interface CallPart {
+	agent: number;
+	from_unix_ms: number;
+	lasted_ms: number;
 }
 
 /** A recording of a call: the called person left, the agent right. */

@@ -10,7 +10,6 @@ import { session } from './session.svelte';
 /** What the desk needs to know of a campaign. */
 export interface CallForm {
 	name: string;
-	wrapUpS: number;
 	dispositions: Disposition[];
 }
 
@@ -181,6 +180,10 @@ class Desk {
 			if (this.state === 'offline') await audio.stop();
 		});
 
+	/** One more call, then offline; in a call it is this one. */
+	lastCall = (): Promise<void> => this.#do(async () => void (await agent.lastCall()));
+	extendWrapUp = (): Promise<void> => this.#do(async () => void (await agent.extendWrapUp()));
+
 	/** What the agent listens and speaks with from now on. */
 	useAudio = (way: Way): Promise<void> => this.#do(() => audio.choose(way, this.me !== undefined));
 	/** Calls the agent's phone (again). */
@@ -244,7 +247,7 @@ class Desk {
 		if (this.#forms.has(campaign)) return;
 		try {
 			const { settings } = await campaigns.get(campaign);
-			const form = { name: settings.name, wrapUpS: settings.wrap_up_s, dispositions: settings.dispositions };
+			const form = { name: settings.name, dispositions: settings.dispositions };
 			this.#forms = new Map(this.#forms).set(campaign, form);
 		} catch (error) {
 			// Without it a call in hand could not be finished; of an older call only the code is shown then.

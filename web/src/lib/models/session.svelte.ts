@@ -62,6 +62,7 @@ export function homeOf(user: User): string {
 /** Whether a person may open a page; the server decides again on each request. */
 export function mayOpen(user: User, path: string): boolean {
 	if (path.startsWith('/desk')) return user.role === 'agent';
+	if (path === '/teams') return may(user, 'supervisor');
 	if (path === '/campaigns/new') return may(user, 'manager');
 	return user.role !== 'agent';
 }

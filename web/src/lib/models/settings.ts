@@ -21,6 +21,8 @@ export function defaultSettings(label: (key: Key) => string): CampaignSettings {
 		ring_timeout_s: 25,
 		grace_ms: 2000,
 		wrap_up_s: 60,
+		wrap_up_extension_s: 0,
+		wrap_up_disposition: '',
 		calling_hours: [{ days: [1, 2, 3, 4, 5], from: '09:00', to: '20:00' }],
 		max_attempts: 6,
 		max_attempts_day: 0,
@@ -37,6 +39,9 @@ export function defaultSettings(label: (key: Key) => string): CampaignSettings {
 		],
 		country: 'US',
 		agents: [],
+		teams: [],
+		routing: 'longest_idle',
+		agent_lost: 'end',
 		priority: 0,
 		abandon_message: '',
 		preview_s: 0,
@@ -80,6 +85,7 @@ export function faultsOf(s: CampaignSettings): Faults {
 	if (!between(s.ring_timeout_s, 15, 120)) faults.ring_timeout_s = 'fault.ring';
 	if (!between(s.grace_ms, 0, 10_000)) faults.grace_ms = 'fault.grace';
 	if (!between(s.wrap_up_s, 0, 3600)) faults.wrap_up_s = 'fault.wrap_up';
+	if (!between(s.wrap_up_extension_s, 0, 600)) faults.wrap_up_extension_s = 'fault.queue_wait';
 	if (s.recording_beep_s !== 0 && !between(s.recording_beep_s, 5, 300)) {
 		faults.recording_beep_s = 'fault.beep';
 	}
