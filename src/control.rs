@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use kraliki_engine::AttemptId;
 use kraliki_engine::runtime::EngineHandle;
+use kraliki_engine::{AttemptId, ImportOptions};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -46,6 +46,7 @@ pub(crate) enum Request {
     ImportList {
         campaign: String,
         list: String,
+        options: ImportOptions,
     },
 }
 
@@ -95,8 +96,8 @@ async fn answer(
             })
         }
         Request::AddUser(user) => manage::add_user_to(handle.store(), user).await,
-        Request::ImportList { campaign, list } => {
-            let mut import = manage::Import::start(handle.store(), &campaign, &list).await?;
+        Request::ImportList { campaign, list, options } => {
+            let mut import = manage::Import::start(handle.store(), &campaign, &list, options).await?;
             let mut chunk = vec![0; CHUNK_BYTES];
             loop {
                 let got = stream.read(&mut chunk).await?;

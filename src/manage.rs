@@ -9,7 +9,7 @@ use clap::Args;
 use kraliki_control_api::{Role, hash_password};
 use kraliki_engine::runtime::EngineHandle;
 use kraliki_engine::store::{self, Importer, Store};
-use kraliki_engine::{Campaign, Command};
+use kraliki_engine::{Campaign, Command, Dedupe, ImportOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::Failed;
@@ -44,6 +44,15 @@ pub(crate) struct ListImport {
     /// The list's name; the file's name when not given
     #[arg(long)]
     list: Option<String>,
+    /// What a column holds, as COLUMN=FIELD, e.g. Kontakt=phone; docs/leads.md names the fields
+    #[arg(long, value_parser = column)]
+    map: Vec<(String, String)>,
+    /// Which numbers count as there already: those of the list, of the campaign, or of the system (all campaigns)
+    #[arg(long, value_parser = dedupe, default_value = "campaign")]
+    dedupe: Dedupe,
+    /// Write nothing, and say what would come of it
+    #[arg(long)]
+    dry_run: bool,
     /// The configuration file
     #[arg(long, env = "KRALIKI_CONFIG")]
     pub(crate) config: PathBuf,
@@ -105,6 +114,21 @@ fn read_password() -> anyhow::Result<String> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
+/// `COLUMN=FIELD`.
+fn column(text: &str) -> Result<(String, String), String> {
+    let parts = text.rsplit_once('=').map(|(name, field)| (name.to_owned(), field.to_owned()));
+    parts.ok_or_else(|| "write it as COLUMN=FIELD, e.g. Kontakt=phone".to_owned())
+}
+
+fn dedupe(text: &str) -> Result<Dedupe, String> {
+    match text {
+        "list" => Ok(Dedupe::List),
+        "campaign" => Ok(Dedupe::Campaign),
+        "system" => Ok(Dedupe::System),
+        _ => Err("must be list, campaign or system".to_owned()),
+    }
+}
+
 pub(crate) fn import_list(options: &ListImport, config: &Config) -> Result<(), Failed> {
     let path = options.file.display();
     let list = options.list.clone().unwrap_or_else(|| {
@@ -113,12 +137,18 @@ pub(crate) fn import_list(options: &ListImport, config: &Config) -> Result<(), F
     let answer = block_on(async {
         let mut file =
             tokio::fs::File::open(&options.file).await.with_context(|| format!("{path}: cannot be read"))?;
-        let request = Request::ImportList { campaign: options.campaign.clone(), list: list.clone() };
+        let read = ImportOptions {
+            map: options.map.iter().cloned().collect(),
+            dedupe: options.dedupe,
+            dry_run: options.dry_run,
+        };
+        let (campaign, list) = (options.campaign.clone(), list.clone());
+        let request = Request::ImportList { campaign, list: list.clone(), options: read.clone() };
         if let Some(answer) = ask(&config.store.path, &request, Some(&mut file)).await? {
             return Ok(answer);
         }
         let store = Store::open(&config.store.path).await?;
-        let mut import = Import::start(&store, &options.campaign, &list).await?;
+        let mut import = Import::start(&store, &options.campaign, &list, read).await?;
         let mut chunk = vec![0; 64 * 1024];
         loop {
             let got = tokio::io::AsyncReadExt::read(&mut file, &mut chunk).await?;
@@ -139,17 +169,24 @@ pub(crate) fn import_list(options: &ListImport, config: &Config) -> Result<(), F
 pub(crate) struct Import {
     importer: Importer,
     campaign: Campaign,
+    dry_run: bool,
 }
 
 impl Import {
-    pub(crate) async fn start(store: &Store, campaign: &str, list: &str) -> anyhow::Result<Import> {
+    pub(crate) async fn start(
+        store: &Store,
+        campaign: &str,
+        list: &str,
+        options: ImportOptions,
+    ) -> anyhow::Result<Import> {
         let campaigns = store.campaigns().await?;
         let found = campaigns
             .into_iter()
             .find(|c| c.settings.name == campaign || c.id.to_string() == campaign)
             .ok_or_else(|| anyhow!("there is no campaign {campaign:?}; give its number or its exact name"))?;
-        let importer = store.importer(found.id, list, &found.settings.country).await?;
-        Ok(Import { importer, campaign: found })
+        let dry_run = options.dry_run;
+        let importer = store.importer_with(found.id, list, &found.settings.country, options).await?;
+        Ok(Import { importer, campaign: found, dry_run })
     }
 
     pub(crate) async fn feed(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
@@ -163,8 +200,13 @@ impl Import {
             handle.command(Command::LeadsChanged(self.campaign.id)).await?;
         }
         let mut text = format!(
-            "{} rows: {} imported into {:?}, {} already there, {} rejected",
-            report.rows, report.imported, self.campaign.settings.name, report.duplicates, report.rejected
+            "{} rows: {} {} into {:?}, {} already there, {} rejected",
+            report.rows,
+            report.imported,
+            if self.dry_run { "would be imported" } else { "imported" },
+            self.campaign.settings.name,
+            report.duplicates,
+            report.rejected
         );
         for error in report.errors.iter().take(ERRORS_SHOWN) {
             text.push_str(&format!("\nline {}, {}: {}", error.line, error.column, error.message));

@@ -30,6 +30,7 @@ use crate::caller_id::{IdLive, PoolLive};
 use crate::campaign::CampaignLive;
 use crate::clock::WallClock;
 use crate::counters::Counters;
+use crate::lead::dialed::Dialed;
 use crate::lead::hours::Zones;
 use crate::lead::suppressed::Suppressed;
 use crate::limits::{CLOCK_JITTER_MS, PACE_LATEST, PACE_SOONEST, PUBLISH_EVERY};
@@ -82,6 +83,7 @@ pub struct Engine {
     pub(crate) in_flight: BTreeSet<LeadId>,
     pub(crate) numbers: BTreeSet<String>,
     pub(crate) suppressed: Suppressed,
+    pub(crate) dialed: Dialed,
     pub(crate) disposables: Disposables,
     /// Only saves look-ups.
     #[serde(skip)]
@@ -140,6 +142,7 @@ impl Engine {
             in_flight: BTreeSet::new(),
             numbers: BTreeSet::new(),
             suppressed: Suppressed::default(),
+            dialed: Dialed::default(),
             disposables: Disposables::default(),
             zones: Zones::default(),
             wanted: BTreeMap::new(),

@@ -20,6 +20,8 @@ pub(crate) fn lead(id: i64) -> Lead {
         repeats: 0,
         last_agent: None,
         callback: None,
+        own: Vec::new(),
+        number: Vec::new(),
         turn: 0,
         first_name: Pii("Ann".into()),
         last_name: Pii("Example".into()),

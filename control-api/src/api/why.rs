@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use kraliki_engine::store::LeadRecord;
-use kraliki_engine::{CampaignId, Command, LeadId, LeadStatus, ListId, Prospect, Reason, Reply};
+use kraliki_engine::{CampaignId, Command, LeadAnswer, LeadId, LeadStatus, ListId, Prospect, Reason, Reply};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -51,10 +51,12 @@ async fn why(
     let store = api.engine().store();
     let missing = || Problem::not_found(format!("There is no lead {id}."));
     let record = store.lead(id).await?.ok_or_else(missing)?;
-    let (campaign, list, next_unix_ms) = (record.campaign, record.list, record.next_unix_ms);
+    let (campaign, list) = (record.campaign, record.list);
     let held = store.list(list).await?;
-    let status = record.status;
-    let command = Command::Why { lead: Box::new(record.clone().into()), status, next_unix_ms };
+    let LeadAnswer::Found { lead, status, next_unix_ms } = store.standing(campaign, id).await? else {
+        return Err(missing());
+    };
+    let command = Command::Why { lead, status, next_unix_ms };
     let Reply::Why(said) = api.engine().command(command).await? else {
         return Err(Problem::internal("The dialer gave no answer to that."));
     };

@@ -5,6 +5,7 @@ use kraliki_time::Time;
 use super::{Then, keeper};
 use crate::call::{Call, Cause, Course, Stage};
 use crate::campaign::is_e164;
+use crate::lead::caps::capped;
 use crate::lead::hopper::Ready;
 use crate::lead::hours::Door;
 use crate::lead::phones::without_suppressed;
@@ -44,9 +45,9 @@ const NEVER_OPENS_MS: i64 = 3_600_000;
 
 impl Engine {
     /// The last look at a lead before its attempt is written. In doubt it is not dialed.
-    pub(crate) fn gate(&mut self, now: Time, live: CampaignId, lead: &Lead) -> Result<(), Refusal> {
+    pub(crate) fn gate(&mut self, now: Time, id: CampaignId, lead: &Lead) -> Result<(), Refusal> {
         let unix_ms = self.clock.unix_ms(now);
-        let Some(live) = self.campaigns.get(&live) else {
+        let Some(live) = self.campaigns.get(&id) else {
             return Err(Refusal { rule: "campaign", next_unix_ms: Some(unix_ms) });
         };
         if self.suppressed.contains(&lead.phone.0) {
@@ -67,12 +68,27 @@ impl Engine {
         if self.numbers.contains(&lead.phone.0) || self.in_flight.contains(&lead.id) {
             return Err(Refusal { rule: "number_in_use", next_unix_ms: Some(unix_ms + NUMBER_BUSY_MS) });
         }
+        if let Some((rule, next)) = self.capped(id, lead, unix_ms) {
+            return Err(Refusal { rule, next_unix_ms: Some(next) });
+        }
+        let Some(live) = self.campaigns.get(&id) else {
+            return Err(Refusal { rule: "campaign", next_unix_ms: Some(unix_ms) });
+        };
         match self.zones.door(&live.hours, &lead.time_zone, unix_ms) {
             Door::Open => Ok(()),
             Door::OpensAt(next) => Err(Refusal { rule: "hours", next_unix_ms: Some(next) }),
             Door::NeverOpens => Err(Refusal { rule: "hours", next_unix_ms: Some(unix_ms + NEVER_OPENS_MS) }),
             Door::UnknownZone => Err(Refusal { rule: "time_zone", next_unix_ms: None }),
         }
+    }
+
+    /// The cap of the campaign that the lead has reached, and until when.
+    fn capped(&mut self, id: CampaignId, lead: &Lead, unix_ms: i64) -> Option<(&'static str, i64)> {
+        let settings = &self.campaigns.get(&id)?.campaign.settings;
+        if settings.max_attempts_day == 0 && settings.max_attempts_24h == 0 {
+            return None;
+        }
+        capped(settings, &mut self.zones, lead, self.dialed.at(lead).into_iter(), unix_ms)
     }
 
     /// Begins one attempt with the next lead that may be dialed.
@@ -120,6 +136,7 @@ impl Engine {
         self.in_flight.insert(lead.id);
         self.disposables.supersede(lead.id);
         self.numbers.insert(lead.phone.0.clone());
+        self.dialed.insert(&lead.phone, self.clock.unix_ms(now));
         let mut call = Call {
             id: TryId { attempt, number: 1 },
             campaign: id,
@@ -238,6 +255,7 @@ impl Engine {
         if !call.failed.is_empty() {
             return self.end_unsent(now, &mut call);
         }
+        self.dialed.remove(&call.lead.phone, self.clock.unix_ms(call.decided));
         self.forget(now, &mut call);
         self.give_back(now, &call);
         self.unbind(now, &call);
@@ -361,6 +379,7 @@ impl Engine {
             self.end_try(now, &mut call, Cause::default());
             return self.end_unsent(now, &mut call);
         }
+        self.dialed.remove(&call.lead.phone, self.clock.unix_ms(call.decided));
         self.end(now, &mut call, Outcome::NotSent, Cause::default());
         self.forget(now, &mut call);
         self.give_back(now, &call);

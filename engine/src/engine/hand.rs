@@ -226,6 +226,14 @@ pub(crate) fn in_words(refusal: &Refusal, lead: &Lead) -> CommandError {
         ("max_attempts", _) => {
             "this lead has had all its attempts; raise the campaign's max_attempts to call it again".into()
         }
+        ("max_attempts_day", Some(next)) => format!(
+            "this lead has had its attempts of today; again from {} on, the lead's time (max_attempts_day)",
+            local(lead, next)
+        ),
+        ("max_attempts_24h", Some(next)) => format!(
+            "this number has had its attempts of 24 hours; again from {} on, the lead's time (max_attempts_24h)",
+            local(lead, next)
+        ),
         ("number", _) => "this lead's number cannot be dialed; correct it".into(),
         ("premium", _) => "this number costs whoever calls it, and is never called".into(),
         ("prefix", _) => {

@@ -43,7 +43,7 @@ pub enum Dedupe {
 }
 
 /// How a list is read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportOptions {
     /// What columns hold, by their names in the header: `phone`, `first_name`, `last_name`, `time_zone`, `priority`,
     /// `other_phone`, `custom` or `ignore`. The others are known by their names.

@@ -1,7 +1,9 @@
 //! Leads: whom to call, and when again.
 
 pub(crate) mod area;
+pub(crate) mod caps;
 mod columns;
+pub(crate) mod dialed;
 pub(crate) mod hopper;
 pub(crate) mod hours;
 pub(crate) mod import;
@@ -90,6 +92,10 @@ pub struct Lead {
     pub last_agent: Option<AgentId>,
     /// What was promised to the person.
     pub callback: Option<Callback>,
+    /// When its attempts that counted began, in ms since 1970, as of when it was read.
+    pub own: Vec<i64>,
+    /// When the last attempts at its number began, over all campaigns, as of when it was read; at most 100.
+    pub number: Vec<i64>,
     /// Leads with a lower number were read to be dialed first; of equal ones the dialer takes whom it likes.
     pub turn: u32,
     /// Further columns of the imported file, shown to the agent as they came.

@@ -106,6 +106,8 @@ impl Leads {
             last_agent: None,
             repeats: u32::from(traits.attempts > 0),
             callback: None,
+            own: Vec::new(),
+            number: Vec::new(),
             turn: 0,
             first_name: Pii::default(),
             last_name: Pii::default(),

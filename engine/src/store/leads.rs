@@ -3,14 +3,14 @@
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::limits::PAGE_MOST;
-use super::refill::refill;
+use super::refill::{one, refill};
 use super::row::{self, call_columns, lead_columns};
 use super::{
     CallDetail, CallFilter, CallRecord, DispositionRecord, LeadFilter, LeadRecord, Page, Store, StoreError,
     Suppression, TryRecord, apply,
 };
 use crate::lead::phone::{Home, e164};
-use crate::{AgentId, AttemptId, Campaign, CampaignId, Lead, LeadId, Pii, TrunkId};
+use crate::{AgentId, AttemptId, Campaign, CampaignId, Lead, LeadAnswer, LeadId, Pii, TrunkId};
 
 impl Store {
     /// A lead.
@@ -18,6 +18,12 @@ impl Store {
         const SQL: &str = concat!("SELECT ", lead_columns!(), " FROM leads WHERE id = $1");
         let found = sqlx::query(SQL).bind(id.0).fetch_optional(&self.inner.readers).await?;
         found.as_ref().map(row::lead_record).transpose()
+    }
+
+    /// A lead as the dialer would take it, and where it stands.
+    pub async fn standing(&self, campaign: CampaignId, lead: LeadId) -> Result<LeadAnswer, StoreError> {
+        let mut reader = self.inner.readers.acquire().await?;
+        one(&mut reader, campaign, lead).await
     }
 
     /// A campaign's leads by id.

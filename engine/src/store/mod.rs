@@ -7,6 +7,7 @@
 
 mod apply;
 mod caller_ids;
+mod erase;
 mod error;
 mod import;
 mod imports;
@@ -44,6 +45,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::Mutex;
 
+pub use erase::Erased;
 pub use error::StoreError;
 pub use import::{ImportFailure, Importer};
 pub use imports::{ImportRecord, ImportState};

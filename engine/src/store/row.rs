@@ -76,7 +76,13 @@ macro_rules! lead_columns {
          custom, status, next_unix_ms, country, state, consent, consent_unix_ms, consent_source, dial, callback, \
          callback_agent, left_out, \
          (SELECT json_group_array(json_array(p.number, p.phone, p.kind, p.attempts, p.state)) \
-         FROM lead_phones p WHERE p.lead = leads.id), last_agent, last_caller_id"
+         FROM lead_phones p WHERE p.lead = leads.id), last_agent, last_caller_id, \
+         (SELECT json_group_array(a.started_unix_ms) FROM attempts a WHERE a.lead = leads.id \
+         AND a.outcome IS NOT 'not_sent' AND a.outcome IS NOT 'congestion' AND a.outcome IS NOT 'blocked' \
+         AND a.outcome IS NOT 'trunk_fault') AS own_times, \
+         (SELECT json_group_array(r.at) FROM (SELECT a.started_unix_ms AS at FROM attempts a \
+         WHERE a.phone = coalesce(leads.dial, leads.phone) AND a.outcome IS NOT 'not_sent' \
+         ORDER BY a.started_unix_ms DESC LIMIT 100) AS r) AS number_times"
     };
 }
 pub(super) use lead_columns;
@@ -134,10 +140,18 @@ fn phones(text: &str) -> Result<Vec<LeadPhone>, StoreError> {
         .collect()
 }
 
+fn times(text: &str) -> Result<Vec<i64>, StoreError> {
+    if text == "[]" {
+        return Ok(Vec::new());
+    }
+    serde_json::from_str(text).map_err(|_| StoreError::Corrupt { what: "lead's attempts" })
+}
+
 pub(super) fn lead(row: &SqliteRow) -> Result<Lead, StoreError> {
     let last_agent = row.try_get::<Option<i64>, _>("last_agent")?.map(AgentId);
     let last_caller_id = row.try_get("last_caller_id")?;
-    Ok(Lead { last_agent, last_caller_id, ..lead_record(row)?.into() })
+    let (own, number) = (times(row.try_get("own_times")?)?, times(row.try_get("number_times")?)?);
+    Ok(Lead { last_agent, last_caller_id, own, number, ..lead_record(row)?.into() })
 }
 
 impl From<LeadRecord> for Lead {
@@ -157,6 +171,8 @@ impl From<LeadRecord> for Lead {
             last_outcome: record.last_outcome,
             repeats: record.repeats,
             callback: record.callback,
+            own: Vec::new(),
+            number: Vec::new(),
             turn: 0,
             last_agent: None,
             last_caller_id: String::new(),

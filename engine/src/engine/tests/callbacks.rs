@@ -55,9 +55,7 @@ fn a_promise_waits_for_the_agent_who_gave_it_and_is_kept_from_their_screen() {
     assert_eq!(hand.call(id).unwrap().lead.id.0, 6, "others are dialed meanwhile");
     hand.agent_ready(2);
     hand.wait_ms(700);
-    assert!(hand.preview_of(2).is_none(), "a line that may need an agent is open");
-    hand.line(id, LineEvent::Failed(crate::Failure::Timeout { rang: false }));
-    hand.wait_ms(1_200);
+    assert!(hand.preview_of(1).is_none());
     let preview = hand.preview_of(2).expect("it is on the screen of who promised it");
     assert_eq!((preview.lead.id.0, preview.lead.callback.unwrap().due_unix_ms), (5, DUE));
     hand.command(Command::DialPreview { agent: AgentId(2), lead: preview.lead.id }).unwrap();
@@ -158,7 +156,7 @@ fn each_kind_of_refusal_says_why() {
     let night = |l: &mut Lead| l.time_zone = "Asia/Tokyo".into();
     assert_eq!(with(&mut hand, night, New, 0), ("hours".into(), Waits));
     let elsewhere = |l: &mut Lead| l.campaign = CampaignId(9);
-    assert_eq!(with(&mut hand, elsewhere, New, 0).1, Waits);
+    assert_eq!(with(&mut hand, elsewhere, New, 0).1, Never);
 
     // Held ready: two before it.
     hand.command(Command::Pause { agent: AgentId(1), reason: "tea".into() }).unwrap();
@@ -188,6 +186,34 @@ fn each_kind_of_refusal_says_why() {
     hand.command(Command::Drain { deadline: Duration::from_secs(60) }).unwrap();
     let why = hand.why(&lead(30), New, 0);
     assert!(why.reasons.iter().any(|reason| reason.rule == "draining"), "{:?}", why.reasons);
+}
+
+#[test]
+fn a_number_s_attempts_of_all_campaigns_count_against_its_cap() {
+    let mut restore = Restore {
+        trunks: vec![trunk(100, 100)],
+        campaigns: vec![restored(1, settings())],
+        next_campaign: 3,
+        next_attempt: 1,
+        ..Restore::default()
+    };
+    let capped = CampaignSettings { name: "Capped".into(), max_attempts_24h: 2, ..settings() };
+    restore.campaigns.push(restored(2, capped));
+    let mut hand = Hand::new(restore);
+    let mut other = lead(8);
+    other.campaign = CampaignId(2);
+    other.phone = lead(1).phone;
+    other.number = vec![NOON - 3_600_000];
+    assert_eq!(hand.first(&other, LeadStatus::New, 0).0, "no_agent", "one is less than two");
+    hand.leads = vec![lead(1)];
+    hand.changed();
+    hand.agent_ready(1);
+    let id = hand.dial();
+    hand.line(id, LineEvent::Failed(crate::Failure::Timeout { rang: true }));
+    hand.wait_ms(100);
+    let why = hand.why(&other, LeadStatus::New, 0);
+    assert_eq!(why.reasons[0].rule, "max_attempts_24h", "{:?}", why.reasons);
+    assert_eq!(why.reasons[0].next_unix_ms, Some(NOON + 23 * 3_600_000));
 }
 
 #[test]

@@ -228,6 +228,8 @@ fn leads(campaigns: usize, each: i64, rng: &mut ChaCha8Rng) -> Vec<Lead> {
             last_agent: None,
             repeats: 0,
             callback: None,
+            own: Vec::new(),
+            number: Vec::new(),
             turn: 0,
             first_name: Pii::default(),
             last_name: Pii::default(),
