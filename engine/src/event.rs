@@ -99,7 +99,7 @@ pub struct AgentView {
     /// The state that a supervisor set, now or after this call.
     pub forced: Option<ForcedView>,
     /// The lead that they look at before it is dialed.
-    pub preview: Option<PreviewView>,
+    pub preview: Option<Box<PreviewView>>,
 }
 
 /// A state that a supervisor set.

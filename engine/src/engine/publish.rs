@@ -126,7 +126,7 @@ impl Engine {
             last_call: agent.last_call,
             forced: agent.forced_view(),
             preview: match &agent.activity {
-                Activity::Preview(preview) => Some(self.preview_view(preview)),
+                Activity::Preview(preview) => Some(Box::new(self.preview_view(preview))),
                 _ => None,
             },
         }

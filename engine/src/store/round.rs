@@ -63,6 +63,9 @@ struct LeadRow<'a>(
     Option<&'a str>,
 );
 
+/// Agent, state, reason, from, lasted, who forced it.
+type AgentTimeRow<'a> = (i64, &'static str, &'a str, i64, i64, Option<i64>);
+
 /// Writes that can be applied together: of each attempt and lead at most one of a kind, in the order of a life.
 #[derive(Default)]
 pub(super) struct Round<'a> {
@@ -75,7 +78,7 @@ pub(super) struct Round<'a> {
     attempts_ended: Vec<AttemptEndedRow<'a>>,
     disposed: Vec<DisposedRow<'a>>,
     leads: Vec<(i64, LeadRow<'a>)>,
-    agent_times: Vec<(i64, &'static str, &'a str, i64, i64, Option<i64>)>,
+    agent_times: Vec<AgentTimeRow<'a>>,
     legs: Vec<(i64, &'a LegRecord)>,
 }
 

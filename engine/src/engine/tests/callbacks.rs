@@ -16,7 +16,11 @@ fn promised(id: i64, agent: Option<i64>) -> Lead {
 impl Hand {
     fn preview_of(&self, agent: i64) -> Option<PreviewView> {
         let snapshot = self.engine.snapshot(self.now);
-        snapshot.agents.into_iter().find(|view| view.id == AgentId(agent)).and_then(|view| view.preview)
+        snapshot
+            .agents
+            .into_iter()
+            .find(|view| view.id == AgentId(agent))
+            .and_then(|view| view.preview.map(|preview| *preview))
     }
 
     fn changed(&mut self) {

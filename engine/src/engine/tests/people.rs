@@ -340,7 +340,7 @@ fn an_agent_takes_first_whom_they_put_first() {
     hand.agent_ready(1);
     hand.wait(Duration::from_secs(1));
     let dials = hand.dials();
-    let is_second = |dial: &&Dial| dial.phone.0 > "+12025550050".to_owned();
+    let is_second = |dial: &&Dial| dial.phone.0.as_str() > "+12025550050";
     let of_second: Vec<TryId> = dials.iter().filter(is_second).map(|dial| dial.id).collect();
     let of_first: Vec<TryId> = dials.iter().filter(|dial| !is_second(dial)).map(|dial| dial.id).collect();
     assert!(of_first.len() >= 2 && !of_second.is_empty(), "{} {}", of_first.len(), of_second.len());
