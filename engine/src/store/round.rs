@@ -314,8 +314,8 @@ pub(super) const STATEMENTS: &str = concat!(
     // $3: attempt, agent, at, wait, late.
     "UPDATE attempts SET agent = w.value->>1, connected_unix_ms = w.value->>2, wait_ms = w.value->>3, \
      late = w.value->>4 FROM json_each($3) AS w WHERE attempts.id = w.value->>0 RETURNING 3, id, 0;",
-    "UPDATE leads SET last_agent = w.value->>1 FROM json_each($3) AS w CROSS JOIN attempts AS a \
-     WHERE a.id = w.value->>0 AND leads.id = a.lead;",
+    "UPDATE leads SET last_agent = w.value->>1 FROM json_each($3) AS w \
+     WHERE leads.id = (SELECT a.lead FROM attempts AS a WHERE a.id = w.value->>0);",
     // $4: attempt, number, at, status, cause.
     "UPDATE tries SET ended_unix_ms = w.value->>2, status = w.value->>3, q850 = w.value->>4, dialog = NULL \
      FROM json_each($4) AS w WHERE tries.attempt = w.value->>0 AND tries.number = w.value->>1 \
