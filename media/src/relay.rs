@@ -373,6 +373,11 @@ impl Relay {
         }
     }
 
+    /// The one address from which a plain leg's RTP is heard, once there is but one.
+    pub(crate) fn only_far_end(&self, slot: usize) -> Option<SocketAddr> {
+        self.entries.get(slot)?.as_ref()?.leg.only_far_end()
+    }
+
     /// The kernel refused a datagram of a leg.
     pub(crate) fn count_send_error(&mut self, slot: usize) {
         if let Some(leg) = self.leg_mut(slot) {

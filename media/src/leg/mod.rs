@@ -19,6 +19,7 @@ pub(crate) use browser::{AddressChange, Datagram};
 pub(crate) use receive::{Inbound, Kind};
 pub(crate) use send::{Channel, FRAME, LATE, Passed, Polled, Sending};
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -369,6 +370,11 @@ impl Leg {
     /// Whether the caller's first packet is to be told; asked once it was sent.
     pub(crate) fn take_announce(&mut self) -> bool {
         std::mem::take(&mut self.announce)
+    }
+
+    /// The one address from which a plain leg's RTP is heard, once there is but one.
+    pub(crate) fn only_far_end(&self) -> Option<SocketAddr> {
+        self.source.only_address().filter(|_| !self.is_ending())
     }
 
     pub(crate) fn count_send_error(&mut self) {
