@@ -30,8 +30,13 @@ const SLACK: Duration = Duration::from_secs(3);
 
 #[test]
 fn an_agent_takes_a_call_in_a_browser() {
-    let seen = work_a_shift("progressive", "", &json!({}));
+    let seen = work_a_shift("progressive", "", &json!({"restarts": true}));
     assert_eq!(seen["heard"]["after"]["way"]["protocol"], "udp", "{seen:#}");
+    let restarted = &seen["restarted"];
+    assert_heard(&restarted["heard"]);
+    assert_eq!(restarted["status"], 200, "{restarted:#}");
+    assert_eq!(restarted["before"]["connections"], restarted["after"]["connections"], "{restarted:#}");
+    assert_ne!(restarted["before"]["ufrag"], restarted["after"]["ufrag"], "ICE is another: {restarted:#}");
 }
 
 #[test]

@@ -69,7 +69,7 @@ const BENCHES: [Bench; 6] = [
     ("pacing", pacing::run),
 ];
 
-const SOAKS: [Bench; 1] = [("sip_soak", sip_calls::soak::run)];
+const SOAKS: [Bench; 2] = [("sip_soak", sip_calls::soak::run), ("media_soak", media_relay::soak::run)];
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -1,16 +1,20 @@
 //! What a relayed packet costs: calls between plain RTP legs, or with SRTP on the agents' side, both sides talking, the
-//! same far ends for ours and for rtpengine in user space.
+//! same far ends for ours and for rtpengine in user space. And between carriers and browsers, which are clients of our own:
+//! ICE, DTLS and SRTP as a browser has them.
 
+mod browser;
 mod load;
 pub(crate) mod ours;
 mod rtpengine;
+pub(crate) mod soak;
 
 use std::time::Duration;
 
 use anyhow::Context;
 use kraliki_media::srtp::Profile;
 
-use self::load::{FarEnds, Load, PACKET};
+use self::browser::{Browsers, Identity};
+use self::load::{Agents, FarEnds, Load, PACKET};
 use self::rtpengine::Rtpengine;
 use crate::cpu::{resident, us_each};
 use crate::process::{Process, installed};
@@ -19,7 +23,7 @@ use crate::results::{Better, Row};
 const PAIRS: usize = 200;
 /// The relays take turns, so that what else the machine does falls on each alike.
 const ROUNDS: usize = 2;
-/// By then every leg of ours has sent a report, and its socket is connected.
+/// By then every leg of ours has sent a report, and has its direct socket.
 const WARM_UP: Duration = Duration::from_secs(8);
 const ROUND: Duration = Duration::from_secs(6);
 /// The relay's ports, below those that the system gives to others.
@@ -39,6 +43,8 @@ const KEPT_RATE: f64 = 0.98;
 /// Bridged calls that a core should carry without loss, and how busy it may be with them.
 const MOST_TARGET: f64 = 1_050.0;
 const MOST_LOAD: f64 = 0.7;
+/// What 99 of 100 packets may take longer on their way, in ms.
+const DELAY_TARGET: f64 = 4.0;
 
 /// The sum of some runs.
 #[derive(Default)]
@@ -48,6 +54,8 @@ struct Sum {
     cpu: Duration,
     /// Resident memory that the calls took, in the round that took most.
     bytes: u64,
+    /// What 99 of 100 packets took at most, in the worst round.
+    delay_p99: Option<Duration>,
 }
 
 /// How the agents' side is encrypted.
@@ -88,6 +96,8 @@ enum Case {
     Plain,
     /// The agents' side is encrypted.
     Secure(Srtp),
+    /// The agents are browsers.
+    Browser,
     /// The callers speak Opus, the agents G.711.
     Opus,
 }
@@ -96,7 +106,7 @@ impl Case {
     fn srtp(self) -> Option<Srtp> {
         match self {
             Case::Secure(srtp) => Some(srtp),
-            Case::Plain | Case::Opus => None,
+            Case::Plain | Case::Browser | Case::Opus => None,
         }
     }
 
@@ -115,6 +125,7 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
         ("srtp_gcm", Case::Secure(Srtp::Gcm), PAIRS),
         ("opus_8k", Case::Opus, OPUS_PAIRS),
     ];
+    rows.push(browsers()?);
     for (name, case, pairs) in cases {
         let (mut ours, mut theirs) = (Sum::default(), Sum::default());
         for _ in 0..ROUNDS {
@@ -131,6 +142,16 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
     }
     rows.extend(growth()?);
     Ok(rows)
+}
+
+/// Between carriers and browsers; rtpengine is not measured with them.
+fn browsers() -> anyhow::Result<Row> {
+    let mut ours = Sum::default();
+    for _ in 0..ROUNDS {
+        ours.add_ours(PAIRS, Case::Browser)?;
+    }
+    let row = Row::new("media_relay", "browser", "us", ours.cost(), Better::Lower);
+    Ok(row.note(format!("a packet, {PAIRS} calls of a plain leg and a browser, DTLS-SRTP; {ours}")))
 }
 
 fn beside(case: &str, pairs: usize, ours: &Sum, theirs: Option<&Sum>) -> Row {
@@ -157,32 +178,33 @@ fn memory(ours: &Sum, theirs: Option<&Sum>) -> Row {
     }
 }
 
-/// What a packet costs as calls become more: it must not rise. And the most calls that lost nothing.
+/// What a packet between a carrier and a browser costs as calls become more: it must not rise. And the most calls that lost
+/// nothing, and how late their packets were.
 fn growth() -> anyhow::Result<Vec<Row>> {
-    let (mut rows, mut first, mut most) = (Vec::new(), None, (0, 0.0));
+    let (mut rows, mut first, mut most) = (Vec::new(), None, (0, 0.0, None));
     for pairs in GROWTH {
         let mut ours = Sum::default();
-        ours.add_ours(pairs, Case::Secure(Srtp::Cm))?;
+        ours.add_ours(pairs, Case::Browser)?;
         let (cost, core) = (ours.cost(), ours.cpu.as_secs_f64() / ROUND.as_secs_f64());
         // A busy machine's far ends may not have said all that such calls say.
         let due = (2 * pairs) as f64 * ROUND.as_secs_f64() / PACKET.as_secs_f64();
         let clean = ours.is_clean() && ours.sent as f64 >= due * KEPT_RATE;
         if clean {
-            most = (pairs, core);
+            most = (pairs, core, ours.delay_p99);
         }
         rows.push(
             Row::new("media_relay", &format!("growth_{pairs}"), "us", cost, Better::Lower)
                 .target(*first.get_or_insert(cost))
                 .only_if(clean)
                 .note(format!(
-                    "a packet, CM and HMAC-SHA1 on the agents' side; {:.0}% of a core; {ours}",
+                    "a packet between a plain leg and a browser; {:.0}% of a core; {ours}",
                     core * 100.0
                 )),
         );
     }
-    let (calls, core) = most;
+    let (calls, core, delay) = most;
     rows.push(
-        Row::new("media_relay", "most_srtp_cm", "calls", calls as f64, Better::Higher)
+        Row::new("media_relay", "most_browser", "calls", calls as f64, Better::Higher)
             .target(MOST_TARGET)
             .only_if(core <= MOST_LOAD)
             .note(format!(
@@ -191,24 +213,43 @@ fn growth() -> anyhow::Result<Vec<Row>> {
                 MOST_LOAD * 100.0
             )),
     );
+    if let Some(delay) = delay {
+        let row = Row::new("media_relay", "delay_p99", "ms", delay.as_secs_f64() * 1e3, Better::Lower);
+        rows.push(row.target(DELAY_TARGET).note(format!(
+            "of these {calls} calls, by {:.0}% of a core: 99 of 100 packets from a browser are with the caller within it, the \
+             far end's look each millisecond included",
+            core * 100.0
+        )));
+    }
     Ok(rows)
+}
+
+/// Our relay with calls of a kind, their far ends, and the memory that it had before them.
+fn ours_with(pairs: usize, case: Case) -> anyhow::Result<(Load, Process, u64)> {
+    let (mut callers, mut agents) = case.far_ends()?;
+    let identity = if case == Case::Browser { Some(Identity::new()?) } else { None };
+    let [pairs, to_callers, to_agents] =
+        [pairs.to_string(), callers.address()?.to_string(), agents.address()?.to_string()];
+    let mut arguments = vec!["relay", "--pairs", &pairs, "--callers", &to_callers, "--agents", &to_agents];
+    arguments.extend(case.srtp().iter().flat_map(|srtp| ["--srtp", srtp.argument()]));
+    arguments.extend((case == Case::Opus).then_some("--opus"));
+    let mut arguments: Vec<String> = arguments.into_iter().map(String::from).collect();
+    arguments.extend(identity.iter().flat_map(|identity| ["--browsers".into(), identity.fingerprint()]));
+    let mut relay = Process::part(&arguments)?;
+    let legs: ours::Legs = relay.report()?;
+    legs.callers.into_iter().for_each(|leg| callers.add(leg));
+    legs.agents.into_iter().for_each(|leg| agents.add(leg));
+    let agents = match &identity {
+        Some(identity) => Agents::Browsers(Browsers::connect(identity, &legs.answers)?, agents),
+        None => Agents::Legs(agents),
+    };
+    Ok((Load::new(callers, agents), relay, legs.empty))
 }
 
 impl Sum {
     fn add_ours(&mut self, pairs: usize, case: Case) -> anyhow::Result<()> {
-        let (mut callers, mut agents) = case.far_ends()?;
-        let [pairs, to_callers, to_agents] =
-            [pairs.to_string(), callers.address()?.to_string(), agents.address()?.to_string()];
-        let mut arguments =
-            vec!["relay", "--pairs", &pairs, "--callers", &to_callers, "--agents", &to_agents];
-        arguments.extend(case.srtp().iter().flat_map(|srtp| ["--srtp", srtp.argument()]));
-        arguments.extend((case == Case::Opus).then_some("--opus"));
-        let arguments: Vec<String> = arguments.into_iter().map(String::from).collect();
-        let mut relay = Process::part(&arguments)?;
-        let legs: ours::Legs = relay.report()?;
-        legs.callers.into_iter().for_each(|leg| callers.add(leg));
-        legs.agents.into_iter().for_each(|leg| agents.add(leg));
-        self.measure(Load::new(callers, agents), &relay, legs.empty)
+        let (load, relay, empty) = ours_with(pairs, case)?;
+        self.measure(load, &relay, empty)
     }
 
     fn add_theirs(&mut self, pairs: usize, case: Case) -> anyhow::Result<()> {
@@ -220,18 +261,20 @@ impl Sum {
             callers.add(caller);
             agents.add(agent);
         }
-        self.measure(Load::new(callers, agents), &relay.process, empty)
+        self.measure(Load::new(callers, Agents::Legs(agents)), &relay.process, empty)
     }
 
     /// `empty`: the relay's memory before it had calls.
     fn measure(&mut self, mut load: Load, relay: &Process, empty: u64) -> anyhow::Result<()> {
         load.run(WARM_UP)?;
+        load.take_delay_p99();
         let (sent, heard, cpu) = (load.sent, load.heard, relay.cpu()?);
         load.run(ROUND)?;
         self.bytes = self.bytes.max(resident(relay.id())?.saturating_sub(empty));
         self.cpu += relay.cpu()? - cpu;
         self.sent += load.sent - sent;
         self.heard += load.heard - heard;
+        self.delay_p99 = self.delay_p99.max(load.take_delay_p99());
         Ok(())
     }
 
@@ -251,6 +294,7 @@ impl Sum {
 
 impl std::fmt::Display for Sum {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} packets, {:.2}% lost", self.sent, self.lost_share() * 100.0)
+        write!(f, "{} packets, {:.2}% lost", self.sent, self.lost_share() * 100.0)?;
+        self.delay_p99.map_or(Ok(()), |delay| write!(f, ", p99 {:.1} ms", delay.as_secs_f64() * 1e3))
     }
 }

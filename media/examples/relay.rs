@@ -91,6 +91,7 @@ impl FarEnds {
             receive_payload_type: 0,
             dtmf: None,
             receive_dtmf: None,
+            comfort_noise: false,
             opus: None,
             direction: Direction::SendRecv,
             ptime_ms: 20,

@@ -4,14 +4,18 @@
 use kraliki_time::Time;
 
 use crate::leg::{Inbound, Kind, Leg, Passed, Sending};
-use crate::rtp::{self, HEADER_LEN, Stamp};
+use crate::rtp::{self, COMFORT_NOISE, HEADER_LEN, Stamp};
 
 /// Passes a packet that was heard on another leg on to `to`. It lies at the front of `buf`, which has room for an
 /// authentication tag behind it, and is rewritten in place.
 pub(crate) fn pass(now: Time, inbound: &Inbound, to: &mut Leg, buf: &mut [u8]) -> Option<Sending> {
+    let is_noise = inbound.kind == Kind::Noise;
+    if is_noise && !to.is_occupied() {
+        to.pause(now, buf.get(inbound.header.payload.clone()).unwrap_or_default());
+    }
     let sending = try_pass(now, inbound, to, buf);
-    // Comfort noise is not lost: the silence that follows says as much.
-    if sending.is_none() && inbound.kind != Kind::Noise {
+    // Comfort noise is not lost: where it does not pass, noise is made of it.
+    if sending.is_none() && !is_noise {
         to.count_dropped_relay();
     }
     sending
@@ -27,6 +31,7 @@ fn try_pass(now: Time, inbound: &Inbound, to: &mut Leg, buf: &mut [u8]) -> Optio
         Kind::Audio(codec) if !codec.relays_to(format.codec) => return None,
         Kind::Audio(_) => format.payload_type,
         Kind::Event => format.dtmf?,
+        Kind::Noise if format.noise => COMFORT_NOISE,
         Kind::Noise => return None,
     };
     let len = rtp::strip(buf, &header.payload);

@@ -103,18 +103,18 @@ impl LegQuality {
 
     /// The same for one who only listens, and is not hindered by the delay.
     pub(crate) fn listening(&self) -> Impairments {
-        Impairments { loss: self.loss(), burst_ratio: self.burst_ratio, ..Impairments::default() }
+        Impairments { loss: self.loss(), burst_ratio: self.burst_ratio, ..Impairments::of(self.codec) }
     }
 
     /// The score of what the far end received: as it says itself (RFC 3611), or by the loss that it reports; how that is
-    /// spread is not known.
+    /// spread is not known. It is taken to be sent the codec that it sends.
     pub fn far_mos(&self) -> Option<f64> {
         if self.far_score.is_some() {
             return self.far_score;
         }
         let loss = self.far_loss?;
         let delay = self.delay(self.far_jitter.unwrap_or_default());
-        Some(Impairments { delay, loss, ..Impairments::default() }.mos())
+        Some(Impairments { delay, loss, ..Impairments::of(self.codec) }.mos())
     }
 
     /// A jitter buffer holds about twice the jitter; 20 ms are one packet.
@@ -272,8 +272,8 @@ impl Hearing {
         }
     }
 
-    /// Comfort noise or a key: a far end that says so is heard. After comfort noise it may send nothing for as long as it
-    /// likes (RFC 3389 §4).
+    /// Comfort noise or a key: a far end that says so is heard. After comfort noise, or an Opus frame of a pause, it may send
+    /// nothing for as long as it likes (RFC 3389 §4).
     pub(crate) fn other(&mut self, now: Time, pauses: bool) {
         self.last_sound = now;
         self.pauses = pauses;

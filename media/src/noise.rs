@@ -2,6 +2,8 @@
 
 /// The most reflection coefficients that are made or used; more say nothing about a telephone line's noise.
 const MAX_ORDER: usize = 10;
+/// Octets of a payload with all of them.
+pub(crate) const MAX_PAYLOAD: usize = MAX_ORDER + 1;
 /// The step of a coefficient (RFC 3389 §3.2).
 const STEP: f32 = 258.0 / 32_768.0;
 
@@ -32,8 +34,13 @@ impl NoiseProfile {
         Some(profile)
     }
 
+    /// How many coefficients it has: those behind the last that is not zero say nothing.
+    pub fn order(&self) -> usize {
+        self.reflection.iter().rposition(|k| *k != 0.0).map_or(0, |last| last + 1)
+    }
+
     /// Writes a payload with `order` coefficients, and returns its length.
-    pub fn write(&self, order: usize, payload: &mut [u8; MAX_ORDER + 1]) -> usize {
+    pub fn write(&self, order: usize, payload: &mut [u8; MAX_PAYLOAD]) -> usize {
         let [level, coefficients @ ..] = payload;
         *level = self.level_dbov & 0x7f;
         for (byte, k) in coefficients.iter_mut().zip(&self.reflection).take(order) {
@@ -97,6 +104,11 @@ impl NoiseGenerator {
         let mut generator = NoiseGenerator { profile, gain: 0.0, lattice: [0.0; MAX_ORDER], seed };
         generator.set(profile);
         generator
+    }
+
+    /// What it makes.
+    pub fn profile(&self) -> NoiseProfile {
+        self.profile
     }
 
     /// Goes over to another profile.

@@ -13,7 +13,7 @@ use kraliki_time::Time;
 use crate::audio::Audio;
 use crate::bridge;
 use crate::event::{BridgeQuality, LegId, MediaEvent};
-use crate::leg::{AddressChange, Channel, Datagram, FRAME, Inbound, Leg, Polled, Role, Sending};
+use crate::leg::{AddressChange, Channel, Datagram, FRAME, Inbound, Kind, Leg, Polled, Role, Sending};
 use crate::limits::WATCHERS;
 use crate::webrtc::{LegTag, TransportAddress, leg_tag_of};
 use room::{Member, Part, Place, Room};
@@ -373,6 +373,11 @@ impl Relay {
         }
     }
 
+    /// The one address from which a plain leg's RTP is heard, once there is but one.
+    pub(crate) fn only_far_end(&self, slot: usize) -> Option<SocketAddr> {
+        self.entries.get(slot)?.as_ref()?.leg.only_far_end()
+    }
+
     /// The kernel refused a datagram of a leg.
     pub(crate) fn count_send_error(&mut self, slot: usize) {
         if let Some(leg) = self.leg_mut(slot) {
@@ -468,7 +473,12 @@ impl Relay {
         }
         let to = &mut self.entries.get_mut(peer)?.as_mut()?.leg;
         let agent = to.id();
-        let Sending { channel, to, len } = bridge::pass(now, inbound, to, buf)?;
+        let passed = bridge::pass(now, inbound, to, buf);
+        if inbound.kind == Kind::Noise {
+            // It goes on by itself.
+            self.reschedule(peer);
+        }
+        let Sending { channel, to, len } = passed?;
         if role == Role::Trunk && self.leg_mut(slot).is_some_and(Leg::take_announce) {
             self.events.push_back(MediaEvent::FirstPacket { trunk: id, agent, at: now });
         }

@@ -3,7 +3,7 @@
 //
 // node agent.mjs '{"url", "username", "password", "microphone", "hears_hz", "preview", "disposition", "screenshot"}'
 //
-// With "only_tcp" the page is told of our candidates over TCP alone, as if its network let no UDP out. With "vanishes" the
+// With "restarts" ICE is begun anew in the call. With "only_tcp" the page is told of our candidates over TCP alone, as if its network let no UDP out. With "vanishes" the
 // browser is killed in the call, and the line `vanished {...}` says what it heard until then.
 import { launchServer, toneShares } from './page.mjs';
 
@@ -58,6 +58,8 @@ async function shift() {
 		return null;
 	}
 
+	const restarted = options.restarts ? await restart() : null;
+
 	// A reload loses neither the call nor its audio.
 	await page.reload();
 	await page.locator('[data-call-state=talking]').waitFor();
@@ -81,7 +83,24 @@ async function shift() {
 	const closed_status = (await closed).status();
 	await page.locator('input[name=password]').waitFor();
 	const states = await page.evaluate(() => window.connections.map((c) => c.connectionState));
-	return { wrong, previewed, waited_ms, arrival, heading, heard, heard_after_reload, closed_status, states, said };
+	return { wrong, previewed, waited_ms, arrival, heading, heard, restarted, heard_after_reload, closed_status, states, said };
+}
+
+/** The network is another one: the page restarts ICE on the connection that it has, and the call goes on. */
+async function restart() {
+	const seen = () =>
+		page.evaluate(() => ({
+			connections: window.connections.length,
+			ufrag: window.connections.at(-1).remoteDescription.sdp.match(/a=ice-ufrag:(\S+)/)[1],
+		}));
+	const before = await seen();
+	const answered = page.waitForResponse(
+		(r) => r.request().method() === 'PATCH' && r.url().includes('/api/agent/session/'),
+	);
+	await page.evaluate(() => window.dispatchEvent(new Event('online')));
+	const status = (await answered).status();
+	await page.locator('[data-leg-state=up]').waitFor();
+	return { status, before, after: await seen(), heard: await listen() };
 }
 
 /** Takes the candidates over UDP out of the server's answer. */

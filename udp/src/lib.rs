@@ -5,13 +5,14 @@
 //! 9–10.
 #![allow(unsafe_code)]
 
+use std::io;
 use std::mem::{MaybeUninit, zeroed};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::null_mut;
 
-use socket2::SockAddr;
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 /// Room for a batch of datagrams, in slots of one size, and the kernel's way to fill it.
 pub struct Batch {
@@ -117,6 +118,27 @@ impl Batch {
     }
 }
 
+/// Opens a socket on the address of another one, connected to a far end: it hears that far end alone, and the other socket
+/// hears everybody else. What is sent by it needs no route looked up.
+///
+/// Until this returns, other programs of the machine could bind the address too; afterwards nobody can. What comes between
+/// binding and connecting may be from anybody: look at where datagrams come from.
+pub fn connect_beside(socket: &UdpSocket, to: SocketAddr) -> io::Result<UdpSocket> {
+    let at = socket.local_addr()?;
+    let beside = Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP))?;
+    beside.set_nonblocking(true)?;
+    let shared = SockRef::from(socket);
+    // socket(7): both must allow it.
+    beside.set_reuse_address(true)?;
+    shared.set_reuse_address(true)?;
+    let bound = beside.bind(&at.into());
+    shared.set_reuse_address(false)?;
+    beside.set_reuse_address(false)?;
+    bound?;
+    beside.connect(&to.into())?;
+    Ok(beside.into())
+}
+
 /// Sends batches by one socket; it keeps only its room.
 #[derive(Default)]
 pub struct Sender {
@@ -188,7 +210,6 @@ impl Sender {
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
     use std::os::fd::AsFd;
 
     use super::*;
@@ -220,6 +241,29 @@ mod tests {
         }
         assert_eq!(batch.slot_mut(0).len(), 128);
         assert_eq!((batch.slot(99, 1).len(), batch.receive(b.as_fd(), 20..30)), (0, 0));
+    }
+
+    #[test]
+    fn a_socket_beside_another_hears_its_far_end_alone() {
+        let ((a, at), (far, to), (other, elsewhere)) = (socket(), socket(), socket());
+        let beside = connect_beside(&a, to).unwrap();
+        for socket in [&a, &far, &other] {
+            socket.set_nonblocking(true).unwrap();
+        }
+        other.send_to(b"other", at).unwrap();
+        far.send_to(b"far", at).unwrap();
+        let heard = |socket: &UdpSocket| socket.recv_from(&mut [0; 9]).ok().map(|(_, from)| from);
+        assert_eq!((heard(&beside), heard(&beside)), (Some(to), None));
+        assert_eq!((heard(&a), heard(&a)), (Some(elsewhere), None));
+        beside.send(b"audio").unwrap();
+        assert_eq!(heard(&far), Some(at));
+        // Nobody else gets the port.
+        let third = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        third.set_reuse_address(true).unwrap();
+        assert!(third.bind(&at.into()).is_err());
+        drop(beside);
+        far.send_to(b"far", at).unwrap();
+        assert_eq!(heard(&a), Some(to));
     }
 
     #[test]

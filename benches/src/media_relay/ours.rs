@@ -9,6 +9,7 @@ use kraliki_media::{Media, MediaConfig, TrunkOptions};
 use kraliki_time::Clock;
 use serde::{Deserialize, Serialize};
 
+use super::browser::offer;
 use super::load::{OPUS, master_key};
 use super::{PORT_MAX, PORT_MIN, Srtp};
 use crate::cpu::resident;
@@ -26,6 +27,9 @@ pub(crate) struct Relay {
     /// How the agents' side is encrypted
     #[arg(long)]
     srtp: Option<Srtp>,
+    /// The agents are browsers with a certificate of this fingerprint
+    #[arg(long)]
+    browsers: Option<String>,
     /// The callers speak Opus at 8 kHz, the agents G.711
     #[arg(long)]
     opus: bool,
@@ -36,6 +40,8 @@ pub(crate) struct Relay {
 pub(super) struct Legs {
     pub(super) callers: Vec<SocketAddr>,
     pub(super) agents: Vec<SocketAddr>,
+    /// The answers to browsers instead.
+    pub(super) answers: Vec<String>,
     /// Resident memory before they were opened.
     pub(super) empty: u64,
 }
@@ -43,21 +49,32 @@ pub(super) struct Legs {
 impl Relay {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let local = MediaConfig::local(Clock::start(), PORT_MIN..=PORT_MAX, [1; 32]);
-        let (media, events) = Media::start(MediaConfig { browsers: None, ..local })?;
+        let browsers = local.browsers.clone().filter(|_| self.browsers.is_some());
+        let (media, events) = Media::start(MediaConfig { browsers, ..local })?;
         std::thread::spawn(move || while events.recv().is_ok() {});
         let empty = resident(std::process::id())?;
-        let mut legs = Legs { callers: Vec::new(), agents: Vec::new(), empty };
+        let mut legs = Legs { callers: Vec::new(), agents: Vec::new(), answers: Vec::new(), empty };
         let keys = self.srtp.map(|srtp| keys(srtp.profile())).transpose()?;
         let callers = agreed(self.callers, None);
         let callers = if self.opus { opus(callers) } else { callers };
         for _ in 0..self.pairs {
             let trunk = media.open_trunk_leg(&TrunkOptions::default())?;
-            let agent = media.open_rtp_leg(&TrunkOptions::default())?;
             media.set_remote(trunk.id, callers)?;
-            media.set_remote(agent.id, agreed(self.agents, keys))?;
-            media.bridge(trunk.id, agent.id, false)?;
             legs.callers.push(trunk.rtp);
-            legs.agents.push(agent.rtp);
+            let agent = match &self.browsers {
+                Some(fingerprint) => {
+                    let (agent, answer) = media.open_browser_leg(&offer(fingerprint))?;
+                    legs.answers.push(answer);
+                    agent
+                }
+                None => {
+                    let agent = media.open_rtp_leg(&TrunkOptions::default())?;
+                    media.set_remote(agent.id, agreed(self.agents, keys))?;
+                    legs.agents.push(agent.rtp);
+                    agent.id
+                }
+            };
+            media.bridge(trunk.id, agent, false)?;
         }
         tell(&legs)?;
         until_told();
@@ -91,6 +108,7 @@ fn agreed(remote: SocketAddr, srtp: Option<SrtpKeys>) -> Negotiated {
         receive_payload_type: 0,
         dtmf: None,
         receive_dtmf: None,
+        comfort_noise: false,
         opus: None,
         direction: Direction::SendRecv,
         ptime_ms: 20,

@@ -118,6 +118,12 @@ impl AudioCodec {
         self.coder().is_some() && to.coder().is_some()
     }
 
+    /// Whether a payload says that its side pauses and may send nothing for a while (discontinuous transmission): an Opus
+    /// frame of at most one octet (RFC 6716 §2.1.9, RFC 7587 §3.1.3).
+    pub(crate) fn pauses(self, payload: &[u8]) -> bool {
+        self == AudioCodec::Opus && payload.len() <= 2
+    }
+
     /// Whether it carries more than telephone sound.
     pub(crate) fn is_wide(self) -> bool {
         self.coder().is_none()

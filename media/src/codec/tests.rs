@@ -81,3 +81,10 @@ fn odd_buffers_are_refused() {
         assert_eq!(decoder.duration(&[]), 0);
     }
 }
+
+#[test]
+fn an_opus_frame_of_an_octet_is_a_pause() {
+    let opus = AudioCodec::Opus;
+    assert!(opus.pauses(&[0x48]) && opus.pauses(&[0x48, 0]) && !opus.pauses(&[0x48, 0, 1]));
+    assert!(!AudioCodec::Pcmu.pauses(&[0xff]));
+}

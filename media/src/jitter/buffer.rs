@@ -22,6 +22,8 @@ const MAX_CLOCK_JUMP_MICROS: i64 = 2_000_000;
 pub enum Content {
     /// Sound of the codec.
     Audio,
+    /// Sound after which its side may send nothing for a while (discontinuous transmission).
+    Pause,
     /// Comfort noise (RFC 3389).
     Noise,
     /// Something without sound that takes a sequence number: a telephone-event.
@@ -324,8 +326,8 @@ impl JitterBuffer {
         }
         self.counters.played += 1;
         self.starving = 0;
-        self.pausing = front.content == Content::Noise;
-        if self.pausing {
+        self.pausing = matches!(front.content, Content::Noise | Content::Pause);
+        if front.content == Content::Noise {
             return Take::Noise(front.packet);
         }
         self.packet_ticks = i64::from(front.packet.duration).max(1);

@@ -94,16 +94,21 @@ impl Playout {
 
     /// Takes a packet that came at `now`. Its `duration` is filled in here.
     pub fn put(&mut self, now: Time, arrival: Arrival<'_>) {
-        let duration = match arrival.content {
-            Content::Audio => self.decoder.duration(arrival.payload),
-            Content::Noise => self.decoder.codec().clock_hz() / 50,
+        let codec = self.decoder.codec();
+        let content = match arrival.content {
+            Content::Audio if codec.pauses(arrival.payload) => Content::Pause,
+            content => content,
+        };
+        let duration = match content {
+            Content::Audio | Content::Pause => self.decoder.duration(arrival.payload),
+            Content::Noise => codec.clock_hz() / 50,
             Content::Other => 0,
         };
-        if duration == 0 && arrival.content == Content::Audio {
+        if duration == 0 && matches!(content, Content::Audio | Content::Pause) {
             self.malformed += 1;
             return;
         }
-        self.buffer.put(now, &Arrival { duration, ..arrival });
+        self.buffer.put(now, &Arrival { duration, content, ..arrival });
     }
 
     /// The frame of this tick: `frame` is filled, [`Playout::frame_samples`] long. Called each 20 ms.

@@ -122,15 +122,21 @@ fn the_hold_follows_the_jitter_up_at_once_and_down_slowly() {
 
 #[test]
 fn a_pause_of_the_far_end_is_no_loss() {
+    for (last, noises) in [(Content::Noise, 2), (Content::Pause, 0)] {
+        pauses_after(last, noises);
+    }
+}
+
+fn pauses_after(last: Content, noises: usize) {
     let mut buffer = buffer();
     let mut out = String::new();
     let mut sequence = 0u16;
     for tick in 0..200u64 {
-        // A second of sound, then one packet of noise, and a pause of a second in which the timestamps run on.
+        // A second of sound, then one packet that says so, and a pause of a second in which the timestamps run on.
         if tick % 100 <= 50 {
             let mut arrival = packet(tick as u16, 1, &[7]);
             arrival.sequence = sequence;
-            arrival.content = if tick % 100 == 50 { Content::Noise } else { Content::Audio };
+            arrival.content = if tick % 100 == 50 { last } else { Content::Audio };
             arrival.marker = tick.is_multiple_of(100);
             buffer.put(ms(tick * 20), &arrival);
             sequence += 1;
@@ -139,7 +145,7 @@ fn a_pause_of_the_far_end_is_no_loss() {
     }
     let counters = buffer.counters();
     assert_eq!((counters.played, counters.lost, counters.starved, counters.resets), (102, 0, 0, 0), "{out}");
-    assert_eq!(out.matches('n').count(), 2);
+    assert_eq!(out.matches('n').count(), noises);
 }
 
 #[test]
@@ -306,7 +312,7 @@ proptest! {
             } else {
                 (sequence, timestamp)
             };
-            let content = [Content::Audio, Content::Noise, Content::Other][usize::from(kind % 3)];
+            let content = [Content::Audio, Content::Noise, Content::Other, Content::Pause][usize::from(kind % 4)];
             let arrival = Arrival {
                 sequence: near.0,
                 timestamp: near.1,

@@ -269,6 +269,7 @@ impl Leg {
             receive_payload_type: payload_type,
             dtmf: media.dtmf,
             receive_dtmf: media.dtmf,
+            noise: false,
             opus: media.opus,
             direction: media.direction,
         };

@@ -73,7 +73,13 @@ impl Ear {
                 }
                 Content::Audio
             }
-            Kind::Noise => Content::Noise,
+            Kind::Noise => {
+                // What is heard first may be a pause; the noise is of 8 kHz.
+                if self.stream.is_none() {
+                    self.stream = Stream::new(AudioCodec::Pcmu, self.rate_hz(), inbound.header.ssrc);
+                }
+                Content::Noise
+            }
             Kind::Event => Content::Other,
         };
         let Some(stream) = &mut self.stream else { return };

@@ -67,6 +67,9 @@ impl Leg {
             Kind::Audio(codec) => {
                 let payload = packet.get(inbound.header.payload.clone()).unwrap_or_default();
                 hearing.audio(now, codec, payload, look || hearing.is_unheard());
+                if codec.pauses(payload) {
+                    hearing.other(now, true);
+                }
             }
             Kind::Event => hearing.other(now, false),
             Kind::Noise => hearing.other(now, true),
@@ -79,7 +82,7 @@ impl Leg {
 
     pub(super) fn handle_hearing_timeout(&mut self, now: Time, events: &mut impl Extend<MediaEvent>) {
         // Who is not asked to send, or not listened to, need not be heard.
-        let expected = !self.held && self.format.is_some_and(|format| format.direction.receives());
+        let expected = self.is_passed_on() && self.format.is_some_and(|format| format.direction.receives());
         if let Some(hearing) = self.hearing.as_mut().filter(|_| !expected) {
             hearing.expect(now);
         }

@@ -7,6 +7,7 @@ mod browser;
 mod ear;
 mod heard;
 mod mouth;
+mod pause;
 mod receive;
 mod report;
 mod secure;
@@ -19,6 +20,7 @@ pub(crate) use browser::{AddressChange, Datagram};
 pub(crate) use receive::{Inbound, Kind};
 pub(crate) use send::{Channel, FRAME, LATE, Passed, Polled, Sending};
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +37,7 @@ use crate::dtmf::{Digit, DigitReceiver, DigitSender};
 use crate::event::{LegId, MediaEvent};
 use crate::hearing::{Hearing, LegQuality};
 use crate::limits::{LOST_AFTER, SHARDS, SILENT_AFTER};
+use crate::noise::NoiseGenerator;
 use crate::play::{Overlay, Player};
 use crate::quality::LegCounters;
 use crate::relay::Supervision;
@@ -58,6 +61,8 @@ pub(crate) struct Format {
     pub(crate) receive_payload_type: u8,
     pub(crate) dtmf: Option<u8>,
     pub(crate) receive_dtmf: Option<u8>,
+    /// Comfort noise is sent where nothing is said: to calls that take it. An agent is sent sound all the time.
+    pub(crate) noise: bool,
     /// What the far end says of Opus.
     pub(crate) opus: Option<OpusFormat>,
     pub(crate) direction: Direction,
@@ -79,6 +84,8 @@ struct Sound {
     player: Option<Player>,
     overlay: Option<Overlay>,
     digits: DigitSender,
+    /// What stands for the other side while it pauses.
+    noise: Option<Box<NoiseGenerator>>,
 }
 
 /// When the leg wants to be woken, and for what. [`Time::MAX`] is never.
@@ -254,6 +261,7 @@ impl Leg {
                 receive_payload_type: agreed.receive_payload_type,
                 dtmf: agreed.dtmf,
                 receive_dtmf: agreed.receive_dtmf,
+                noise: agreed.comfort_noise && self.role == Role::Trunk,
                 opus: agreed.opus,
                 direction: agreed.direction,
             },
@@ -326,7 +334,7 @@ impl Leg {
     /// Joins it to the leg in slot `peer`; what was played stops.
     pub(crate) fn join(&mut self, now: Time, peer: usize, beep: Option<Arc<Audio>>) {
         self.peer = Some(peer);
-        self.sound.player = None;
+        (self.sound.player, self.sound.noise) = (None, None);
         self.sound.overlay = beep.map(Overlay::new);
         self.announce = self.role == Role::Trunk;
         self.line.cut();
@@ -339,7 +347,7 @@ impl Leg {
     /// Parts it from its peer. Gives how an agent was heard in the call.
     pub(crate) fn part(&mut self, now: Time) -> Option<LegQuality> {
         self.peer = None;
-        self.sound.overlay = None;
+        (self.sound.overlay, self.sound.noise) = (None, None);
         self.announce = false;
         self.held = false;
         self.line.cut();
@@ -369,6 +377,11 @@ impl Leg {
     /// Whether the caller's first packet is to be told; asked once it was sent.
     pub(crate) fn take_announce(&mut self) -> bool {
         std::mem::take(&mut self.announce)
+    }
+
+    /// The one address from which a plain leg's RTP is heard, once there is but one.
+    pub(crate) fn only_far_end(&self) -> Option<SocketAddr> {
+        self.source.only_address().filter(|_| !self.is_ending())
     }
 
     pub(crate) fn count_send_error(&mut self) {

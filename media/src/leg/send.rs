@@ -123,6 +123,9 @@ impl Leg {
             self.mix_overlay(format, stamp.timestamp, packet.get_mut(HEADER_LEN..)?);
         }
         self.sending.filling = false;
+        if passed.is_audio {
+            self.sound.noise = None;
+        }
         self.seal_rtp(to, buf, len)
     }
 
@@ -237,7 +240,10 @@ impl Leg {
                 false => self.write_samples(now, format, Box::new(frame), out),
             };
         }
-        let continuous = self.role == Role::Agent && (self.peer.is_none() || self.sending.filling);
+        // An agent is sent sound all the time; noise that is cut into pieces would be heard.
+        let is_steady = self.role == Role::Agent || self.makes_noise(format);
+        let continuous =
+            is_steady && (self.sending.filling || self.role == Role::Agent && self.peer.is_none());
         if !continuous {
             let due = self.line.last_sent().map_or(now, |last| last + FILL_AFTER);
             if now < due {
@@ -246,11 +252,11 @@ impl Leg {
             }
             self.sending.filling = true;
         }
-        self.timers.frame += if self.role == Role::Agent { FRAME } else { FILL_AFTER };
-        self.write_silence(now, format, out)
+        self.timers.frame += if is_steady { FRAME } else { FILL_AFTER };
+        self.write_pause(now, format, out)
     }
 
-    fn write_silence(&mut self, now: Time, format: Format, out: &mut [u8]) -> Option<usize> {
+    pub(super) fn write_silence(&mut self, now: Time, format: Format, out: &mut [u8]) -> Option<usize> {
         let Some(coder) = format.codec.coder() else {
             return self.write_samples(now, format, Box::new([0; FRAME_SAMPLES]), out);
         };
@@ -259,7 +265,7 @@ impl Leg {
     }
 
     /// Finishes a frame of G.711 whose payload stands in its place.
-    fn write_audio(&mut self, now: Time, format: Format, out: &mut [u8]) -> Option<usize> {
+    pub(super) fn write_audio(&mut self, now: Time, format: Format, out: &mut [u8]) -> Option<usize> {
         let stamp = self.line.make(now, FRAME_SAMPLES as u32, FRAME_SAMPLES);
         let packet = out.get_mut(..HEADER_LEN + FRAME_SAMPLES)?;
         rtp::write_header(packet, format.payload_type, self.line.ssrc(), stamp);

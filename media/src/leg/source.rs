@@ -115,6 +115,11 @@ impl Source {
         self.learned.or(self.described).filter(is_usable)
     }
 
+    /// The one address from which RTP is heard, until another description.
+    pub(super) fn only_address(&self) -> Option<SocketAddr> {
+        self.learned.filter(|_| !self.open)
+    }
+
     /// Where RTCP is to be sent.
     pub(super) fn rtcp_target(&self) -> Option<SocketAddr> {
         self.learned_rtcp.or(self.described_rtcp).filter(is_usable)
@@ -231,16 +236,16 @@ mod tests {
         let far = address("192.0.2.1:4000");
         assert_eq!(source.packet(Time::ZERO, far, &header(1, 0)), Err(Refusal::Address), "nothing described");
         source.describe(far, address("192.0.2.1:4001"));
-        assert_eq!(source.rtp_target(), Some(far));
+        assert_eq!((source.rtp_target(), source.only_address()), (Some(far), None));
         let attacker = address("203.0.113.9:4000");
         assert_eq!(source.packet(Time::ZERO, attacker, &header(9, 0)), Err(Refusal::Address));
         let real = address("192.0.2.1:50000");
         assert_eq!(source.packet(Time::ZERO, real, &header(1, 0)), Ok(true));
-        assert_eq!(source.rtp_target(), Some(real));
+        assert_eq!((source.rtp_target(), source.only_address()), (Some(real), Some(real)));
         assert_eq!(source.packet(Time::ZERO, far, &header(1, 1)), Err(Refusal::Address), "learned once");
         // A re-INVITE opens it again, and what was learned holds until a packet says otherwise.
         source.describe(far, address("192.0.2.1:4001"));
-        assert_eq!(source.rtp_target(), Some(real));
+        assert_eq!((source.rtp_target(), source.only_address()), (Some(real), None));
         assert_eq!(source.packet(Time::ZERO, far, &header(1, 1)), Ok(false));
         assert_eq!(source.rtp_target(), Some(far));
         // Another address in the description: send there at once.

@@ -4,8 +4,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
-use crate::rtp::Header;
 use crate::rtp::tests::packet;
+use crate::rtp::{HEADER_LEN, Header};
 use crate::webrtc::test_browser::{Browser, Version};
 use crate::webrtc::{BrowserConfig, BrowserTransport, Identity};
 
@@ -22,6 +22,7 @@ pub(crate) fn agreed(codec: AudioCodec, port: u16) -> Negotiated {
         receive_payload_type: codec.payload_type(),
         dtmf: Some(101),
         receive_dtmf: Some(96),
+        comfort_noise: false,
         opus: None,
         direction: Direction::SendRecv,
         ptime_ms: 20,
@@ -87,6 +88,41 @@ fn a_waiting_trunk_gets_a_sparse_keep_alive() {
     let sent = rtp(&run(&mut trunk, at(0), at(1_999), &mut Vec::new()));
     assert_eq!(sent.len(), 10);
     assert_eq!(sent[1].1.timestamp.wrapping_sub(sent[0].1.timestamp), 1_600);
+}
+
+#[test]
+fn a_waiting_trunk_that_takes_comfort_noise_gets_a_quiet_line() {
+    let mut trunk = leg(2, Role::Trunk);
+    trunk.set_remote(at(0), &Negotiated { comfort_noise: true, ..agreed(AudioCodec::Pcmu, 4_000) });
+    let sent = run(&mut trunk, at(0), at(1_999), &mut Vec::new());
+    let headers = rtp(&sent);
+    assert_eq!(headers.len(), 10);
+    for (_, header) in &headers {
+        assert_eq!((header.payload_type, header.marker, header.payload.len()), (13, false, 1));
+    }
+    assert_eq!(headers[1].1.timestamp.wrapping_sub(headers[0].1.timestamp), 1_600);
+    let packet = sent.iter().find(|(_, channel, _)| *channel == Channel::Rtp).unwrap();
+    assert_eq!(packet.2[HEADER_LEN], 65, "-65 dBov");
+    // An agent is sent sound all the time.
+    let mut agent = leg(3, Role::Agent);
+    agent.set_remote(at(0), &Negotiated { comfort_noise: true, ..agreed(AudioCodec::Pcmu, 4_000) });
+    let sent = rtp(&run(&mut agent, at(0), at(1_999), &mut Vec::new()));
+    assert!(sent.len() == 100 && sent.iter().all(|(_, header)| header.payload_type == 0));
+}
+
+#[test]
+fn a_muted_agent_need_not_be_heard() {
+    let mut events = Vec::new();
+    let mut agent = leg(4, Role::Agent);
+    agent.set_remote(at(0), &agreed(AudioCodec::Pcmu, 4_000));
+    agent.join(at(0), 7, None);
+    agent.set_muted(true);
+    run(&mut agent, at(0), at(60_000), &mut events);
+    assert!(!events.iter().any(|event| matches!(event, MediaEvent::Unheard { .. })), "{events:?}");
+    agent.set_muted(false);
+    run(&mut agent, at(60_000), at(70_000), &mut events);
+    let why = Some(crate::hearing::Unheard::NoPackets);
+    assert!(events.contains(&MediaEvent::Unheard { leg: agent.id(), why }), "{events:?}");
 }
 
 #[test]

@@ -104,8 +104,8 @@ impl Media {
     /// As [`Media::start`], for a reader that has a queue of its own: each shard tells its events by `tell`, which must
     /// not wait and gives an event back while there is no room for it.
     pub fn start_telling(config: MediaConfig, tell: Tell) -> Result<MediaHandle, StartError> {
-        check(&config)?;
-        let pool = Arc::new(PortPool::open(&config.interfaces, &config.ports)?);
+        let directs = check(&config)?;
+        let pool = Arc::new(PortPool::open(&config.interfaces, &config.ports, directs)?);
         let mut rng = StdRng::from_seed(config.seed);
         let (inboxes, commands): (Vec<_>, Vec<_>) =
             (0..config.shards).map(|_| Inbox::new()).collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
@@ -406,7 +406,8 @@ impl Drop for Inner {
     }
 }
 
-fn check(config: &MediaConfig) -> Result<(), StartError> {
+/// Gives how many direct sockets the limit of open files has room for.
+fn check(config: &MediaConfig) -> Result<u64, StartError> {
     if !(1..=SHARDS).contains(&config.shards) {
         return Err(StartError::Config("the number of shards must be 1 to 64"));
     }
@@ -424,12 +425,14 @@ fn check(config: &MediaConfig) -> Result<(), StartError> {
     }
     let ports = u64::from(config.ports.end() - config.ports.start()) + 1;
     let streams = if config.browsers.as_ref().is_some_and(|b| b.tcp) { config.shards * STREAMS } else { 0 };
-    let needed = ports * config.interfaces.len() as u64 + streams as u64 + SPARE_FILES;
-    let allowed = raise_open_files(needed);
+    let ports = ports * config.interfaces.len() as u64;
+    let needed = ports + streams as u64 + SPARE_FILES;
+    // One for each pair, if there may be.
+    let allowed = raise_open_files(needed + ports / 2);
     if allowed < needed {
         return Err(StartError::OpenFiles { needed, allowed });
     }
-    Ok(())
+    Ok((allowed - needed).min(ports / 2))
 }
 
 /// Tries to find a port that is free for both UDP and TCP, where any will do.

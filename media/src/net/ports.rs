@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kraliki_time::Time;
 
@@ -21,8 +21,47 @@ pub(super) struct Pair {
     pub(super) rtcp: UdpSocket,
     /// What far ends are told.
     pub(super) advertised: SocketAddr,
+    /// Beside `rtp`, once the one far end is known.
+    pub(super) direct: Option<Direct>,
     interface: usize,
     used: bool,
+}
+
+/// A socket on a leg's RTP port for the far end that speaks there: what it sends is not mixed up with what strangers send, a
+/// flood of theirs fills another buffer, and the kernel looks up no route for each packet.
+#[derive(Debug)]
+pub(super) struct Direct {
+    pub(super) socket: UdpSocket,
+    to: SocketAddr,
+    /// The shard's wake-up in which it was read last.
+    pub(super) read_at: u64,
+    _permit: Permit,
+}
+
+/// One of the files that the process may have beyond those that it needs.
+#[derive(Debug)]
+struct Permit(Arc<AtomicU64>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Pair {
+    /// Sends by the RTP port.
+    pub(super) fn send_rtp(&mut self, bytes: &[u8], to: SocketAddr) -> bool {
+        match &self.direct {
+            Some(Direct { socket, to: known, .. }) if *known == to => {
+                // The first may fail because an earlier one could not be delivered (ICMP): that says nothing of this one.
+                socket.send(bytes).or_else(|_| socket.send(bytes)).is_ok()
+            }
+            _ => {
+                self.direct = None;
+                self.rtp.send_to(bytes, to).is_ok()
+            }
+        }
+    }
 }
 
 /// All pairs that are not in use.
@@ -31,13 +70,17 @@ pub(super) struct PortPool {
     free: Vec<Mutex<VecDeque<(Time, Pair)>>>,
     total: u64,
     exhausted: AtomicU64,
+    /// Direct sockets that may still be opened.
+    directs: Arc<AtomicU64>,
 }
 
 impl PortPool {
-    /// Opens every pair of the range on every interface. Ports that others have are left out.
+    /// Opens every pair of the range on every interface. Ports that others have are left out. So many pairs at once may
+    /// have a direct socket.
     pub(super) fn open(
         interfaces: &[Interface],
         range: &RangeInclusive<u16>,
+        directs: u64,
     ) -> Result<PortPool, StartError> {
         let mut free = Vec::with_capacity(interfaces.len());
         let mut total = 0;
@@ -62,7 +105,7 @@ impl PortPool {
             total += pairs.len() as u64;
             free.push(Mutex::new(pairs));
         }
-        Ok(PortPool { free, total, exhausted: AtomicU64::new(0) })
+        Ok(PortPool { free, total, exhausted: AtomicU64::new(0), directs: Arc::new(AtomicU64::new(directs)) })
     }
 
     /// A pair for a new leg, without datagrams of the one before.
@@ -86,9 +129,22 @@ impl PortPool {
         Ok(pair)
     }
 
+    /// Opens a pair's direct socket to its far end, if it is not there yet. Without it all goes as before.
+    pub(super) fn connect<'a>(&self, pair: &'a mut Pair, to: SocketAddr) -> Option<&'a Direct> {
+        if pair.direct.as_ref().is_some_and(|direct| direct.to == to) {
+            return None;
+        }
+        pair.direct = None;
+        let less = |left: u64| left.checked_sub(1);
+        self.directs.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok()?;
+        let permit = Permit(Arc::clone(&self.directs));
+        let socket = kraliki_udp::connect_beside(&pair.rtp, to).ok()?;
+        Some(pair.direct.insert(Direct { socket, to, read_at: 0, _permit: permit }))
+    }
+
     /// Takes a leg's pair back.
     pub(super) fn give(&self, now: Time, mut pair: Pair) {
-        pair.used = true;
+        (pair.used, pair.direct) = (true, None);
         if let Some(queue) = self.free.get(pair.interface) {
             queue.lock().unwrap_or_else(PoisonError::into_inner).push_back((now + PORT_REST, pair));
         }
@@ -122,6 +178,7 @@ fn open_pair(interface: &Interface, index: usize, port: u16) -> io::Result<Pair>
         rtp: open(port)?,
         rtcp: open(port + 1)?,
         advertised: SocketAddr::new(interface.advertise, port),
+        direct: None,
         interface: index,
         used: false,
     })
@@ -143,17 +200,20 @@ mod tests {
 
     use super::*;
 
+    /// Two pairs somewhere; others may have some of the range.
+    fn two_pairs(interface: Interface) -> PortPool {
+        (0..50)
+            .find_map(|n| {
+                let first = 42_000 + n * 4;
+                PortPool::open(&[interface], &(first..=first + 3), 1).ok().filter(|pool| pool.total == 2)
+            })
+            .unwrap()
+    }
+
     #[test]
     fn freed_pairs_rest_at_the_tail_and_come_back_empty() {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let interface = Interface { listen: ip, advertise: Ipv4Addr::new(192, 0, 2, 9).into() };
-        // Two pairs somewhere; others may have some of the range.
-        let pool = (0..50)
-            .find_map(|n| {
-                let first = 42_000 + n * 4;
-                PortPool::open(&[interface], &(first..=first + 3)).ok().filter(|pool| pool.total == 2)
-            })
-            .unwrap();
+        let pool = two_pairs(Interface { listen: ip, advertise: Ipv4Addr::new(192, 0, 2, 9).into() });
         let at = |ms| Time::from_millis(ms);
         let first = pool.take(at(0), 0).unwrap();
         let second = pool.take(at(0), 0).unwrap();
@@ -173,5 +233,43 @@ mod tests {
         let again = pool.take(at(7_000), 0).unwrap();
         assert_eq!(again.rtp.local_addr().unwrap().port(), port);
         assert!(again.rtp.recv_from(&mut [0; 9]).is_err());
+    }
+
+    #[test]
+    fn the_direct_socket_follows_where_audio_is_sent() {
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let pool = two_pairs(Interface { listen: ip, advertise: ip });
+        let mut pair = pool.take(Time::ZERO, 0).unwrap();
+        let at = pair.rtp.local_addr().unwrap();
+        let open = || {
+            let socket = UdpSocket::bind((ip, 0)).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let address = socket.local_addr().unwrap();
+            (socket, address)
+        };
+        let heard = |socket: &UdpSocket| socket.recv_from(&mut [0; 9]).ok().map(|(_, from)| from);
+        let ((far, to), (other, elsewhere)) = (open(), open());
+        assert!(pool.connect(&mut pair, to).is_some());
+        assert!(pool.connect(&mut pair, to).is_none(), "opened once");
+        let mut second = pool.take(Time::ZERO, 0).unwrap();
+        assert!(pool.connect(&mut second, to).is_none(), "there may be one");
+        pool.give(Time::ZERO, second);
+        assert!(pair.send_rtp(b"audio", to) && pair.direct.is_some());
+        assert_eq!(heard(&far), Some(at));
+        // It speaks to another: from the same port.
+        assert!(pair.send_rtp(b"audio", elsewhere) && pair.direct.is_none());
+        assert_eq!(heard(&other), Some(at));
+        // A far end that is gone: each packet is still tried.
+        assert!(pool.connect(&mut pair, to).is_some());
+        drop(far);
+        assert!((0..4).all(|_| pair.send_rtp(b"audio", to)));
+        // The next leg begins without it.
+        pool.give(Time::ZERO, pair);
+        let second = pool.take(Time::from_millis(60_000), 0).unwrap();
+        assert_ne!(second.rtp.local_addr().unwrap(), at);
+        let pair = pool.take(Time::from_millis(60_000), 0).unwrap();
+        assert!(pair.direct.is_none() && pair.rtp.local_addr().unwrap() == at);
+        other.send_to(b"other", at).unwrap();
+        assert_eq!(heard(&pair.rtp), Some(elsewhere));
     }
 }

@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 
 use super::command::{Command, Inbox, ToLeg};
 use super::handle::Tell;
-use super::ports::{Pair, PortPool};
+use super::ports::{Direct, Pair, PortPool};
 use super::stats::ShardStats;
 use super::sys::{Poller, Token, prefer_this_thread, thread_cpu_time};
 use super::tcp::{Frame, LISTENER, Streams, Taken, stream_of};
@@ -30,8 +30,13 @@ use crate::limits::{
 use crate::relay::{Across, Closed, Relay, Transmit};
 use crate::webrtc::{StreamId, TransportAddress};
 
-/// The token of the browsers' socket; those of legs are twice their slot, and one more for RTCP.
+/// The token of the browsers' socket; those of a leg's are four times its slot, and more by what it is for.
 const SHARED: u64 = u64::MAX - 1;
+const RTP: u64 = 0;
+const RTCP: u64 = 1;
+const DIRECT: u64 = 2;
+/// What a datagram of a leg may fill, and one byte by which a longer one is known.
+const LEG_ROOM: usize = DATAGRAM_BYTES - crate::srtp::MAX_OVERHEAD + 1;
 /// How often the thread's CPU time is shown.
 const CPU_EVERY: Duration = Duration::from_millis(100);
 
@@ -185,6 +190,10 @@ impl Shard {
         if let Some(stream) = stream_of(token) {
             return self.read_stream(now, token, stream);
         }
+        let is_direct = token != SHARED && token % 4 == DIRECT;
+        if is_direct && !self.read_direct(now, token) {
+            return;
+        }
         let reads = if token == SHARED { SHARED_READS } else { LEG_READS };
         for _ in 0..reads {
             let wanted = if token == SHARED { BATCH_DATAGRAMS / 2 } else { LEG_READ_DATAGRAMS };
@@ -205,7 +214,33 @@ impl Shard {
                 return;
             }
         }
-        self.more.push(token);
+        // A direct socket that has more is told again.
+        if !is_direct {
+            self.more.push(token);
+        }
+    }
+
+    /// Takes one datagram of a leg's direct socket: a call sends one in 20 ms and the shard wakes ten times as often, so that
+    /// a second system call would find nothing. True when it had one at the last wake-up as well: it is a burst.
+    fn read_direct(&mut self, now: Time, token: u64) -> bool {
+        if self.cursor >= BATCH_DATAGRAMS {
+            self.flush();
+        }
+        let (slot, leg) = (self.cursor, leg_of(token));
+        let Some(pair) = self.sockets.get_mut(leg).and_then(Option::as_mut) else { return false };
+        let Some(direct) = &mut pair.direct else { return false };
+        let before = std::mem::replace(&mut direct.read_at, self.stats.wakeups);
+        if before + 1 == self.stats.wakeups {
+            return true;
+        }
+        let room = self.batch.slot_mut(slot).get_mut(..LEG_ROOM).unwrap_or_default();
+        let Ok((len, from)) = direct.socket.recv_from(room) else { return false };
+        self.last_datagram = now;
+        self.stats.received += 1;
+        if len < LEG_ROOM {
+            self.handle_leg(now, token, from, slot, len);
+        }
+        false
     }
 
     /// Takes what has come by a connection, and ends it when it is over or was never a browser's.
@@ -273,16 +308,16 @@ impl Shard {
             self.handle_browsers(now, from.into(), slot, len);
             return;
         }
-        let buf = self.batch.slot_mut(slot);
-        let leg = usize::try_from(token / 2).unwrap_or(usize::MAX);
-        let transmit = match token {
-            _ if token.is_multiple_of(2) => self.relay.handle_rtp(now, leg, from, buf, len),
-            _ => {
-                self.relay.handle_rtcp(now, leg, from, buf.get_mut(..len).unwrap_or_default());
-                None
-            }
-        };
-        if let Some(transmit) = transmit {
+        self.handle_leg(now, token, from, slot, len);
+    }
+
+    /// Gives a datagram of a leg's own socket to the relay, and sends what comes of it.
+    fn handle_leg(&mut self, now: Time, token: u64, from: SocketAddr, slot: usize, len: usize) {
+        let (buf, leg) = (self.batch.slot_mut(slot), leg_of(token));
+        if token % 4 == RTCP {
+            return self.relay.handle_rtcp(now, leg, from, buf.get_mut(..len).unwrap_or_default());
+        }
+        if let Some(transmit) = self.relay.handle_rtp(now, leg, from, buf, len) {
             self.stats.relayed += 1;
             self.send(slot, &transmit);
         }
@@ -290,22 +325,26 @@ impl Shard {
 
     /// Sends the datagram in a slot: at once by a socket of its own or a connection, with the batch by the shared socket.
     fn send(&mut self, slot: usize, transmit: &Transmit) {
-        let pair = self.sockets.get(transmit.slot).and_then(Option::as_ref);
-        let socket = match transmit.channel {
-            Channel::Rtp => pair.map(|pair| &pair.rtp),
-            Channel::Rtcp => pair.map(|pair| &pair.rtcp),
+        let pair = self.sockets.get_mut(transmit.slot).and_then(Option::as_mut);
+        let bytes = self.batch.slot(slot, transmit.len);
+        let sent = match transmit.channel {
+            Channel::Rtp => pair.is_some_and(|pair| pair.send_rtp(bytes, transmit.to)),
+            Channel::Rtcp => pair.is_some_and(|pair| {
+                // With each report is often enough to see that the far end is known, and most calls end before.
+                if let Some(far_end) = self.relay.only_far_end(transmit.slot)
+                    && let Some(direct) = self.parts.pool.connect(pair, far_end)
+                {
+                    watch_direct(&self.parts.poller, transmit.slot, direct);
+                }
+                pair.rtcp.send_to(bytes, transmit.to).is_ok()
+            }),
             Channel::Shared => {
                 let to = if self.shared_is_v6 { mapped(transmit.to) } else { transmit.to };
                 self.outgoing.push((slot, transmit.len, to));
                 self.cursor = slot + 1;
                 return;
             }
-            Channel::Stream(_) => None,
-        };
-        let bytes = self.batch.slot(slot, transmit.len);
-        let sent = match (transmit.channel, &mut self.parts.streams) {
-            (Channel::Stream(id), Some(streams)) => streams.send(id, bytes),
-            _ => socket.is_some_and(|socket| socket.send_to(bytes, transmit.to).is_ok()),
+            Channel::Stream(id) => self.parts.streams.as_mut().is_some_and(|streams| streams.send(id, bytes)),
         };
         if sent {
             self.stats.sent += 1;
@@ -475,12 +514,14 @@ impl Shard {
             self.sockets.resize_with(slot + 1, || None);
         }
         if let Some(pair) = &pair {
-            let token = slot as u64 * 2;
+            let token = slot as u64 * 4;
             let poller = &self.parts.poller;
-            let added = poller.add(pair.rtp.as_fd(), token).and(poller.add(pair.rtcp.as_fd(), token + 1));
+            let added =
+                poller.add(pair.rtp.as_fd(), token + RTP).and(poller.add(pair.rtcp.as_fd(), token + RTCP));
             if let Err(error) = added {
                 tracing::error!(%error, "a leg's sockets cannot be watched");
             }
+            pair.direct.iter().for_each(|direct| watch_direct(poller, slot, direct));
         }
         if let Some(place) = self.sockets.get_mut(slot) {
             *place = pair;
@@ -491,6 +532,7 @@ impl Shard {
         let pair = self.sockets.get_mut(slot)?.take()?;
         self.parts.poller.remove(pair.rtp.as_fd());
         self.parts.poller.remove(pair.rtcp.as_fd());
+        pair.direct.iter().for_each(|direct| self.parts.poller.remove(direct.socket.as_fd()));
         Some(pair)
     }
 
@@ -569,8 +611,23 @@ fn socket_of<'a>(parts: &'a Parts, sockets: &'a [Option<Box<Pair>>], token: u64)
     if token == SHARED {
         return parts.shared.as_ref();
     }
-    let pair = sockets.get(usize::try_from(token / 2).ok()?)?.as_ref()?;
-    Some(if token.is_multiple_of(2) { &pair.rtp } else { &pair.rtcp })
+    let pair = sockets.get(leg_of(token))?.as_ref()?;
+    match token % 4 {
+        RTCP => Some(&pair.rtcp),
+        DIRECT => pair.direct.as_ref().map(|direct| &direct.socket),
+        _ => Some(&pair.rtp),
+    }
+}
+
+/// The slot of the leg whose socket has this token.
+fn leg_of(token: u64) -> usize {
+    usize::try_from(token / 4).unwrap_or(usize::MAX)
+}
+
+fn watch_direct(poller: &Poller, slot: usize, direct: &Direct) {
+    if let Err(error) = poller.add_direct(direct.socket.as_fd(), slot as u64 * 4 + DIRECT) {
+        tracing::error!(%error, "a leg's direct socket cannot be watched");
+    }
 }
 
 /// An IPv4 address as a socket of IPv6 takes it.

@@ -12,7 +12,8 @@ const READY_AT_ONCE: usize = 1_024;
 /// The token of the waker.
 const WAKE: u64 = u64::MAX;
 
-/// Tells which sockets have something, each time something new has come to them (edge-triggered).
+/// Tells which sockets have something, each time something new has come to them (edge-triggered); of direct ones as long as
+/// they have (level-triggered).
 pub(super) struct Poller {
     epoll: OwnedFd,
     events: Vec<libc::epoll_event>,
@@ -33,16 +34,21 @@ impl Poller {
     }
 
     pub(super) fn add(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        self.add_for(fd, token, libc::EPOLLIN | libc::EPOLLET)
+    }
+
+    /// A socket that is told as long as it has something.
+    pub(super) fn add_direct(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
         self.add_for(fd, token, libc::EPOLLIN)
     }
 
     /// A connection: it is also told when it can be written again.
     pub(super) fn add_stream(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        self.add_for(fd, token, libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP)
+        self.add_for(fd, token, libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET)
     }
 
     fn add_for(&self, fd: BorrowedFd<'_>, token: u64, what: libc::c_int) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: (what | libc::EPOLLET) as u32, u64: token };
+        let mut event = libc::epoll_event { events: what as u32, u64: token };
         // SAFETY: both descriptors are open for the call, and `event` outlives it.
         check(unsafe {
             libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event)

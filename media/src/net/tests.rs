@@ -92,6 +92,7 @@ impl Far {
             receive_payload_type: codec.payload_type(),
             dtmf: Some(101),
             receive_dtmf: Some(101),
+            comfort_noise: false,
             opus: None,
             direction: Direction::SendRecv,
             ptime_ms: 20,

@@ -280,3 +280,69 @@ fn a_call_tells_how_both_sides_were_heard() {
     assert!(caller.mos() > 4.2, "{}", caller.mos());
     assert!(floor.relay.bridges(floor.now).is_empty());
 }
+
+/// What was sent over a slot's RTP since `sent` was cleared.
+fn to(floor: &Floor, slot: usize) -> Vec<(Header, Vec<u8>)> {
+    let packets = floor.sent.iter().filter(|(_, t, _)| t.slot == slot && t.channel == Channel::Rtp);
+    packets.map(|(.., packet)| (Header::parse(packet).unwrap(), packet[12..].to_vec())).collect()
+}
+
+#[test]
+fn comfort_noise_of_a_call_is_heard_by_its_agent_until_it_speaks() {
+    let mut floor = Floor::new(AudioCodec::Pcmu, AudioCodec::Pcma);
+    floor.relay.bridge(floor.now, TRUNK, AGENT, false);
+    floor.run(at(20));
+    floor.hear(0, 0, &[0x20; 160]).unwrap();
+    floor.step();
+    floor.sent.clear();
+    assert!(floor.hear(0, 13, &[40]).is_none());
+    floor.run(floor.now + Duration::from_secs(1));
+    let heard = to(&floor, 1);
+    assert!((49..=51).contains(&heard.len()), "{}", heard.len());
+    let coder = AudioCodec::Pcma.coder().unwrap();
+    let mut samples = [0; 160 * 50];
+    let payloads: Vec<u8> = heard.iter().flat_map(|(_, payload)| payload.clone()).collect();
+    let count = coder.decode(&payloads, &mut samples);
+    let level = crate::level::dbov(crate::level::rms(&samples[..count]));
+    assert!((level + 40.0).abs() < 1.5, "{level}");
+    // It speaks again, and that ends the noise; so does the call's end.
+    floor.hear(0, 0, &[0x20; 160]).unwrap();
+    floor.sent.clear();
+    floor.run(floor.now + Duration::from_millis(150));
+    assert_eq!(to(&floor, 1), []);
+    floor.hear(0, 13, &[40]);
+    floor.relay.unbridge(floor.now, TRUNK);
+    floor.sent.clear();
+    floor.run(floor.now + Duration::from_millis(500));
+    assert!(to(&floor, 1).iter().all(|(_, payload)| *payload == [0xd5; 160]));
+}
+
+#[test]
+fn comfort_noise_of_an_agent_passes_to_a_call_that_takes_it() {
+    let noise = [50, 100];
+    for takes in [true, false] {
+        let mut floor = Floor::new(AudioCodec::Pcmu, AudioCodec::Pcmu);
+        let agreed = crate::sdp::Negotiated { comfort_noise: takes, ..agreed(AudioCodec::Pcmu, 4_000) };
+        floor.relay.with_leg(TRUNK, |leg| leg.set_remote(at(0), &agreed));
+        floor.relay.bridge(floor.now, TRUNK, AGENT, false);
+        floor.run(at(20));
+        floor.hear(1, 0, &[0x20; 160]).unwrap();
+        floor.step();
+        floor.sent.clear();
+        let passed = floor.hear(1, 13, &noise);
+        floor.run(floor.now + Duration::from_secs(1));
+        let sent = to(&floor, 0);
+        if takes {
+            let header = Header::parse(&passed.unwrap().1).unwrap();
+            assert_eq!((header.payload_type, header.payload.len()), (13, 2));
+            assert!((4..=5).contains(&sent.len()), "{}", sent.len());
+            assert!(sent.iter().all(|(header, payload)| header.payload_type == 13 && *payload == noise));
+        } else {
+            // Noise in pieces would be heard.
+            assert!(passed.is_none() && (48..=51).contains(&sent.len()), "{}", sent.len());
+            assert!(sent.iter().all(|(header, payload)| header.payload_type == 0 && payload.len() == 160));
+        }
+        let (_, packet) = floor.hear(1, 0, &[0x20; 160]).unwrap();
+        assert!(Header::parse(&packet).unwrap().marker, "speech begins again");
+    }
+}

@@ -11,7 +11,9 @@ use super::parse::{SdpError, parse};
 use super::types::{Attribute, AudioCodec, Description, Direction, Host, Media};
 use super::write::NetAddress;
 use super::xr::XrReports;
+use crate::codec::SAMPLE_RATE_HZ;
 use crate::limits::MAX_PTIME_MS;
+use crate::rtp::COMFORT_NOISE;
 
 /// The payload types under which we offer telephone-event on each clock; 101 is the one that most equipment uses, 110
 /// that of browsers.
@@ -77,6 +79,8 @@ pub struct Negotiated {
     pub dtmf: Option<u8>,
     /// telephone-event's number in the packets we receive.
     pub receive_dtmf: Option<u8>,
+    /// Whether the other side takes comfort noise (RFC 3389, payload type 13) beside a codec of 8 kHz.
+    pub comfort_noise: bool,
     /// What the other side says of Opus, when that is the codec.
     pub opus: Option<OpusFormat>,
     /// Which way audio flows, seen from us.
@@ -158,7 +162,8 @@ impl TrunkSession {
             .collect();
         let (proto, keys) =
             self.srtp.as_ref().map_or(("RTP/AVP", Vec::new()), |sdes| (sdes.proto(), sdes.lines()));
-        let audio = self.audio(proto, &formats, &events, self.direction, keys);
+        let noise = self.codecs.iter().any(|codec| AudioCodec::G711.contains(codec));
+        let audio = self.audio(proto, &formats, noise, &events, self.direction, keys);
         self.write(vec![audio])
     }
 
@@ -210,6 +215,7 @@ impl TrunkSession {
                     let mut audio = self.audio(
                         &media.proto,
                         &[format],
+                        negotiated.comfort_noise,
                         event.as_slice(),
                         negotiated.direction,
                         secured.into_iter().collect(),
@@ -290,6 +296,7 @@ impl TrunkSession {
             receive_payload_type,
             dtmf,
             receive_dtmf: receive_dtmf.filter(|_| dtmf.is_some()),
+            comfort_noise: AudioCodec::G711.contains(&codec) && media.comfort_noise(),
             opus: (codec == AudioCodec::Opus).then(|| media.opus_format(payload_type)),
             direction: self.direction.and(theirs.reversed()),
             ptime_ms: session
@@ -306,6 +313,7 @@ impl TrunkSession {
         &self,
         proto: &str,
         formats: &[(u8, AudioCodec)],
+        comfort_noise: bool,
         telephone_events: &[(u32, u8)],
         direction: Direction,
         keys: Vec<Attribute>,
@@ -318,6 +326,10 @@ impl TrunkSession {
             if *codec == AudioCodec::Opus {
                 attributes.push(Attribute::new("fmtp", format!("{pt} {}", OpusFormat::ours())));
             }
+        }
+        if comfort_noise {
+            numbers.push(COMFORT_NOISE.to_string());
+            attributes.push(Attribute::new("rtpmap", format!("{COMFORT_NOISE} CN/{SAMPLE_RATE_HZ}")));
         }
         for (clock_hz, pt) in telephone_events {
             numbers.push(pt.to_string());

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::opus::OpusFormat;
+use crate::codec::SAMPLE_RATE_HZ;
+use crate::rtp::COMFORT_NOISE;
 
 /// An audio codec that a leg can carry, one channel each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -244,6 +246,14 @@ impl Media {
         self.payload_types().find(|pt| {
             self.rtpmap(*pt).is_some_and(|encoding| is_encoding(encoding, "telephone-event", clock_hz, 1))
         })
+    }
+
+    /// Whether comfort noise for 8 kHz is listed under its static number (RFC 3389 §4).
+    pub(crate) fn comfort_noise(&self) -> bool {
+        self.payload_types().any(|pt| pt == COMFORT_NOISE)
+            && self
+                .rtpmap(COMFORT_NOISE)
+                .is_none_or(|encoding| is_encoding(encoding, "CN", SAMPLE_RATE_HZ, 1))
     }
 
     /// What a format says of Opus; the defaults where it says nothing.

@@ -16,8 +16,8 @@ fn the_offer_is_strict() {
     assert_eq!(
         std::str::from_utf8(&offer).unwrap(),
         "v=0\r\no=- 1000 1000 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
-         m=audio 20000 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
-         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
+         m=audio 20000 RTP/AVP 0 8 13 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
+         a=rtpmap:13 CN/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
     );
 }
 
@@ -50,6 +50,27 @@ fn numbers_of_telephone_event_may_differ_each_way() {
         .apply_answer(&body("m=audio 4000 RTP/AVP 0 96\na=rtpmap:96 telephone-event/8000\na=ptime:30\n"))
         .unwrap();
     assert_eq!((n.dtmf, n.receive_dtmf, n.ptime_ms), (Some(96), Some(101), 30));
+}
+
+#[test]
+fn comfort_noise_is_answered_beside_g711_to_who_lists_it() {
+    for (formats, taken) in [
+        ("0 13 101", true),
+        ("0 101", false),
+        // 13 is something else there, or has another clock.
+        ("0 13\na=rtpmap:13 x-other/8000", false),
+        ("0 13\na=rtpmap:13 CN/16000", false),
+        ("0 13\na=rtpmap:13 CN/8000", true),
+    ] {
+        let lines = format!("m=audio 4000 RTP/AVP {formats}\n");
+        let (answer, n) = session().answer(&body(&lines)).unwrap();
+        let answer = std::str::from_utf8(&answer).unwrap();
+        assert_eq!((n.comfort_noise, answer.contains("CN/8000")), (taken, taken), "{formats}: {answer}");
+        assert_eq!(session().apply_answer(&body(&lines)).unwrap().comfort_noise, taken, "{formats}");
+    }
+    let (answer, n) = wide().answer(&body("m=audio 4000 RTP/AVP 9 0 13\n")).unwrap();
+    assert_eq!((n.codec, n.comfort_noise), (AudioCodec::G722, false));
+    assert!(!std::str::from_utf8(&answer).unwrap().contains("CN"));
 }
 
 #[test]
@@ -193,9 +214,9 @@ fn a_wider_policy_is_offered_in_its_order_with_events_on_each_clock() {
     let audio = text.split_once("m=").unwrap().1;
     assert_eq!(
         audio,
-        "audio 20000 RTP/AVP 111 9 112 0 101 110 102\r\na=rtpmap:111 opus/48000/2\r\n\
+        "audio 20000 RTP/AVP 111 9 112 0 13 101 110 102\r\na=rtpmap:111 opus/48000/2\r\n\
          a=fmtp:111 maxplaybackrate=16000;useinbandfec=1\r\na=rtpmap:9 G722/8000\r\n\
-         a=rtpmap:112 L16/16000\r\na=rtpmap:0 PCMU/8000\r\n\
+         a=rtpmap:112 L16/16000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:13 CN/8000\r\n\
          a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n\
          a=rtpmap:110 telephone-event/48000\r\na=fmtp:110 0-15\r\n\
          a=rtpmap:102 telephone-event/16000\r\na=fmtp:102 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
