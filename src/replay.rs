@@ -297,7 +297,11 @@ mod tests {
                 first_name: name.clone(),
                 last_name: name.clone(),
                 time_zone: "UTC".into(),
+                country: String::new(),
+                state: String::new(),
+                consent: kraliki_engine::ConsentKind::None,
                 attempts: 0,
+                callback: None,
                 custom: Pii([("pet".to_owned(), NAME.to_owned())].into()),
             },
         };

@@ -6,6 +6,7 @@
 mod api;
 mod auth;
 mod console;
+mod csv;
 mod error;
 mod extract;
 mod limits;

@@ -21,6 +21,12 @@ pub(crate) const SDP_BODY_BYTES: usize = 64 * 1024;
 /// Bytes of an imported list: ten million rows. It is streamed, so this bounds time and disk, not memory.
 pub(crate) const IMPORT_BODY_BYTES: usize = 2 * 1024 * 1024 * 1024;
 
+/// Imports in progress at once: each has its file on the disk, and they take turns in the store anyhow.
+pub(crate) const IMPORTS_AT_ONCE: usize = 4;
+
+/// How long the file of the lines that an import did not take is kept.
+pub(crate) const IMPORT_FILE_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// Bytes of one message from a live socket: a token is about 400.
 pub(crate) const LIVE_MESSAGE_BYTES: usize = 4096;
 
@@ -32,6 +38,9 @@ pub(crate) const PAGE_DEFAULT: u32 = 100;
 
 /// Leads that an agent is offered to choose from: more than one looks through before dialing.
 pub(crate) const DUE_LEADS: u32 = 50;
+
+/// Callbacks of a campaign that are listed: the next hours of a busy one.
+pub(crate) const CALLBACKS: u32 = 100;
 
 /// How long a request may take, imports and live sockets aside. A commit takes milliseconds; 30 s is a store in trouble.
 pub(crate) const REQUEST: Duration = Duration::from_secs(30);

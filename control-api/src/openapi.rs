@@ -22,6 +22,7 @@ use crate::router;
         (name = "auth", description = "Signing in"),
         (name = "campaigns", description = "Whom to call, when, how fast"),
         (name = "leads", description = "Lists of people to be called"),
+        (name = "lists", description = "How lists are dialed"),
         (name = "agent", description = "The agent's own state and audio"),
         (name = "supervision", description = "Supervisors who listen, whisper or barge in"),
         (name = "calls", description = "Calls in progress and past ones"),

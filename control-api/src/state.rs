@@ -10,6 +10,7 @@ use kraliki_engine::runtime::EngineHandle;
 use tokio::sync::{Semaphore, watch};
 
 use crate::api::ice::IceConfig;
+use crate::api::imports::Imports;
 use crate::auth::{Guard, Keys, Verifier};
 use crate::error::ApiError;
 use crate::limits;
@@ -34,6 +35,8 @@ struct Inner {
     live_places: Arc<Semaphore>,
     /// Live sockets by user.
     sockets: Mutex<BTreeMap<i64, usize>>,
+    /// Imports in progress.
+    imports: Mutex<Imports>,
     metrics: Metrics,
     trusted_proxies: Vec<IpNet>,
     allowed_origins: Vec<String>,
@@ -63,6 +66,7 @@ impl Api {
             legs: Mutex::default(),
             live_places: Arc::new(Semaphore::new(limits::LIVE_SOCKETS)),
             sockets: Mutex::default(),
+            imports: Mutex::default(),
             metrics: Metrics::new().map_err(|e| start(&e))?,
             trusted_proxies: config.trusted_proxies.clone(),
             allowed_origins: config.allowed_origins.clone(),
@@ -98,6 +102,10 @@ impl Api {
 
     pub(crate) fn sockets(&self) -> MutexGuard<'_, BTreeMap<i64, usize>> {
         lock(&self.0.sockets)
+    }
+
+    pub(crate) fn imports(&self) -> MutexGuard<'_, Imports> {
+        lock(&self.0.imports)
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

@@ -97,6 +97,35 @@ pub struct RetryRule {
     pub delay_s: u32,
     /// How many attempts in a row may end like this before the lead is done.
     pub most: u32,
+    /// Whether the next attempt waits for another part of the lead's day: morning (until 12:00), afternoon (until 17:00)
+    /// or evening.
+    #[serde(default)]
+    pub other_daypart: bool,
+    /// Whether the lead's next phone is tried soon, before the delay of this rule.
+    #[serde(default)]
+    pub next_phone: bool,
+}
+
+impl RetryRule {
+    /// After so many seconds, so many times in a row, at the same phone and at any time of the day.
+    pub const fn after(delay_s: u32, most: u32) -> RetryRule {
+        RetryRule { delay_s, most, other_daypart: false, next_phone: false }
+    }
+}
+
+/// How a campaign takes turns between its lists. Callbacks that are due go before all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mix {
+    /// The list with the highest priority first, of equal ones the older; the next when nothing of it is due.
+    #[default]
+    InOrder,
+    /// A lead of each list in turn.
+    Even,
+    /// Each lead from a list by chance, with equal odds.
+    Random,
+    /// The same, with odds by the lists' weights.
+    Weights,
 }
 
 /// What a disposition does with the lead.
@@ -167,6 +196,14 @@ pub struct CampaignSettings {
     pub calling_hours: Vec<CallingWindow>,
     /// Attempts a lead gets in all.
     pub max_attempts: u32,
+    /// Attempts a lead gets on one day of its own (1 to 100); 0: as many as the rules let.
+    pub max_attempts_day: u32,
+    /// Attempts at one number in any 24 hours, over all campaigns (1 to 100); 0: as many as the rules let.
+    pub max_attempts_24h: u32,
+    /// How its lists take turns.
+    pub mix: Mix,
+    /// Minutes that a callback waits for the agent who promised it before anybody may keep it (0 to 10080).
+    pub callback_wait_min: u32,
     /// Rules that differ from the defaults, by outcome.
     pub retry: BTreeMap<Outcome, RetryRule>,
     /// What agents choose from.
@@ -232,6 +269,10 @@ impl Default for CampaignSettings {
                 to: "20:00".into(),
             }],
             max_attempts: 6,
+            max_attempts_day: 0,
+            max_attempts_24h: 0,
+            mix: Mix::InOrder,
+            callback_wait_min: 30,
             retry: BTreeMap::new(),
             dispositions: [
                 ("sale", "Sale", FollowUp::Done),

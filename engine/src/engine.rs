@@ -17,6 +17,7 @@ mod storing;
 #[cfg(test)]
 mod tests;
 mod trunks;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -42,9 +43,10 @@ use drain::Drain;
 use hand::Wanted;
 pub(crate) use hand::in_words;
 pub(crate) use publish::trunk_view;
-pub(crate) use refill::ready;
+pub(crate) use refill::{keeper, ready};
 use storing::Storing;
 pub(crate) use storing::Then;
+pub use why::{Prospect, Reason, Why};
 
 /// The dialer's core. After each input, drain [`Engine::poll_output`] until it gives [`Output::Timeout`]; call
 /// [`Engine::handle_timeout`] at that time unless an input comes first.

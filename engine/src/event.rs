@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    AgentId, AgentState, AttemptId, CallQuality, CampaignId, CampaignStatus, LeadId, Mode, Outcome, Pii,
-    TrunkId, UnheardView,
+    AgentId, AgentState, AttemptId, CallQuality, Callback, CampaignId, CampaignStatus, ConsentKind, LeadId,
+    Mode, Outcome, Pii, TrunkId, UnheardView,
 };
 
 /// A change, sent to every live listener who may see it.
@@ -211,8 +211,16 @@ pub struct LeadView {
     pub last_name: Pii<String>,
     /// IANA name.
     pub time_zone: String,
+    /// Where its address says that it lives, as ISO 3166; may be empty.
+    pub country: String,
+    /// Part of the country; may be empty.
+    pub state: String,
+    /// What the person agreed to.
+    pub consent: ConsentKind,
     /// Attempts before this one.
     pub attempts: u32,
+    /// What was promised to the person.
+    pub callback: Option<Callback>,
     /// Further columns of the list.
     #[schema(value_type = BTreeMap<String, String>)]
     pub custom: Pii<BTreeMap<String, String>>,

@@ -282,6 +282,15 @@ pub enum Command {
     },
     /// Leads of this campaign were added or changed in the store.
     LeadsChanged(CampaignId),
+    /// What holds a lead? Answers with `Reply::Why`.
+    Why {
+        /// The lead as the store has it.
+        lead: Box<Lead>,
+        /// Where it stands.
+        status: LeadStatus,
+        /// Not to be dialed before this time, in ms since 1970.
+        next_unix_ms: i64,
+    },
     /// The number must not be called any more; removed from all hoppers at once.
     Suppress {
         /// E.164.
@@ -341,6 +350,8 @@ pub enum Command {
         note: String,
         /// For a follow-up of `retry`: when, in ms since 1970.
         callback_unix_ms: Option<i64>,
+        /// Whether the call's agent keeps that promise, if there in time; else whoever is free.
+        personal: bool,
     },
     /// An agent dials a lead of a manual campaign, Ready or Paused, and is bound to that call from then on. Answered
     /// when the attempt is on disk, or at once with the rule that forbids it.

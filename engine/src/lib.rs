@@ -38,11 +38,11 @@ pub use caller_id::{
     QuarantineReason, Rotation,
 };
 pub use campaign::{
-    CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp, MachineDetection, Mode,
-    RecordingPolicy, RetryRule,
+    CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp, MachineDetection, Mix,
+    Mode, RecordingPolicy, RetryRule,
 };
 pub use counters::{Counters, Gauges, Spread};
-pub use engine::{Engine, NotACheckpoint};
+pub use engine::{Engine, NotACheckpoint, Prospect, Reason, Why};
 pub use event::{
     AgentView, BreakerState, CallState, CallView, CampaignView, Event, LeadView, PhoneProblem, PhoneState,
     PhoneView, PreviewView, RecordingState, Snapshot, TrunkLimit, TrunkView,
@@ -52,8 +52,10 @@ pub use input::{
     AgentEvent, Command, EndedBy, Failure, Input, LeadAnswer, LineEvent, Restore, RestoredCampaign, TrunkUse,
     Undisposed, Verdict,
 };
-pub use lead::import::{ImportError, ImportReport};
-pub use lead::{Lead, LeadStatus};
+pub use lead::import::{Dedupe, ImportError, ImportOptions, ImportReport};
+pub use lead::list::{Comparison, LeadPick, ListOrder, ListSettings};
+pub use lead::phones::{LeadPhone, PhoneChange, PhoneStatus};
+pub use lead::{Callback, Consent, ConsentKind, Lead, LeadStatus};
 pub use outcome::Outcome;
 pub use output::{CancelReason, CommandError, Dial, LeadChange, Message, NewTry, Output, Reply, Write};
 pub use pacing::{AgentPhase, Alone, Decision, LineView, Observation, Outlook, Pacer, Traits, Truth, View};

@@ -98,6 +98,15 @@ pub(crate) const ORPHAN_HOLDS: Duration = Duration::from_secs(60);
 /// An answered call gone sooner than this was no answer (false answer supervision).
 pub(crate) const FALSE_ANSWER: Duration = Duration::from_secs(1);
 
+/// Another phone of a lead is tried this long after the one before, in ms: who heard the first ring has time to pick up
+/// the second, and no two lines are dialed at once.
+pub(crate) const NEXT_PHONE_MS: i64 = 60_000;
+/// Phones of a lead: more is a mistake in the list.
+pub(crate) const PHONES_MOST: usize = 5;
+/// An agent who waits is shown a callback of their own at once, unless lines that were dialed for them are still open;
+/// then after this: by then they are answered or given up.
+pub(crate) const CALLBACK_WAITS: Duration = Duration::from_secs(30);
+
 /// Campaign and trunk events go out at most this often each.
 pub(crate) const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 /// A write that waits longer than this means that the store hangs: nothing is dialed until it answers.

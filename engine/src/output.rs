@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::{
-    AgentId, AttemptId, CallerIdDay, CallerIdPool, CallerIdPoolId, Campaign, CampaignId, LeadId, LeadStatus,
-    LegRecord, Outcome, Pii, Quarantine, StoredTrunk, TrunkGroup, TrunkGroupId, TrunkId, TryId,
+    AgentId, AttemptId, Callback, CallerIdDay, CallerIdPool, CallerIdPoolId, Campaign, CampaignId, LeadId,
+    LeadStatus, LegRecord, Outcome, PhoneChange, Pii, Quarantine, StoredTrunk, TrunkGroup, TrunkGroupId,
+    TrunkId, TryId, Why,
 };
 
 /// One thing to do.
@@ -344,6 +345,10 @@ pub struct LeadChange {
     pub last_outcome: Option<Outcome>,
     /// How many in a row ended like that.
     pub repeats: u32,
+    /// What was promised to the person; none: nothing, or not any more.
+    pub callback: Option<Callback>,
+    /// What became of its phones; none when it has one only, or none was dialed.
+    pub phone: Option<PhoneChange>,
 }
 
 /// A command that was done.
@@ -359,6 +364,8 @@ pub enum Reply {
     Group(TrunkGroupId),
     /// A pool of caller ids that was made or changed.
     Pool(CallerIdPoolId),
+    /// What holds a lead.
+    Why(Box<Why>),
 }
 
 /// A command that was not done.

@@ -1,6 +1,6 @@
 //! What tests of several files share.
 
-use crate::{CampaignId, Lead, LeadId, ListId, Pii};
+use crate::{CampaignId, Consent, Lead, LeadId, ListId, Pii};
 
 /// A lead of campaign 1 in New York, never dialed.
 pub(crate) fn lead(id: i64) -> Lead {
@@ -9,11 +9,17 @@ pub(crate) fn lead(id: i64) -> Lead {
         campaign: CampaignId(1),
         list: ListId(1),
         phone: Pii(format!("+1202555{id:04}")),
+        phones: Vec::new(),
         time_zone: "America/New_York".into(),
+        country: String::new(),
+        state: String::new(),
+        consent: Consent::default(),
         priority: 0,
         attempts: 0,
         last_outcome: None,
         repeats: 0,
+        callback: None,
+        turn: 0,
         first_name: Pii("Ann".into()),
         last_name: Pii("Example".into()),
         custom: Pii::default(),

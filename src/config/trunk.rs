@@ -36,7 +36,7 @@ pub(super) fn check_groups(
         if !names.insert(group.name.to_ascii_lowercase()) {
             return Err((at, format!("trunk_group {:?} is there twice; give each its own name", group.name)));
         }
-        let wrong = |(_, message)| (at, format!("trunk_group {:?}: {message}", group.name));
+        let wrong = |(_, message): (&str, String)| (at, format!("trunk_group {:?}: {message}", group.name));
         group.check(&known).map_err(wrong)?;
     }
     Ok(())

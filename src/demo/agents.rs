@@ -95,7 +95,8 @@ async fn act(handle: &EngineHandle, view: &AgentView, rng: &mut ChaCha8Rng) {
         (AgentState::Talking, Some(call)) => vec![Command::Hangup(call)],
         (AgentState::WrapUp, Some(call)) => {
             let code = CODES.get(rng.random_range(0..CODES.len())).copied().unwrap_or("sale").to_owned();
-            let dispose = Command::Dispose { call, code, note: String::new(), callback_unix_ms: None };
+            let dispose =
+                Command::Dispose { call, code, note: String::new(), callback_unix_ms: None, personal: false };
             vec![dispose, Command::Ready(agent)]
         }
         _ => vec![Command::Ready(agent)],

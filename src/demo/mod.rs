@@ -237,7 +237,7 @@ fn password(rng: &mut impl Rng) -> String {
 }
 
 fn campaign_settings(options: &Options, floor: &Floor) -> anyhow::Result<CampaignSettings> {
-    let soon = RetryRule { delay_s: 60, most: 100 };
+    let soon = RetryRule::after(60, 100);
     Ok(CampaignSettings {
         name: "Demo".into(),
         description: "Calls people who do not exist, over a carrier that is simulated.".into(),

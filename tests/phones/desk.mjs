@@ -69,7 +69,8 @@ try {
 	await page.keyboard.press('Enter');
 	await phone('connected');
 
-	// Back to this browser, until the phone calls by itself.
+	// Back to this browser, until the phone calls by itself. The choice is locked until the phone is heard.
+	await page.locator('input[name=way][value=phone]:enabled').waitFor();
 	await way('phone').focus();
 	await page.keyboard.press('ArrowLeft');
 	await page.locator('[data-leg-state=up]').waitFor();

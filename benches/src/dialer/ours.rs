@@ -240,8 +240,13 @@ fn act(handle: &EngineHandle, agent: &AgentView) {
         (AgentState::Paused, _) if agent.audio => vec![Command::Ready(id)],
         (AgentState::Talking, Some(call)) => vec![Command::Hangup(call)],
         (AgentState::WrapUp, Some(call)) => {
-            let dispose =
-                Command::Dispose { call, code: "sale".into(), note: String::new(), callback_unix_ms: None };
+            let dispose = Command::Dispose {
+                call,
+                code: "sale".into(),
+                note: String::new(),
+                callback_unix_ms: None,
+                personal: false,
+            };
             vec![dispose, Command::Ready(id)]
         }
         _ => return,

@@ -99,6 +99,9 @@ struct DispositionRequest {
     /// When to call again, in ms since 1970; for a disposition that says so.
     #[serde(default)]
     callback_unix_ms: Option<i64>,
+    /// Whether this agent keeps the promise: the call waits for them for as long as the campaign says.
+    #[serde(default)]
+    personal: bool,
 }
 
 /// Say what came of a call
@@ -113,11 +116,11 @@ async fn dispose(
     Json(request): Json<DispositionRequest>,
 ) -> Result<StatusCode, Problem> {
     may_act(&api, &user, call).await?;
-    let DispositionRequest { code, note, callback_unix_ms } = request;
+    let DispositionRequest { code, note, callback_unix_ms, personal } = request;
     if note.len() > limits::NOTE_BYTES {
         return Err(Problem::invalid("note", format!("a note has at most {} bytes", limits::NOTE_BYTES)));
     }
-    act(&api, Command::Dispose { call, code, note, callback_unix_ms }).await
+    act(&api, Command::Dispose { call, code, note, callback_unix_ms, personal }).await
 }
 
 /// Whether to hold.

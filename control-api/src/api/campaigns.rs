@@ -159,7 +159,7 @@ async fn change(
         (Reply::Campaign(campaign), _) => CampaignAnswer::of(api, user, *campaign)
             .ok_or_else(|| Problem::internal("The campaign is not to be seen.")),
         (Reply::Done, Some(id)) => stored(api, user, id).await,
-        (Reply::Done | Reply::Trunk(_) | Reply::Group(_) | Reply::Pool(_), _) => {
+        (Reply::Done | Reply::Trunk(_) | Reply::Group(_) | Reply::Pool(_) | Reply::Why(_), _) => {
             Err(Problem::internal("The campaign was made, but its id is not known."))
         }
     }

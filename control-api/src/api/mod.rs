@@ -1,12 +1,16 @@
 //! One resource per file.
 
 mod agent;
+mod callbacks;
 mod caller_ids;
 mod calls;
 mod campaigns;
 mod dial;
+mod export;
 pub(crate) mod ice;
+pub(crate) mod imports;
 mod leads;
+mod lists;
 pub(crate) mod operation;
 mod phone;
 mod recordings;
@@ -15,6 +19,7 @@ mod supervision;
 mod suppressions;
 mod trunk_groups;
 mod trunks;
+mod why;
 
 use kraliki_engine::store::Page;
 use serde::Serialize;
@@ -29,6 +34,11 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(campaigns::routes())
         .merge(leads::routes())
+        .merge(lists::routes())
+        .merge(callbacks::routes())
+        .merge(imports::routes())
+        .merge(export::routes())
+        .merge(why::routes())
         .merge(trunks::routes())
         .merge(trunk_groups::routes())
         .merge(caller_ids::routes())

@@ -4,6 +4,7 @@ mod auth;
 mod bad_input;
 mod caller_ids;
 mod fixture;
+mod lists;
 mod live;
 mod resources;
 mod roles;

@@ -7,7 +7,7 @@ use super::fixture::{Fixture, USERS, offer, user};
 use crate::auth::Role;
 
 /// Each route with the role that it needs; none: everybody who is signed in.
-const NEEDED: [(&str, &str, Option<Role>); 43] = [
+const NEEDED: [(&str, &str, Option<Role>); 57] = [
     ("GET", "/api/campaigns", None),
     ("POST", "/api/campaigns", Some(Role::Manager)),
     ("PUT", "/api/campaigns/1", Some(Role::Manager)),
@@ -16,6 +16,20 @@ const NEEDED: [(&str, &str, Option<Role>); 43] = [
     ("POST", "/api/campaigns/1/pause", Some(Role::Manager)),
     ("GET", "/api/campaigns/1/leads", Some(Role::Analyst)),
     ("POST", "/api/campaigns/1/leads", Some(Role::Manager)),
+    ("GET", "/api/campaigns/1/leads.csv", Some(Role::Manager)),
+    ("GET", "/api/campaigns/1/lists", Some(Role::Analyst)),
+    ("POST", "/api/campaigns/1/lists", Some(Role::Manager)),
+    ("PUT", "/api/lists/1", Some(Role::Manager)),
+    ("DELETE", "/api/lists/1", Some(Role::Manager)),
+    ("POST", "/api/lists/1/reset", Some(Role::Manager)),
+    ("GET", "/api/campaigns/1/imports", Some(Role::Manager)),
+    ("POST", "/api/campaigns/1/imports", Some(Role::Manager)),
+    ("GET", "/api/imports/1", Some(Role::Manager)),
+    ("DELETE", "/api/imports/1", Some(Role::Manager)),
+    ("GET", "/api/imports/1/errors", Some(Role::Manager)),
+    ("GET", "/api/campaigns/1/callbacks", Some(Role::Analyst)),
+    ("GET", "/api/agent/callbacks", Some(Role::Agent)),
+    ("GET", "/api/leads/1/why", Some(Role::Analyst)),
     ("GET", "/api/trunks", Some(Role::Analyst)),
     ("GET", "/api/trunks/1", Some(Role::Analyst)),
     ("POST", "/api/trunks", Some(Role::Admin)),

@@ -10,13 +10,14 @@ use crate::engine::{in_words, ready};
 use crate::event::{LeadView, PreviewView};
 use crate::lead::hopper::Ready;
 use crate::lead::retry::Tally;
-use crate::limits::{NAME_MOST, SKIP_MOST_S, SKIPPED_FOR_S};
+use crate::limits::{CALLBACK_WAITS, NAME_MOST, SKIP_MOST_S, SKIPPED_FOR_S};
 use crate::timer::Timer;
 use crate::{AgentId, CampaignId, CommandError, Engine, Lead, LeadId, Mode, Write};
 
 impl Engine {
     /// Puts a lead on the screen of every agent who is free for one.
     pub(crate) fn offer_previews(&mut self, now: Time) {
+        self.offer_callbacks(now);
         let order = self.first_served();
         if !order.iter().any(|(_, mode)| *mode == Mode::Preview) {
             return;
@@ -33,18 +34,66 @@ impl Engine {
             for (_, left) in spare.iter_mut().filter(|(id, _)| serves(id)) {
                 *left -= 1;
             }
-            self.offer(now, agent, campaign);
+            if let Some(Ready { lead, .. }) = self.next_lead(now, campaign) {
+                self.offer(now, agent, campaign, lead);
+            }
         }
+    }
+
+    /// Puts callbacks on the screens of the agents who promised them, in every mode: the person is called when the agent
+    /// has read what was said, and the agent is there from the first ring on. The pacer has not counted on them since it
+    /// was due; lines that were dialed with them in mind before that are answered or given up first.
+    fn offer_callbacks(&mut self, now: Time) {
+        if !self.campaigns.values().any(|live| live.hopper.waits_for_agents()) {
+            return;
+        }
+        let idle: Vec<AgentId> = self.idle.iter().map(|(_, agent)| *agent).collect();
+        for agent in idle {
+            let Some((campaign, since)) = self.own_callback(agent) else { continue };
+            let serves = |id: &CampaignId| self.campaigns.get(id).is_some_and(|live| live.serves(agent));
+            let needed = self.spare().iter().any(|(id, left)| *left <= 0 && serves(id));
+            if needed && now.since(since) < CALLBACK_WAITS {
+                continue;
+            }
+            while let Some(ready) =
+                self.campaigns.get_mut(&campaign).and_then(|live| live.hopper.take_own(agent))
+            {
+                match self.gate(now, campaign, &ready.lead) {
+                    Ok(()) => {
+                        self.offer(now, agent, campaign, ready.lead);
+                        break;
+                    }
+                    Err(refusal) => self.refuse(now, &ready.lead, &refusal),
+                }
+            }
+        }
+    }
+
+    /// The campaign in which a callback waits for that agent, and since when; of several, who is served first.
+    fn own_callback(&self, agent: AgentId) -> Option<(CampaignId, Time)> {
+        let waits = self.campaigns.iter().filter(|(_, live)| live.is_running() && live.serves(agent));
+        let own = waits.filter_map(|(id, live)| {
+            let since = live.hopper.own_since(agent)?;
+            Some((std::cmp::Reverse(live.campaign.settings.priority), *id, since))
+        });
+        own.min().map(|(_, id, since)| (id, since))
     }
 
     /// The agents who get previews rather than calls that are dialed for them: the first of their campaigns with leads is
     /// one of previews. Paced campaigns dial nothing for them.
+    /// Nor for those whose callback is due.
     pub(crate) fn prefer_previews(&self) -> BTreeSet<AgentId> {
         let order = self.first_served();
-        if !order.iter().any(|(_, mode)| *mode == Mode::Preview) {
+        let previews = order.iter().any(|(_, mode)| *mode == Mode::Preview);
+        let callbacks = self.campaigns.values().any(|live| live.hopper.waits_for_agents());
+        let prefers = |agent: &AgentId| {
+            (previews && self.previews_for(*agent, &order).is_some())
+                || (callbacks && self.own_callback(*agent).is_some())
+        };
+        if !previews && !callbacks {
             return BTreeSet::new();
         }
-        self.agents.keys().copied().filter(|agent| self.previews_for(*agent, &order).is_some()).collect()
+        self.agents.keys().copied().filter(prefers).collect()
     }
 
     /// Running campaigns that have leads for agents, the first served in front.
@@ -81,8 +130,7 @@ impl Engine {
         spare
     }
 
-    fn offer(&mut self, now: Time, agent: AgentId, campaign: CampaignId) {
-        let Some(Ready { lead, .. }) = self.next_lead(now, campaign) else { return };
+    fn offer(&mut self, now: Time, agent: AgentId, campaign: CampaignId, lead: Lead) {
         let lasts = self.campaigns.get(&campaign).map_or(0, |live| live.campaign.settings.preview_s);
         let ends = (lasts > 0).then(|| now + Duration::from_secs(u64::from(lasts)));
         self.in_flight.insert(lead.id);
@@ -221,11 +269,14 @@ impl Engine {
     /// A campaign stopped, or changed its mode or its agents: leads that are on the wrong screens go back.
     pub(crate) fn check_screens(&mut self, now: Time, id: CampaignId) {
         let live = self.campaigns.get(&id);
-        let stays = |agent: AgentId| {
-            live.is_some_and(|live| live.is_running() && live.mode() == Mode::Preview && live.serves(agent))
+        let stays = |agent: AgentId, lead: &Lead| {
+            let own = lead.callback.is_some_and(|callback| callback.agent == Some(agent));
+            live.is_some_and(|live| {
+                live.is_running() && live.serves(agent) && (live.mode() == Mode::Preview || own)
+            })
         };
         let wrong = self.agents.iter().filter(|(agent, live)| {
-            matches!(&live.activity, Activity::Preview(p) if p.campaign == id && !stays(**agent))
+            matches!(&live.activity, Activity::Preview(p) if p.campaign == id && !stays(**agent, &p.lead))
         });
         for agent in wrong.map(|(agent, _)| *agent).collect::<Vec<_>>() {
             self.give_preview_back(now, agent);

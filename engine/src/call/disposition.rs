@@ -11,8 +11,8 @@ use crate::engine::Then;
 use crate::lead::retry::{Tally, after_disposition};
 use crate::limits::{DISPOSABLE_MOST, NOTE_MOST};
 use crate::{
-    AgentId, AttemptId, CampaignId, CommandError, Engine, Event, FollowUp, LeadId, LeadStatus, Outcome,
-    Output, Pii, Undisposed, Write,
+    AgentId, AttemptId, Callback, CampaignId, CommandError, Engine, Event, FollowUp, LeadId, LeadStatus,
+    Outcome, Output, Pii, Undisposed, Write,
 };
 
 /// A callback further ahead than this is a slip of the hand.
@@ -24,6 +24,7 @@ pub(crate) struct Given {
     pub(crate) code: String,
     pub(crate) status: LeadStatus,
     pub(crate) next_unix_ms: i64,
+    pub(crate) callback: Option<Callback>,
 }
 
 /// A call that is over and may get, or change, its disposition.
@@ -82,6 +83,7 @@ impl Disposables {
             attempts: call.attempts,
             last_outcome: Some(Outcome::Connected),
             repeats: call.repeats,
+            callback: None,
         };
         let entry = Disposable {
             campaign: call.campaign,
@@ -101,6 +103,8 @@ pub(crate) struct Dispose {
     pub(crate) code: String,
     pub(crate) note: String,
     pub(crate) callback_unix_ms: Option<i64>,
+    /// Whether the call's agent keeps the callback.
+    pub(crate) personal: bool,
 }
 
 impl Engine {
@@ -126,9 +130,11 @@ impl Engine {
         let ended = self.disposables.calls.get(&attempt);
         let superseded = ended.is_some_and(|ended| ended.superseded);
         let known = match (self.calls.get(&attempt), ended) {
-            (_, Some(ended)) => Some((ended.campaign, ended.phone.clone(), ended.tally)),
+            (_, Some(ended)) => Some((ended.campaign, ended.phone.clone(), ended.tally, Some(ended.agent))),
             (Some(call), None) if call.stage.talk().is_some() => {
-                Some((call.campaign, call.lead.phone.clone(), Tally::of(&call.lead).and(Outcome::Connected)))
+                let tally = Tally::of(&call.lead).and(Outcome::Connected);
+                let agent = call.stage.talk().map(|talk| talk.agent);
+                Some((call.campaign, call.lead.phone.clone(), tally, agent))
             }
             (Some(_), None) => {
                 return Err(CommandError::Conflict(
@@ -137,7 +143,7 @@ impl Engine {
             }
             (None, None) => None,
         };
-        let Some((campaign, phone, tally)) = known else {
+        let Some((campaign, phone, tally, agent)) = known else {
             return Err(CommandError::NotFound { what: "call".into(), id: attempt.0 });
         };
         let Some(live) = self.campaigns.get_mut(&campaign) else {
@@ -167,7 +173,13 @@ impl Engine {
                 return Err(invalid("callback_unix_ms", message));
             }
         }
-        let lead = after_disposition(settings, tally, follow_up, said.callback_unix_ms, at_unix_ms);
+        if said.personal && said.callback_unix_ms.is_none() {
+            return Err(invalid("personal", "only goes with callback_unix_ms"));
+        }
+        let callback = said
+            .callback_unix_ms
+            .map(|due_unix_ms| Callback { agent: agent.filter(|_| said.personal), due_unix_ms });
+        let lead = after_disposition(settings, tally, follow_up, callback, at_unix_ms);
         if !superseded {
             live.hopper.remove(lead.lead);
             self.take_from_screens(now, |shown| shown.id == lead.lead);
@@ -175,7 +187,8 @@ impl Engine {
         if follow_up == FollowUp::Suppress {
             self.suppress(now, &phone.0, &format!("disposition {}", said.code));
         }
-        let given = Given { code: said.code.clone(), status: lead.status, next_unix_ms: lead.next_unix_ms };
+        let (status, next_unix_ms, callback) = (lead.status, lead.next_unix_ms, lead.callback);
+        let given = Given { code: said.code.clone(), status, next_unix_ms, callback };
         let before = self.set_given(attempt, Some(given));
         let write = Write::Disposed {
             attempt,

@@ -3,6 +3,7 @@
 use kraliki_time::Time;
 
 use super::{Call, Cause, Given, Stage};
+use crate::lead::phones::has_another;
 use crate::lead::retry::{Tally, after_outcome};
 use crate::limits::CLEAR_MOST;
 use crate::pacing::Observation;
@@ -91,17 +92,19 @@ impl Engine {
     }
 
     /// What becomes of the lead: what its agent said, else what the outcome says.
-    fn follow_up(&self, call: &Call, outcome: Outcome, at_unix_ms: i64) -> crate::LeadChange {
-        let tally = Tally::of(&call.lead);
+    fn follow_up(&mut self, call: &Call, outcome: Outcome, at_unix_ms: i64) -> crate::LeadChange {
         let Some(live) = self.campaigns.get(&call.campaign) else {
-            return tally.and(outcome).change(LeadStatus::Done, at_unix_ms);
+            return Tally::of(&call.lead).and(outcome).change(LeadStatus::Done, at_unix_ms);
         };
-        let change = after_outcome(&live.campaign.settings, tally, outcome, at_unix_ms);
+        let change = after_outcome(&live.campaign.settings, &mut self.zones, &call.lead, outcome, at_unix_ms);
         match &call.disposition {
-            Some(Given { status, next_unix_ms, .. }) => {
-                crate::LeadChange { status: *status, next_unix_ms: *next_unix_ms, ..change }
-            }
-            None if self.suppressed.contains(&call.lead.phone.0) => {
+            Some(Given { status, next_unix_ms, callback, .. }) => crate::LeadChange {
+                status: *status,
+                next_unix_ms: *next_unix_ms,
+                callback: *callback,
+                ..change
+            },
+            None if self.suppressed.contains(&call.lead.phone.0) && !has_another(&call.lead) => {
                 crate::LeadChange { status: LeadStatus::Suppressed, ..change }
             }
             None => change,

@@ -231,7 +231,11 @@ impl LeadView {
             first_name: lead.first_name.clone(),
             last_name: lead.last_name.clone(),
             time_zone: lead.time_zone.clone(),
+            country: lead.country.clone(),
+            state: lead.state.clone(),
+            consent: lead.consent.kind,
             attempts: lead.attempts,
+            callback: lead.callback,
             custom: lead.custom.clone(),
         }
     }

@@ -36,6 +36,10 @@ impl CampaignSettings {
         let beep = self.recording_beep_s == 0 || (5..=300).contains(&self.recording_beep_s);
         in_range("recording_beep_s", beep, "must be 0 (no beep) or from 5 to 300 seconds")?;
         in_range("max_attempts", (1..=100).contains(&self.max_attempts), "must be from 1 to 100")?;
+        in_range("max_attempts_day", self.max_attempts_day <= 100, "must be from 0 (no limit) to 100")?;
+        in_range("max_attempts_24h", self.max_attempts_24h <= 100, "must be from 0 (no limit) to 100")?;
+        let waits = self.callback_wait_min <= 10_080;
+        in_range("callback_wait_min", waits, "must be from 0 (anybody at once) to 10080 minutes")?;
         in_range("priority", (-1_000..=1_000).contains(&self.priority), "must be from -1000 to 1000")?;
         in_range("preview_s", self.preview_s <= 3_600, "must be from 0 (no limit) to 3600 seconds")?;
         in_range("max_lines", (1..=1_000).contains(&self.max_lines), "must be from 1 to 1000")?;
@@ -205,6 +209,9 @@ mod tests {
             ("recording_beep_s", |s| s.recording_beep_s = 4),
             ("recording_beep_s", |s| s.recording_beep_s = 301),
             ("max_attempts", |s| s.max_attempts = 0),
+            ("max_attempts_day", |s| s.max_attempts_day = 101),
+            ("max_attempts_24h", |s| s.max_attempts_24h = 101),
+            ("callback_wait_min", |s| s.callback_wait_min = 10_081),
             ("preview_s", |s| s.preview_s = 3_601),
             ("max_lines", |s| s.max_lines = 0),
             ("max_lines", |s| s.max_lines = 1_001),
@@ -222,9 +229,9 @@ mod tests {
             ("calling_hours", |s| s.calling_hours[0].days.clear()),
             ("calling_hours", |s| s.calling_hours[0].from = "9:00".into()),
             ("calling_hours", |s| s.calling_hours[0].to = "09:00".into()),
-            ("retry", |s| s.retry = [(Outcome::Invalid, RetryRule { delay_s: 60, most: 1 })].into()),
-            ("retry", |s| s.retry = [(Outcome::Busy, RetryRule { delay_s: 0, most: 1 })].into()),
-            ("retry", |s| s.retry = [(Outcome::Busy, RetryRule { delay_s: 60, most: 0 })].into()),
+            ("retry", |s| s.retry = [(Outcome::Invalid, RetryRule::after(60, 1))].into()),
+            ("retry", |s| s.retry = [(Outcome::Busy, RetryRule::after(0, 1))].into()),
+            ("retry", |s| s.retry = [(Outcome::Busy, RetryRule::after(60, 0))].into()),
             ("dispositions", |s| s.dispositions[0].code = "Sale".into()),
             ("dispositions", |s| s.dispositions[1].code = "sale".into()),
             ("dispositions", |s| s.dispositions[0].label.clear()),

@@ -62,7 +62,7 @@ mod tests {
             let (call, code) = (AttemptId(n), "sale".to_owned());
             hand.command(
                 n.unsigned_abs(),
-                Command::Dispose { call, code, note: String::new(), callback_unix_ms: None },
+                Command::Dispose { call, code, note: String::new(), callback_unix_ms: None, personal: false },
             );
         }
         hand.reply(1, Ok(Reply::Done));

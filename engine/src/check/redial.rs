@@ -170,6 +170,8 @@ mod tests {
                 attempts: 1,
                 last_outcome: None,
                 repeats: 0,
+                callback: None,
+                phone: None,
             }),
         );
         hand.call(5, 5);

@@ -208,6 +208,8 @@ impl<C: Check + Default> Hand<C> {
             attempts: 1,
             last_outcome: Some(outcome),
             repeats: 1,
+            callback: None,
+            phone: None,
         };
         self.store(
             token,

@@ -38,8 +38,9 @@ impl Engine {
             Command::Suppress { phone, reason } => {
                 return self.suppress_command(now, reply, &phone.0, reason);
             }
-            Command::Dispose { call, code, note, callback_unix_ms } => {
-                if let Err(error) = self.dispose(now, reply, Dispose { call, code, note, callback_unix_ms }) {
+            Command::Dispose { call, code, note, callback_unix_ms, personal } => {
+                let said = Dispose { call, code, note, callback_unix_ms, personal };
+                if let Err(error) = self.dispose(now, reply, said) {
                     self.reply(reply, Err(error));
                 }
                 return;
@@ -55,6 +56,10 @@ impl Engine {
             }
             Command::SkipPreview { agent, lead, delay_s, reason } => {
                 self.skip_preview(now, agent, lead, delay_s, reason)
+            }
+            Command::Why { lead, status, next_unix_ms } => {
+                let why = self.why(now, &lead, status, next_unix_ms);
+                return self.reply(reply, Ok(Reply::Why(Box::new(why))));
             }
             Command::LeadsChanged(id) => self.leads_changed(now, id),
             Command::SignIn { agent, name } => self.sign_in(now, agent, name),

@@ -2,19 +2,20 @@
 
 use kraliki_time::Time;
 
-use super::Then;
+use super::{Then, keeper};
 use crate::call::{Call, Cause, Course, Stage};
 use crate::campaign::is_e164;
 use crate::lead::hopper::Ready;
 use crate::lead::hours::Door;
+use crate::lead::phones::without_suppressed;
 use crate::lead::retry::{Tally, crash_retry_unix_ms};
 use crate::limits::DECISION_HOLDS;
 use crate::pacing::Observation;
 use crate::timer::Timer;
 use crate::trunk::{Meter, TrunkLive, is_premium};
 use crate::{
-    AttemptId, CampaignId, CommandError, Dial, Engine, Lead, LeadStatus, MachineDetection, Mode, NewTry,
-    Outcome, Output, Reply, TrunkId, TryId, Write,
+    AttemptId, CampaignId, CommandError, Dial, Engine, Lead, LeadChange, LeadStatus, MachineDetection, Mode,
+    NewTry, Outcome, Output, Reply, TrunkId, TryId, Write,
 };
 
 /// Why a lead is not dialed now, and what becomes of it.
@@ -106,7 +107,7 @@ impl Engine {
         now: Time,
         id: CampaignId,
         (trunk, caller_id): (TrunkId, &str),
-        Ready { lead, traits, answers }: Ready,
+        Ready { lead, traits, answers, .. }: Ready,
         course: Course,
         reply: Option<u64>,
     ) -> bool {
@@ -190,9 +191,10 @@ impl Engine {
         let tally = Tally::of(lead);
         let write = match refusal.next_unix_ms {
             Some(next) => tally.again(next),
-            None if refusal.rule == "suppressed" => {
-                tally.change(LeadStatus::Suppressed, self.clock.unix_ms(now))
-            }
+            None if refusal.rule == "suppressed" => match without_suppressed(lead) {
+                Some(phone) => LeadChange { phone: Some(phone), ..tally.again(self.clock.unix_ms(now)) },
+                None => tally.change(LeadStatus::Suppressed, self.clock.unix_ms(now)),
+            },
             None => tally.change(LeadStatus::Done, self.clock.unix_ms(now)),
         };
         self.note(Write::Lead(write));
@@ -371,7 +373,8 @@ impl Engine {
         if let Some(live) = self.campaigns.get_mut(&call.campaign)
             && live.is_running()
         {
-            let ready = Ready { lead: call.lead.clone(), traits: call.traits, answers: call.answers };
+            let keeper = keeper(live, self.clock.unix_ms(now), &call.lead);
+            let ready = Ready { lead: call.lead.clone(), traits: call.traits, answers: call.answers, keeper };
             live.hopper.put_back(now, ready);
         }
     }

@@ -24,6 +24,9 @@ pub(crate) struct Wanted {
     pub(crate) lead: LeadId,
 }
 
+/// Why nothing goes out that could.
+const NO_ROOM: &str = "no trunk has room for another call now; try again in a moment";
+
 impl Engine {
     /// Asks the store for the lead: it alone knows what became of it so far. A second click is answered like the first
     /// and dials nothing.
@@ -139,13 +142,8 @@ impl Engine {
         }
     }
 
-    /// Over which trunk and with which number an agent dials, or why not.
-    pub(crate) fn way_by_hand(
-        &mut self,
-        now: Time,
-        id: CampaignId,
-        lead: &Lead,
-    ) -> Result<(CampaignId, TrunkId, String), CommandError> {
+    /// Whether calls of a campaign can go out now, or why not.
+    pub(crate) fn may_go_out(&self, now: Time, id: CampaignId) -> Result<(), CommandError> {
         let Some(live) = self.campaigns.get(&id) else {
             return Err(CommandError::NotFound { what: "campaign".into(), id: id.0 });
         };
@@ -153,13 +151,32 @@ impl Engine {
         if !self.storing.is_ok(now) {
             return conflict("the store takes no writes now, and nothing is dialed unwritten; try again");
         }
-        if let Some(reason) = self.trunk_room(now, settings).err().or(self.no_caller_id(now, settings)) {
+        let room = match self.trunk_room(now, settings) {
+            Ok(room) => room,
+            Err(reason) => {
+                return conflict(&format!("nothing can be dialed in this campaign now: {reason}"));
+            }
+        };
+        if let Some(reason) = self.no_caller_id(now, settings) {
             return conflict(&format!("nothing can be dialed in this campaign now: {reason}"));
         }
-        let full = self.committing() >= COMMITTING_MOST;
-        match self.choose(now, id, lead, &[], "").filter(|_| !full) {
+        if room == 0 || self.committing() >= COMMITTING_MOST {
+            return conflict(NO_ROOM);
+        }
+        Ok(())
+    }
+
+    /// Over which trunk and with which number an agent dials, or why not.
+    pub(crate) fn way_by_hand(
+        &mut self,
+        now: Time,
+        id: CampaignId,
+        lead: &Lead,
+    ) -> Result<(CampaignId, TrunkId, String), CommandError> {
+        self.may_go_out(now, id)?;
+        match self.choose(now, id, lead, &[], "") {
             Some((trunk, caller_id)) => Ok((id, trunk, caller_id)),
-            None => conflict("no trunk has room for another call now; try again in a moment"),
+            None => conflict(NO_ROOM),
         }
     }
 
@@ -238,7 +255,7 @@ pub(crate) fn in_words(refusal: &Refusal, lead: &Lead) -> CommandError {
 }
 
 /// A time where the lead lives.
-fn local(lead: &Lead, unix_ms: i64) -> String {
+pub(crate) fn local(lead: &Lead, unix_ms: i64) -> String {
     let zone = TimeZone::get(&lead.time_zone).unwrap_or(TimeZone::UTC);
     match Timestamp::from_millisecond(unix_ms) {
         Ok(at) => at.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string(),

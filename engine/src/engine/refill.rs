@@ -10,7 +10,7 @@ use crate::lead::hours::Zones;
 use crate::limits::{HOPPER_STALE, REFILL_LATEST, REFILL_PAUSE};
 use crate::pacing::Traits;
 use crate::timer::Timer;
-use crate::{CampaignId, CampaignStatus, CommandError, Engine, Lead, Mode, Output};
+use crate::{AgentId, CampaignId, CampaignStatus, CommandError, Engine, Lead, Mode, Output};
 
 impl Engine {
     /// Leads were added or changed in the store.
@@ -112,12 +112,15 @@ impl Engine {
             return;
         }
         let again = live.hopper.again || ((refused || skipped > 0) && live.hopper.is_empty());
-        let empty = live.hopper.is_empty();
+        let (empty, own) = (live.hopper.is_empty(), live.hopper.waits_for_agents());
         let busy = live.calls > 0 || self.is_previewed(id);
         if again {
             self.timers.set(Timer::Refill(id), now + REFILL_PAUSE);
         } else if empty && read == 0 {
             self.nothing_due(now, id, next_due_unix_ms, busy);
+        } else if empty && own {
+            // Nothing else is due; other leads may be soon, and somebody else may keep these callbacks.
+            self.timers.set(Timer::Refill(id), now + HOPPER_STALE);
         }
     }
 
@@ -174,5 +177,13 @@ impl Engine {
 /// A lead with the chance that a person answers it at this hour.
 pub(crate) fn ready(live: &CampaignLive, zones: &mut Zones, unix_ms: i64, lead: Lead) -> Ready {
     let traits = Traits::of(&lead, zones.hour(&lead.time_zone, unix_ms));
-    Ready { answers: live.learned.chance(&traits), traits, lead }
+    Ready { answers: live.learned.chance(&traits), traits, keeper: keeper(live, unix_ms, &lead), lead }
+}
+
+/// The agent who promised a callback and is waited for: until the campaign's wait is over, and where calls get agents.
+pub(crate) fn keeper(live: &CampaignLive, unix_ms: i64, lead: &Lead) -> Option<AgentId> {
+    let callback = lead.callback?;
+    let waits = i64::from(live.campaign.settings.callback_wait_min) * 60_000;
+    let waited_for = unix_ms < callback.due_unix_ms.saturating_add(waits) && live.mode() != Mode::Agentless;
+    callback.agent.filter(|_| waited_for)
 }

@@ -223,7 +223,7 @@ impl Engine {
     fn roll_day(&mut self, now: Time, id: TrunkId) {
         let unix_ms = self.clock.unix_ms(now);
         let Some(line) = self.trunks.get_mut(&id) else { return };
-        let day = self.zones.day(&line.trunk.day_zone, unix_ms);
+        let day = self.zones.day_number(&line.trunk.day_zone, unix_ms);
         line.dirty |= line.today.roll(now, day);
     }
 
@@ -233,10 +233,10 @@ impl Engine {
         let unix_ms = self.clock.unix_ms(now);
         for (id, line) in &mut self.trunks {
             let zone = &line.trunk.day_zone;
-            let day = self.zones.day(zone, unix_ms);
+            let day = self.zones.day_number(zone, unix_ms);
             let (mut calls, mut spent) = (0_u64, 0_u64);
             for used in usage.iter().filter(|used| used.trunk == *id) {
-                if self.zones.day(zone, used.quarter.saturating_mul(QUARTER_MS)) == day {
+                if self.zones.day_number(zone, used.quarter.saturating_mul(QUARTER_MS)) == day {
                     (calls, spent) = (calls.saturating_add(used.calls), spent.saturating_add(used.spent));
                 }
             }

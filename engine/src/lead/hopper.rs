@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{HOPPER_HOLDS, HOPPER_LEAST, HOPPER_MOST};
 use crate::pacing::Traits;
-use crate::{Lead, LeadId, Outcome};
+use crate::{AgentId, Lead, LeadId, Outcome};
 
 /// A lead that may be dialed now.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,12 +17,14 @@ pub(crate) struct Ready {
     pub(crate) traits: Traits,
     /// The chance that a person answers (0 to 1).
     pub(crate) answers: f64,
+    /// The agent who promised to call back, as long as nobody else may.
+    pub(crate) keeper: Option<AgentId>,
 }
 
 impl Ready {
     /// Whether a person who was talked to is to be called again: an agent said so, perhaps for a time.
     fn is_callback(&self) -> bool {
-        self.lead.last_outcome == Some(Outcome::Connected)
+        self.lead.callback.is_some() || self.lead.last_outcome == Some(Outcome::Connected)
     }
 
     /// The higher, the earlier: whoever is likely to answer, and nobody waits without end. Ten minutes in the hopper
@@ -34,11 +36,13 @@ impl Ready {
 }
 
 /// The hopper of one campaign. Every answer of the store replaces what it holds: the store knows what is due, and what
-/// was deleted or suppressed meanwhile. Which of these is dialed first is decided here: callbacks, then priority, then
-/// the chance of an answer and the time waited.
+/// was deleted or suppressed meanwhile. Which of these is dialed first is decided here: callbacks, then the turn that the
+/// store gave, then priority, then the chance of an answer and the time waited.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Hopper {
     leads: VecDeque<Ready>,
+    /// Callbacks that wait for the agent who promised them, the first due in front.
+    own: VecDeque<(AgentId, Ready)>,
     /// Since when each is held.
     held: BTreeMap<LeadId, Time>,
     /// A refill is on its way; the leads whose state changed since it was asked are skipped in its answer.
@@ -97,6 +101,7 @@ impl Hopper {
         let touched = self.asked.take().unwrap_or_default();
         let before = std::mem::take(&mut self.held);
         self.leads.clear();
+        self.own.clear();
         self.read = now;
         self.taken = 0;
         let (mut skipped, mut ranked) = (0, Vec::with_capacity(leads.len()));
@@ -114,10 +119,17 @@ impl Hopper {
         }
         // Stable: alike leads stay in the store's order.
         ranked.sort_by(|(a, rank_a), (b, rank_b)| {
-            let first = |ready: &Ready| (ready.is_callback(), ready.lead.priority);
+            let first = |ready: &Ready| {
+                (ready.is_callback(), std::cmp::Reverse(ready.lead.turn), ready.lead.priority)
+            };
             first(b).cmp(&first(a)).then(rank_b.total_cmp(rank_a))
         });
-        self.leads.extend(ranked.into_iter().map(|(ready, _)| ready));
+        for (ready, _) in ranked {
+            match ready.keeper {
+                Some(agent) => self.own.push_back((agent, ready)),
+                None => self.leads.push_back(ready),
+            }
+        }
         skipped
     }
 
@@ -130,11 +142,41 @@ impl Hopper {
         Some(ready)
     }
 
+    /// The next callback that this agent promised.
+    pub(crate) fn take_own(&mut self, agent: AgentId) -> Option<Ready> {
+        let at = self.own.iter().position(|(keeper, _)| *keeper == agent)?;
+        let (_, ready) = self.own.remove(at)?;
+        self.held.remove(&ready.lead.id);
+        self.touch(ready.lead.id);
+        Some(ready)
+    }
+
+    /// Since when a callback of this agent is held; none: there is none.
+    pub(crate) fn own_since(&self, agent: AgentId) -> Option<Time> {
+        let (_, ready) = self.own.iter().find(|(keeper, _)| *keeper == agent)?;
+        self.held.get(&ready.lead.id).copied()
+    }
+
+    /// Whether callbacks wait for the agents who promised them.
+    pub(crate) fn waits_for_agents(&self) -> bool {
+        !self.own.is_empty()
+    }
+
+    /// Where a lead stands: how many are dialed before it, and whether it waits for an agent of its own.
+    pub(crate) fn place(&self, lead: LeadId) -> Option<(usize, Option<AgentId>)> {
+        let own =
+            self.own.iter().find(|(_, ready)| ready.lead.id == lead).map(|(agent, _)| (0, Some(*agent)));
+        own.or_else(|| Some((self.leads.iter().position(|ready| ready.lead.id == lead)?, None)))
+    }
+
     /// A lead that was taken but not dialed is next again, and as old as the oldest.
     pub(crate) fn put_back(&mut self, now: Time, ready: Ready) {
         let since = self.held.values().min().copied().unwrap_or(now);
         if self.held.insert(ready.lead.id, since).is_none() {
-            self.leads.push_front(ready);
+            match ready.keeper {
+                Some(agent) => self.own.push_front((agent, ready)),
+                None => self.leads.push_front(ready),
+            }
         }
     }
 
@@ -154,27 +196,31 @@ impl Hopper {
     pub(crate) fn remove(&mut self, lead: LeadId) {
         if self.held.remove(&lead).is_some() {
             self.leads.retain(|ready| ready.lead.id != lead);
+            self.own.retain(|(_, ready)| ready.lead.id != lead);
         }
         self.touch(lead);
     }
 
     /// The number must not be called any more. Gives the leads that went.
     pub(crate) fn remove_phone(&mut self, phone: &str) -> u32 {
-        let before = self.leads.len();
+        let before = self.leads.len() + self.own.len();
         let held = &mut self.held;
-        self.leads.retain(|ready| {
+        let mut stays = |ready: &Ready| {
             let stays = ready.lead.phone.0 != phone;
             if !stays {
                 held.remove(&ready.lead.id);
             }
             stays
-        });
-        u32::try_from(before - self.leads.len()).unwrap_or(u32::MAX)
+        };
+        self.leads.retain(&mut stays);
+        self.own.retain(|(_, ready)| stays(ready));
+        u32::try_from(before - self.leads.len() - self.own.len()).unwrap_or(u32::MAX)
     }
 
     /// The campaign stops: nothing is held for it.
     pub(crate) fn clear(&mut self) {
         self.leads.clear();
+        self.own.clear();
         self.held.clear();
     }
 }
@@ -186,7 +232,7 @@ mod tests {
 
     fn ready(id: i64, answers: f64) -> Ready {
         let lead = lead(id);
-        Ready { traits: Traits::of(&lead, 12), lead, answers }
+        Ready { traits: Traits::of(&lead, 12), lead, answers, keeper: None }
     }
 
     fn alike(ids: impl IntoIterator<Item = i64>) -> Vec<Ready> {
@@ -228,6 +274,33 @@ mod tests {
         hopper.ask(later);
         hopper.fill(later, vec![ready(2, 0.05), ready(6, 0.4)], |_| false);
         assert_eq!(order(&mut hopper), [2, 6]);
+    }
+
+    #[test]
+    fn the_store_s_turns_stand_and_callbacks_wait_for_their_agents() {
+        let mut hopper = Hopper::default();
+        let (mut leads, agent) = (alike([1, 2, 3, 4, 5]), AgentId(7));
+        for (ready, turn) in leads.iter_mut().zip([2, 1, 1, 3, 0]) {
+            ready.lead.turn = turn;
+        }
+        leads[2].answers = 0.9;
+        leads[3].answers = 0.9;
+        leads[4].keeper = Some(agent);
+        hopper.ask(Time::ZERO);
+        hopper.fill(Time::from_millis(5), leads, |_| false);
+        assert_eq!(hopper.place(LeadId(1)), Some((2, None)));
+        assert_eq!(hopper.place(LeadId(5)), Some((0, Some(agent))));
+        assert_eq!(
+            (hopper.own_since(AgentId(8)), hopper.own_since(agent)),
+            (None, Some(Time::from_millis(5)))
+        );
+        assert!(hopper.take_own(AgentId(8)).is_none());
+        let own = hopper.take_own(agent).unwrap();
+        assert!(!hopper.waits_for_agents());
+        hopper.put_back(Time::from_millis(9), own);
+        assert!(hopper.waits_for_agents());
+        hopper.remove(LeadId(5));
+        assert_eq!((hopper.waits_for_agents(), order(&mut hopper)), (false, vec![3, 2, 1, 4]));
     }
 
     #[test]

@@ -95,6 +95,27 @@ pub(crate) fn minute(text: &str) -> Option<u16> {
     (minute < 60 && (hour < 24 || (hour == 24 && minute == 0))).then_some(hour * 60 + minute)
 }
 
+const NOON: i8 = 12;
+const EVENING: i8 = 17;
+
+/// A part of a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Daypart {
+    Morning,
+    Afternoon,
+    Evening,
+}
+
+impl Daypart {
+    fn of(local: DateTime) -> Daypart {
+        match local.hour() {
+            hour if hour < NOON => Daypart::Morning,
+            hour if hour < EVENING => Daypart::Afternoon,
+            _ => Daypart::Evening,
+        }
+    }
+}
+
 /// Time zones by name, looked up once. Bounded by the names that exist.
 #[derive(Debug, Default)]
 pub(crate) struct Zones {
@@ -122,13 +143,37 @@ impl Zones {
     }
 
     /// The day in that zone, counted from 1970; that of UTC when the zone is none.
-    pub(crate) fn day(&mut self, zone: &str, unix_ms: i64) -> i64 {
+    pub(crate) fn day_number(&mut self, zone: &str, unix_ms: i64) -> i64 {
         let utc = unix_ms.div_euclid(86_400_000);
         let (Some(zone), Ok(at)) = (self.zone(zone), Timestamp::from_millisecond(unix_ms)) else {
             return utc;
         };
         let offset_s = i64::from(zone.to_offset(at).seconds());
         unix_ms.saturating_add(offset_s * 1_000).div_euclid(86_400_000)
+    }
+
+    /// The first time from `next` on that lies in another part of the day, there, than `at`; none when the zone is
+    /// unknown.
+    pub(crate) fn other_daypart(&mut self, zone: &str, at: i64, next: i64) -> Option<i64> {
+        let zone = self.zone(zone)?;
+        let local = |unix_ms| Some(zone.to_datetime(Timestamp::from_millisecond(unix_ms).ok()?));
+        let (at, after) = (local(at)?, local(next)?);
+        if Daypart::of(at) != Daypart::of(after) {
+            return Some(next);
+        }
+        let begins = match Daypart::of(after) {
+            Daypart::Morning => after.date().at(NOON, 0, 0, 0),
+            Daypart::Afternoon => after.date().at(EVENING, 0, 0, 0),
+            Daypart::Evening => after.date().tomorrow().ok()?.at(0, 0, 0, 0),
+        };
+        Some(zone.to_timestamp(begins).ok()?.as_millisecond())
+    }
+
+    /// When the day of that time began, there, in ms since 1970; none when the zone is unknown.
+    pub(crate) fn day(&mut self, zone: &str, unix_ms: i64) -> Option<i64> {
+        let zone = self.zone(zone)?;
+        let date = zone.to_datetime(Timestamp::from_millisecond(unix_ms).ok()?).date();
+        Some(zone.to_timestamp(date.at(0, 0, 0, 0)).ok()?.as_millisecond())
     }
 
     fn zone(&mut self, name: &str) -> Option<&TimeZone> {

@@ -11,8 +11,9 @@ use utoipa::ToSchema;
 
 use super::columns::Columns;
 use super::phone::{self, Home};
-use super::zone;
-use crate::Pii;
+use super::place;
+use crate::limits::PHONES_MOST;
+use crate::{Consent, Pii};
 
 /// A line that was not taken, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -23,6 +24,34 @@ pub struct ImportError {
     pub column: String,
     /// What is wrong and what would be right.
     pub message: String,
+    /// The line as it came, for the file of errors; without its end, and cut when it is very long.
+    #[serde(skip)]
+    pub record: Pii<String>,
+}
+
+/// Which numbers count as there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Dedupe {
+    /// Those of the same list.
+    List,
+    /// Those of the same campaign.
+    #[default]
+    Campaign,
+    /// Those of any campaign.
+    System,
+}
+
+/// How a list is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// What columns hold, by their names in the header: `phone`, `first_name`, `last_name`, `time_zone`, `priority`,
+    /// `other_phone`, `custom` or `ignore`. The others are known by their names.
+    pub map: BTreeMap<String, String>,
+    /// Which numbers count as there already.
+    pub dedupe: Dedupe,
+    /// Nothing is written: what would come of it is reported.
+    pub dry_run: bool,
 }
 
 /// What came of an import: `rows = imported + duplicates + rejected`.
@@ -32,7 +61,7 @@ pub struct ImportReport {
     pub rows: u64,
     /// Leads added.
     pub imported: u64,
-    /// Numbers that the campaign has already.
+    /// Numbers that are there already.
     pub duplicates: u64,
     /// Lines not taken.
     pub rejected: u64,
@@ -59,8 +88,12 @@ impl ImportReport {
 
 /// A record with its quoted line breaks: the longest that real lists have is a few kB.
 const RECORD_MOST: usize = 64 * 1024;
+/// Bytes of a record in the file of errors: enough to find it again.
+const RECORD_KEPT: usize = 4 * 1024;
 /// Names and zones on an agent's screen.
 const NAME_MOST: usize = 200;
+/// The form, or the words, by which a person agreed.
+const CONSENT_MOST: usize = 1_000;
 /// Priorities: few enough that the refill may look at each (it seeks once per priority in use).
 const PRIORITY_MOST: i32 = 1_000;
 
@@ -71,7 +104,12 @@ pub(crate) struct Row {
     pub(crate) first_name: Pii<String>,
     pub(crate) last_name: Pii<String>,
     pub(crate) time_zone: String,
+    pub(crate) country: String,
+    pub(crate) state: String,
+    pub(crate) consent: Consent,
     pub(crate) priority: i32,
+    /// Further ones in their order, with their kinds.
+    pub(crate) phones: Vec<(String, Pii<String>)>,
     pub(crate) custom: Pii<BTreeMap<String, String>>,
 }
 
@@ -82,6 +120,7 @@ impl Row {
     /// Checks what was given and fills in what can be known: the number's canonical form and its time zone.
     pub(crate) fn check(mut self, home: Home) -> Result<Row, RowError> {
         self.phone = phone::e164(&self.phone, home).map(Pii).map_err(|why| ("phone", why.to_owned()))?;
+        self.other_phones(home)?;
         for (field, value) in [("first_name", &self.first_name), ("last_name", &self.last_name)] {
             if value.len() > NAME_MOST {
                 return Err((field, format!("is longer than {NAME_MOST} bytes")));
@@ -93,8 +132,12 @@ impl Row {
                 format!("must be a whole number from -{PRIORITY_MOST} to {PRIORITY_MOST}"),
             ));
         }
+        (self.country, self.state) = place::check(&self.country, &self.state, &self.phone)?;
+        if self.consent.source.len() > CONSENT_MOST {
+            return Err(("consent_source", format!("is longer than {CONSENT_MOST} bytes")));
+        }
         if self.time_zone.is_empty() {
-            self.time_zone = match zone::zones(&self.phone) {
+            self.time_zone = match place::zone_of(&self.country, &self.state, &self.phone).as_slice() {
                 [zone] => (*zone).to_owned(),
                 [] => {
                     return Err((
@@ -119,12 +162,31 @@ impl Row {
         }
         Ok(self)
     }
+
+    /// The further phones, each once; one that is none is named, so that nobody believes it is dialed.
+    fn other_phones(&mut self, home: Home) -> Result<(), RowError> {
+        let mut good: Vec<(String, Pii<String>)> = Vec::new();
+        for (kind, phone) in std::mem::take(&mut self.phones) {
+            let phone = phone::e164(&phone, home)
+                .map(Pii)
+                .map_err(|why| ("other_phone", format!("{kind}: {why}")))?;
+            if phone != self.phone && !good.iter().any(|(_, known)| *known == phone) {
+                good.push((kind, phone));
+            }
+        }
+        if good.len() >= PHONES_MOST {
+            return Err(("other_phone", format!("a lead has at most {PHONES_MOST} phones")));
+        }
+        self.phones = good;
+        Ok(())
+    }
 }
 
 /// The reader.
 #[derive(Debug)]
 pub(crate) struct Csv {
     home: Home,
+    map: BTreeMap<String, String>,
     buf: Vec<u8>,
     /// Up to here `buf` is read.
     at: usize,
@@ -138,8 +200,10 @@ pub(crate) struct Csv {
 }
 
 impl Csv {
-    pub(crate) fn new(home: Home) -> Csv {
-        Csv { home, buf: Vec::new(), at: 0, line: 1, eof: false, begun: false, skipping: false, header: None }
+    /// `map` as in [`ImportOptions`].
+    pub(crate) fn new(home: Home, map: BTreeMap<String, String>) -> Csv {
+        let (buf, header) = (Vec::new(), None);
+        Csv { home, map, buf, at: 0, line: 1, eof: false, begun: false, skipping: false, header }
     }
 
     /// More of the file. Call `next_row` until it gives none before feeding again, so that memory stays flat.
@@ -199,9 +263,17 @@ impl Csv {
                     match row {
                         Err(("", message)) => return Ok(Some(Err(self.give_up_line(message)))),
                         row => {
-                            (self.at, self.line) = (next, line + lines);
-                            let error =
-                                |(field, message)| ImportError { line, column: columns.name(field), message };
+                            let begin = std::mem::replace(&mut self.at, next);
+                            self.line = line + lines;
+                            let error = |(field, message)| {
+                                let record = self.buf.get(begin..next).unwrap_or_default();
+                                ImportError {
+                                    line,
+                                    column: columns.name(field),
+                                    message,
+                                    record: text_of(record),
+                                }
+                            };
                             return Ok(Some(row.map_err(error)));
                         }
                     }
@@ -213,8 +285,10 @@ impl Csv {
 
     /// Passes over the current line, whatever it holds.
     fn give_up_line(&mut self, message: String) -> ImportError {
-        let error = ImportError { line: self.line, column: String::new(), message };
-        match line_end(&self.buf, self.at, self.eof) {
+        let end = line_end(&self.buf, self.at, self.eof);
+        let record = self.buf.get(self.at..end.unwrap_or(self.buf.len())).unwrap_or_default();
+        let error = ImportError { line: self.line, column: String::new(), message, record: text_of(record) };
+        match end {
             Some(next) => {
                 self.at = next;
                 self.line += 1;
@@ -271,7 +345,8 @@ impl Csv {
                 Scan::More => Ok(None),
                 Scan::Broken(why) => Err(self.whole(why)),
                 Scan::Record { next, lines, fields } => {
-                    let columns = Columns::of(&self.buf, &fields).map_err(|why| self.whole(&why))?;
+                    let columns =
+                        Columns::of(&self.buf, &fields, &self.map).map_err(|why| self.whole(&why))?;
                     (self.at, self.line) = (next, self.line + lines);
                     Ok(Some((separator, columns)))
                 }
@@ -280,8 +355,15 @@ impl Csv {
     }
 
     fn whole(&self, message: &str) -> ImportError {
-        ImportError { line: self.line, column: String::new(), message: message.to_owned() }
+        let (column, record) = (String::new(), Pii::default());
+        ImportError { line: self.line, column, message: message.to_owned(), record }
     }
+}
+
+/// A record for the file of errors.
+fn text_of(record: &[u8]) -> Pii<String> {
+    let record = record.get(..RECORD_KEPT).unwrap_or(record);
+    Pii(String::from_utf8_lossy(record).trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// A field within the buffer.
@@ -433,7 +515,7 @@ mod tests {
     }
 
     fn read_in(bytes: &[u8], piece: usize) -> Result<Read, ImportError> {
-        let mut csv = Csv::new(Home::new("US"));
+        let mut csv = Csv::new(Home::new("US"), BTreeMap::new());
         let (mut rows, mut errors) = (Vec::new(), Vec::new());
         let mut drain = |csv: &mut Csv| -> Result<(), ImportError> {
             while let Some(row) = csv.next_row()? {
@@ -545,8 +627,50 @@ mod tests {
         let row = &rows[0];
         assert_eq!((row.phone.as_str(), row.last_name.as_str()), ("+14155550100", "Lovelace"));
         assert_eq!((row.priority, row.time_zone.as_str()), (-5, "America/Chicago"));
-        let custom = [("Mobile", "4155550199"), ("column_3", "x")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-        assert_eq!(row.custom.0, custom.into());
+        assert_eq!(row.custom.0, [("column_3".to_owned(), "x".to_owned())].into());
+        assert_eq!(row.phones, [("mobile".to_owned(), Pii("+14155550199".into()))]);
+    }
+
+    #[test]
+    fn further_phones_by_their_names_and_by_a_map() {
+        let text = "phone,phone2,Work Phone,alt_phone,Fax\n\
+            4155550100,4155550101,,415 555 0100,4155550109\n\
+            4155550102,12,,,\n";
+        let (rows, errors) = read(text.as_bytes()).unwrap();
+        let phones: Vec<_> =
+            rows[0].phones.iter().map(|(kind, phone)| (kind.as_str(), phone.as_str())).collect();
+        assert_eq!(phones, [("phone2", "+14155550101")], "its own number again is none");
+        assert_eq!(rows[0].custom.0.keys().collect::<Vec<_>>(), ["Fax"]);
+        assert_eq!(errors, [(3, "phone2".to_owned())]);
+
+        let text = "Kontakt,phone,Jméno,Poznámka\n4155550100,4155550101,Ada,x\n";
+        let mapped = |map: &[(&str, &str)]| {
+            let map = map.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let mut csv = Csv::new(Home::new("US"), map);
+            csv.feed(text.as_bytes());
+            csv.end();
+            csv.next_row().map(|row| row.unwrap().unwrap())
+        };
+        let row = mapped(&[("Kontakt", "phone"), ("Jméno", "first_name"), ("Poznámka", "ignore")]).unwrap();
+        assert_eq!((row.phone.as_str(), row.first_name.as_str()), ("+14155550100", "Ada"));
+        assert_eq!((row.phones.len(), row.custom.0.len()), (1, 0), "the other phone is still one");
+        for (map, word) in [
+            (&[("Telefon", "phone")][..], "Telefon"),
+            (&[("Kontakt", "fax")], "fax"),
+            (&[("Kontakt", "phone"), ("phone", "phone")], "two columns"),
+        ] {
+            let message = mapped(map).unwrap_err().message;
+            assert!(message.contains(word), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_error_has_its_line() {
+        let mut csv = Csv::new(Home::new("US"), BTreeMap::new());
+        csv.feed(b"phone,name\n911,\"A, B\"\r\n4155550100,x,y\n");
+        csv.end();
+        let mut next = || csv.next_row().unwrap().unwrap().unwrap_err().record.0;
+        assert_eq!((next(), next()), ("911,\"A, B\"".into(), "4155550100,x,y".into()));
     }
 
     #[test]

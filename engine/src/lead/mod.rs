@@ -1,10 +1,14 @@
 //! Leads: whom to call, and when again.
 
+pub(crate) mod area;
 mod columns;
 pub(crate) mod hopper;
 pub(crate) mod hours;
 pub(crate) mod import;
+pub(crate) mod list;
 pub(crate) mod phone;
+pub(crate) mod phones;
+pub(crate) mod place;
 pub(crate) mod retry;
 pub(crate) mod suppressed;
 pub(crate) mod zone;
@@ -14,7 +18,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{CampaignId, LeadId, ListId, Outcome, Pii};
+pub use self::place::{Consent, ConsentKind};
+
+use crate::{AgentId, CampaignId, LeadId, ListId, Outcome, Pii};
+use phones::LeadPhone;
 
 /// Where a lead stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -32,6 +39,20 @@ pub enum LeadStatus {
     Suppressed,
 }
 
+impl LeadStatus {
+    pub(crate) const ALL: [LeadStatus; 5] =
+        [LeadStatus::New, LeadStatus::Dialing, LeadStatus::Retry, LeadStatus::Done, LeadStatus::Suppressed];
+}
+
+/// A time at which a person was promised another call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Callback {
+    /// The agent who promised it and keeps it, if there in time; none: whoever is free.
+    pub agent: Option<AgentId>,
+    /// When, in ms since 1970.
+    pub due_unix_ms: i64,
+}
+
 /// A lead as the engine holds it: in the hopper, or on the line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lead {
@@ -41,10 +62,18 @@ pub struct Lead {
     pub campaign: CampaignId,
     /// The list it came with.
     pub list: ListId,
-    /// E.164, with the plus sign.
+    /// The phone to dial next: E.164, with the plus sign.
     pub phone: Pii<String>,
+    /// All its phones in their order, when it has several; else none.
+    pub phones: Vec<LeadPhone>,
     /// IANA name, e.g. `America/Chicago`.
     pub time_zone: String,
+    /// Where its address says that it lives: ISO 3166; empty: not known but by the number.
+    pub country: String,
+    /// Part of the country: two letters in the US; empty: not known but by the number.
+    pub state: String,
+    /// What the person agreed to.
+    pub consent: Consent,
     /// Higher is dialed earlier.
     pub priority: i32,
     /// Attempts that counted so far.
@@ -57,6 +86,10 @@ pub struct Lead {
     pub first_name: Pii<String>,
     /// For the agent's screen.
     pub last_name: Pii<String>,
+    /// What was promised to the person.
+    pub callback: Option<Callback>,
+    /// Leads with a lower number were read to be dialed first; of equal ones the dialer takes whom it likes.
+    pub turn: u32,
     /// Further columns of the imported file, shown to the agent as they came.
     pub custom: Pii<BTreeMap<String, String>>,
     /// The caller id that it was shown last; empty: none yet.

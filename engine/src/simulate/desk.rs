@@ -97,6 +97,7 @@ impl Desks {
             code: "not_interested".into(),
             note: String::new(),
             callback_unix_ms: None,
+            personal: false,
         };
         Some((agent, disposition))
     }

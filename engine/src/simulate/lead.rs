@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::floor::Floor;
 use super::world::CAMPAIGN;
-use crate::{Lead, LeadId, ListId, Outcome, Pii};
+use crate::{Consent, Lead, LeadId, ListId, Outcome, Pii};
 
 /// Numbers of an area before they begin anew: seven digits.
 const NUMBERS: i64 = 10_000_000;
@@ -95,11 +95,17 @@ impl Leads {
             campaign: CAMPAIGN,
             list: ListId(i64::from(count(traits.list)) + 1),
             phone: Pii(format!("+1{:03}{number:07}", FIRST_AREA + traits.area)),
+            phones: Vec::new(),
             time_zone: "UTC".into(),
+            country: String::new(),
+            state: String::new(),
+            consent: Consent::default(),
             priority: 0,
             attempts: count(traits.attempts),
             last_outcome: traits.last_outcome,
             repeats: u32::from(traits.attempts > 0),
+            callback: None,
+            turn: 0,
             first_name: Pii::default(),
             last_name: Pii::default(),
             custom: Pii::default(),

@@ -96,9 +96,42 @@ pub(super) async fn suppress(
     .bind(at_unix_ms)
     .execute(&mut *conn)
     .await?;
-    sqlx::query("UPDATE leads SET status = 'suppressed' WHERE phone = $1 AND status <> 'suppressed'")
+    sqlx::query("UPDATE lead_phones SET state = 'suppressed' WHERE phone = $1 AND state <> 'suppressed'")
         .bind(phone)
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
+    // A lead with another phone goes on with that one.
+    sqlx::query(
+        "UPDATE leads SET status = 'suppressed' WHERE phone = $1 AND status <> 'suppressed' \
+         AND NOT EXISTS (SELECT 1 FROM lead_phones p WHERE p.lead = leads.id)",
+    )
+    .bind(phone)
+    .execute(&mut *conn)
+    .await?;
+    let which = "SELECT p.lead FROM lead_phones p JOIN leads l ON l.id = p.lead \
+                 WHERE l.status <> 'suppressed' AND p.phone = $1";
+    settle_phones(conn, which, phone).await
+}
+
+/// Leads with several phones, of which some must not be dialed: the first that may be is next; when none may be, the lead
+/// is suppressed, and one that came in suppressed by its first phone is not. `which` selects them, by `$1`.
+pub(super) async fn settle_phones<'a, T>(
+    conn: &mut SqliteConnection,
+    which: &'static str,
+    bound: T,
+) -> Result<(), StoreError>
+where
+    T: sqlx::Encode<'a, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + Send + 'a,
+{
+    let mut sql: sqlx::QueryBuilder<sqlx::Sqlite> = sqlx::QueryBuilder::new(
+        "UPDATE leads SET dial = coalesce((SELECT p.phone FROM lead_phones p WHERE p.lead = leads.id \
+         AND p.state = 'ok' ORDER BY p.phone <> coalesce(leads.dial, leads.phone), p.number LIMIT 1), dial), \
+         status = CASE WHEN NOT EXISTS (SELECT 1 FROM lead_phones p WHERE p.lead = leads.id AND p.state = 'ok') \
+         THEN 'suppressed' WHEN status = 'suppressed' AND attempts = 0 THEN 'new' ELSE status END \
+         WHERE id IN (",
+    );
+    let (before, after) = which.split_once("$1").unwrap_or((which, ""));
+    sql.push(before).push_bind(bound).push(after).push(")");
+    sql.build().execute(conn).await?;
     Ok(())
 }

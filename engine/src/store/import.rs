@@ -3,12 +3,14 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use kraliki_time::Time;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use serde::Serialize;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
 use super::limits::{IDLE_AFTER, IMPORT_BATCH, IMPORT_BATCH_IDLE, IMPORT_STATEMENT};
 use super::row::custom_text;
-use super::{LeadRecord, NewLead, Store, StoreError, leads};
-use crate::lead::import::{Csv, ImportError, ImportReport, Row};
+use super::{LeadRecord, NewLead, Store, StoreError, apply, leads, lists};
+use crate::lead::import::{Csv, Dedupe, ImportError, ImportOptions, ImportReport, Row};
 use crate::lead::phone::{Home, e164};
 use crate::{CampaignId, ListId};
 
@@ -18,10 +20,16 @@ use crate::{CampaignId, ListId};
 pub struct Importer {
     store: Store,
     campaign: CampaignId,
-    list: ListId,
+    /// None: a dry run.
+    list: Option<ListId>,
+    dedupe: Dedupe,
     csv: Csv,
     rows: Vec<Row>,
     report: ImportReport,
+    /// Errors that nobody took yet, for a file of them.
+    fresh: Option<Vec<ImportError>>,
+    /// Numbers of the file so far, for a dry run: a database of its own, which SQLite puts on the disk when it grows.
+    seen: Option<SqliteConnection>,
 }
 
 /// Why an import stopped. What was imported before stays.
@@ -36,11 +44,6 @@ pub enum ImportFailure {
 }
 
 impl Importer {
-    pub(super) fn new(store: Store, campaign: CampaignId, list: ListId, country: &str) -> Importer {
-        let csv = Csv::new(Home::new(country));
-        Importer { store, campaign, list, csv, rows: Vec::new(), report: ImportReport::default() }
-    }
-
     /// The next piece of the file.
     pub async fn feed(&mut self, bytes: &[u8]) -> Result<(), ImportFailure> {
         // A piece is taken in slices, so that a huge one needs no second copy of itself.
@@ -56,12 +59,32 @@ impl Importer {
         &self.report
     }
 
+    /// The list it goes to; none in a dry run.
+    pub fn list(&self) -> Option<ListId> {
+        self.list
+    }
+
+    /// From now on every error is kept until it is taken, beside those in the report.
+    pub fn keep_errors(&mut self) {
+        self.fresh = Some(Vec::new());
+    }
+
+    /// The errors since this was last called, when they are kept.
+    pub fn take_errors(&mut self) -> Vec<ImportError> {
+        self.fresh.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// The file is over. When this returns, the leads are on disk.
     pub async fn finish(mut self) -> Result<ImportReport, ImportFailure> {
+        self.end().await?;
+        Ok(self.report)
+    }
+
+    /// The same, for who still wants the last errors.
+    pub async fn end(&mut self) -> Result<(), ImportFailure> {
         self.csv.end();
         self.take_rows().await?;
-        self.flush().await?;
-        Ok(self.report)
+        Ok(self.flush().await?)
     }
 
     /// Bytes of the file in memory.
@@ -74,7 +97,12 @@ impl Importer {
         while let Some(row) = self.csv.next_row().map_err(ImportFailure::File)? {
             match row {
                 Ok(row) => self.rows.push(row),
-                Err(error) => self.report.reject(error),
+                Err(error) => {
+                    if let Some(fresh) = &mut self.fresh {
+                        fresh.push(error.clone());
+                    }
+                    self.report.reject(error);
+                }
             }
             if self.rows.len() >= self.batch() {
                 self.flush().await?;
@@ -94,15 +122,59 @@ impl Importer {
         if self.rows.is_empty() {
             return Ok(());
         }
-        // The lock is fair: a commit that waits goes before the next batch.
-        let added = self.store.insert(self.campaign, self.list, &self.rows).await?;
+        let added = match self.list {
+            // The lock is fair: a commit that waits goes before the next batch.
+            Some(list) => self.store.insert(self.campaign, list, self.dedupe, &self.rows).await?,
+            None => self.would_add().await?,
+        };
         let all = self.rows.len() as u64;
         self.report.rows += all;
         self.report.imported += added;
         self.report.duplicates += all.saturating_sub(added);
-        self.store.inner.stats.imported.fetch_add(added, Relaxed);
+        if self.list.is_some() {
+            self.store.inner.stats.imported.fetch_add(added, Relaxed);
+        }
         self.rows.clear();
         Ok(())
+    }
+
+    /// How many of the rows would be leads.
+    async fn would_add(&mut self) -> Result<u64, StoreError> {
+        let seen = match &mut self.seen {
+            Some(seen) => seen,
+            empty => {
+                // An empty name is a database of this connection's alone, in memory until that is full
+                // (sqlite.org/inmemorydb.html).
+                let options = SqliteConnectOptions::new().filename("").create_if_missing(true);
+                let mut own = SqliteConnection::connect_with(&options).await?;
+                sqlx::query("CREATE TABLE seen (phone TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID")
+                    .execute(&mut own)
+                    .await?;
+                empty.insert(own)
+            }
+        };
+        let phones: Vec<&str> = self.rows.iter().map(|row| row.phone.as_str()).collect();
+        let new: Vec<String> = sqlx::query_scalar(
+            "INSERT INTO seen (phone) SELECT value FROM json_each($1) WHERE true \
+             ON CONFLICT (phone) DO NOTHING RETURNING phone",
+        )
+        .bind(serde_json::to_string(&phones).unwrap_or_default())
+        .fetch_all(seen)
+        .await?;
+        let there: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM json_each($1) AS w WHERE EXISTS (SELECT 1 FROM leads l WHERE l.phone = w.value \
+             AND ($2 IS NULL OR l.campaign = $2))",
+        )
+        .bind(serde_json::to_string(&new).unwrap_or_default())
+        // To a list that is not there yet nothing is there already but within the file.
+        .bind(match self.dedupe {
+            Dedupe::System => None,
+            Dedupe::Campaign => Some(self.campaign.0),
+            Dedupe::List => Some(i64::MIN),
+        })
+        .fetch_one(&self.store.inner.readers)
+        .await?;
+        Ok((new.len() as u64).saturating_sub(u64::try_from(there).unwrap_or_default()))
     }
 }
 
@@ -115,8 +187,23 @@ impl Store {
         list: &str,
         country: &str,
     ) -> Result<Importer, StoreError> {
-        let list = self.list(campaign, list).await?;
-        Ok(Importer::new(self.clone(), campaign, list, country))
+        self.importer_with(campaign, list, country, ImportOptions::default()).await
+    }
+
+    /// The same, read as `options` say.
+    pub async fn importer_with(
+        &self,
+        campaign: CampaignId,
+        list: &str,
+        country: &str,
+        options: ImportOptions,
+    ) -> Result<Importer, StoreError> {
+        let ImportOptions { map, dedupe, dry_run } = options;
+        let list = if dry_run { None } else { Some(self.list_named(campaign, list).await?.id) };
+        let csv = Csv::new(Home::new(country), map);
+        let (rows, report) = (Vec::new(), ImportReport::default());
+        let store = self.clone();
+        Ok(Importer { store, campaign, list, dedupe, csv, rows, report, fresh: None, seen: None })
     }
 
     /// Adds one lead.
@@ -127,13 +214,35 @@ impl Store {
         country: &str,
         lead: NewLead,
     ) -> Result<LeadRecord, StoreError> {
-        let NewLead { phone, first_name, last_name, time_zone, priority, custom } = lead;
-        let row = Row { phone, first_name, last_name, time_zone, priority, custom };
+        let NewLead {
+            phone,
+            phones,
+            first_name,
+            last_name,
+            time_zone,
+            country: lives,
+            state,
+            consent,
+            priority,
+            custom,
+        } = lead;
+        let row = Row {
+            phone,
+            phones,
+            first_name,
+            last_name,
+            time_zone,
+            country: lives,
+            state,
+            consent,
+            priority,
+            custom,
+        };
         let row = row
             .check(Home::new(country))
             .map_err(|(field, message)| StoreError::Invalid { field, message })?;
-        let list = self.list(campaign, list).await?;
-        if self.insert(campaign, list, std::slice::from_ref(&row)).await? == 0 {
+        let list = self.list_named(campaign, list).await?.id;
+        if self.insert(campaign, list, Dedupe::Campaign, std::slice::from_ref(&row)).await? == 0 {
             return Err(StoreError::Exists { what: "a lead with this phone number" });
         }
         let mut reader = self.inner.readers.acquire().await?;
@@ -168,41 +277,30 @@ impl Store {
         }
     }
 
-    async fn list(&self, campaign: CampaignId, name: &str) -> Result<ListId, StoreError> {
-        let name = match name.trim() {
-            "" => "default",
-            name => name,
-        };
-        if name.len() > super::limits::NAME_MOST {
-            let message = format!("is longer than {} bytes", super::limits::NAME_MOST);
-            return Err(StoreError::Invalid { field: "list", message });
-        }
+    async fn insert(
+        &self,
+        campaign: CampaignId,
+        list: ListId,
+        dedupe: Dedupe,
+        rows: &[Row],
+    ) -> Result<u64, StoreError> {
         self.write(async |conn| {
+            // The campaign or the list may have been deleted since the import began, or the list changed.
             live_campaign(conn, campaign).await?;
-            sqlx::query(
-                "INSERT INTO lists (campaign, name) VALUES ($1, $2) ON CONFLICT (campaign, name) DO NOTHING",
-            )
-            .bind(campaign.0)
-            .bind(name)
-            .execute(&mut *conn)
-            .await?;
-            let id = sqlx::query_scalar("SELECT id FROM lists WHERE campaign = $1 AND name = $2")
-                .bind(campaign.0)
-                .bind(name)
-                .fetch_one(conn)
-                .await?;
-            Ok(ListId(id))
-        })
-        .await
-    }
-
-    async fn insert(&self, campaign: CampaignId, list: ListId, rows: &[Row]) -> Result<u64, StoreError> {
-        self.write(async |conn| {
-            // The campaign may have been deleted since the import began.
-            live_campaign(conn, campaign).await?;
+            let list =
+                lists::read(conn, list).await?.ok_or(StoreError::NotFound { what: "list", id: list.0 })?;
+            let last: i64 =
+                sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM leads").fetch_one(&mut *conn).await?;
             let mut added = 0;
             for rows in rows.chunks(IMPORT_STATEMENT) {
-                added += statement(campaign, list, rows).build().execute(&mut *conn).await?.rows_affected();
+                let mut insert = statement(campaign, list.id, dedupe, rows);
+                added += insert.build().execute(&mut *conn).await?.rows_affected();
+            }
+            if rows.iter().any(|row| !row.phones.is_empty()) {
+                other_phones(conn, list.id, last, rows).await?;
+            }
+            if !list.settings.is_plain() {
+                lists::arrange(conn, &list, last, i64::MAX).await?;
             }
             Ok(added)
         })
@@ -210,7 +308,7 @@ impl Store {
     }
 }
 
-async fn live_campaign(conn: &mut SqliteConnection, id: CampaignId) -> Result<(), StoreError> {
+pub(super) async fn live_campaign(conn: &mut SqliteConnection, id: CampaignId) -> Result<(), StoreError> {
     let live: Option<i64> = sqlx::query_scalar("SELECT id FROM campaigns WHERE id = $1 AND deleted = 0")
         .bind(id.0)
         .fetch_optional(conn)
@@ -219,14 +317,15 @@ async fn live_campaign(conn: &mut SqliteConnection, id: CampaignId) -> Result<()
 }
 
 /// One statement for many rows. A number on the suppression list comes in as suppressed.
-fn statement(campaign: CampaignId, list: ListId, rows: &[Row]) -> QueryBuilder<Sqlite> {
+fn statement(campaign: CampaignId, list: ListId, dedupe: Dedupe, rows: &[Row]) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(
-        "INSERT INTO leads (campaign, list, phone, time_zone, priority, first_name, last_name, custom, status, \
-         next_unix_ms, attempts, repeats) SELECT ",
+        "INSERT INTO leads (campaign, list, phone, time_zone, priority, rank, first_name, last_name, custom, country, \
+         state, consent, consent_unix_ms, consent_source, status, next_unix_ms, attempts, repeats) SELECT ",
     );
     sql.push_bind(campaign.0).push(", ").push_bind(list.0);
     sql.push(
-        ", column1, column2, column3, column4, column5, column6, \
+        ", column1, column2, column3, column3, column4, column5, column6, column7, column8, column9, column10, \
+         column11, \
          CASE WHEN EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = column1) THEN 'suppressed' ELSE 'new' END, \
          0, 0, 0 FROM (",
     );
@@ -237,9 +336,62 @@ fn statement(campaign: CampaignId, list: ListId, rows: &[Row]) -> QueryBuilder<S
             .push_bind(i64::from(row.priority))
             .push_bind(row.first_name.0.clone())
             .push_bind(row.last_name.0.clone())
-            .push_bind(custom_text(&row.custom));
+            .push_bind(custom_text(&row.custom))
+            .push_bind(row.country.clone())
+            .push_bind(row.state.clone())
+            .push_bind(row.consent.kind.as_str())
+            .push_bind(row.consent.at_unix_ms)
+            .push_bind(row.consent.source.clone());
     });
-    // "WHERE true" parts the SELECT from the ON of the upsert (sqlite.org/lang_upsert.html).
-    sql.push(") AS v WHERE true ON CONFLICT (phone, campaign) DO NOTHING");
+    sql.push(") AS v WHERE ");
+    match dedupe {
+        // The index sees to it. The WHERE parts the SELECT from the ON of the upsert (sqlite.org/lang_upsert.html).
+        Dedupe::List => sql.push("true"),
+        Dedupe::Campaign => sql
+            .push("NOT EXISTS (SELECT 1 FROM leads l WHERE l.phone = column1 AND l.campaign = ")
+            .push_bind(campaign.0)
+            .push(")"),
+        Dedupe::System => sql.push("NOT EXISTS (SELECT 1 FROM leads l WHERE l.phone = column1)"),
+    };
+    // Twice in one statement is twice in one list.
+    sql.push(" ON CONFLICT (phone, list) DO NOTHING");
     sql
+}
+
+/// `[first phone, number, phone, kind]`
+#[derive(Serialize)]
+struct PhoneRow<'a>(&'a str, usize, &'a str, &'a str);
+
+/// The phones of those of the rows that were just added, above `last`, and have several. The first one is dialed that is
+/// not on the suppression list.
+async fn other_phones(
+    conn: &mut SqliteConnection,
+    list: ListId,
+    last: i64,
+    rows: &[Row],
+) -> Result<(), StoreError> {
+    let mut phones = Vec::new();
+    for row in rows.iter().filter(|row| !row.phones.is_empty()) {
+        let first: &str = &row.phone;
+        phones.push(PhoneRow(first, 1, first, "phone"));
+        let others = row.phones.iter().zip(2..);
+        phones.extend(others.map(|((kind, phone), n)| PhoneRow(first, n, phone.as_str(), kind.as_str())));
+    }
+    let json = serde_json::to_string(&phones)
+        .map_err(|e| StoreError::Invalid { field: "phones", message: e.to_string() })?;
+    // A number that stood twice in the file has the phones of its first row.
+    sqlx::query(
+        "INSERT INTO lead_phones (lead, number, phone, kind, attempts, state) \
+         SELECT l.id, w.value->>1, w.value->>2, w.value->>3, 0, \
+         CASE WHEN EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = w.value->>2) THEN 'suppressed' ELSE 'ok' END \
+         FROM json_each($1) AS w CROSS JOIN leads AS l \
+         WHERE l.phone = w.value->>0 AND l.list = $2 AND l.id > $3 ON CONFLICT (lead, number) DO NOTHING",
+    )
+    .bind(json)
+    .bind(list.0)
+    .bind(last)
+    .execute(&mut *conn)
+    .await?;
+    let which = "SELECT lead FROM lead_phones WHERE state <> 'ok' AND lead > $1";
+    apply::settle_phones(conn, which, last).await
 }

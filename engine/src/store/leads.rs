@@ -10,7 +10,7 @@ use super::{
     Suppression, TryRecord, apply,
 };
 use crate::lead::phone::{Home, e164};
-use crate::{AttemptId, Campaign, CampaignId, Lead, LeadId, Pii, TrunkId};
+use crate::{AgentId, AttemptId, Campaign, CampaignId, Lead, LeadId, Pii, TrunkId};
 
 impl Store {
     /// A lead.
@@ -29,7 +29,11 @@ impl Store {
         let limit = page_limit(filter.limit);
         let mut sql: QueryBuilder<Sqlite> =
             QueryBuilder::new(concat!("SELECT ", lead_columns!(), " FROM leads WHERE campaign = "));
-        sql.push_bind(campaign.0).push(" AND id > ").push_bind(filter.after.map_or(0, |id| id.0));
+        sql.push_bind(campaign.0);
+        if let Some(list) = filter.list {
+            sql.push(" AND list = ").push_bind(list.0);
+        }
+        sql.push(" AND id > ").push_bind(filter.after.map_or(0, |id| id.0));
         if let Some(status) = filter.status {
             sql.push(" AND status = ").push_bind(row::lead_status(status));
         }
@@ -48,6 +52,36 @@ impl Store {
     ) -> Result<Vec<Lead>, StoreError> {
         let mut reader = self.inner.readers.acquire().await?;
         Ok(refill(&mut reader, campaign, page_limit(limit), now_unix_ms).await?.0)
+    }
+
+    /// The next callbacks of a campaign, the first due in front; with an agent only those that they promised.
+    pub async fn callbacks(
+        &self,
+        campaign: CampaignId,
+        agent: Option<AgentId>,
+        limit: u32,
+    ) -> Result<Vec<LeadRecord>, StoreError> {
+        let mut sql: QueryBuilder<Sqlite> =
+            QueryBuilder::new(concat!("SELECT ", lead_columns!(), " FROM leads WHERE campaign = "));
+        sql.push_bind(campaign.0).push(" AND callback = 1 AND status = 'retry'");
+        if let Some(agent) = agent {
+            sql.push(" AND callback_agent = ").push_bind(agent.0);
+        }
+        sql.push(" ORDER BY next_unix_ms, id LIMIT ").push_bind(i64::from(page_limit(limit)));
+        let rows = sql.build().fetch_all(&self.inner.readers).await?;
+        rows.iter().map(row::lead_record).collect()
+    }
+
+    /// The next callbacks that an agent promised, of all campaigns.
+    pub async fn callbacks_of(&self, agent: AgentId, limit: u32) -> Result<Vec<LeadRecord>, StoreError> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            lead_columns!(),
+            " FROM leads WHERE callback_agent = $1 AND callback = 1 AND status = 'retry' \
+             ORDER BY next_unix_ms, id LIMIT $2"
+        );
+        let rows = sqlx::query(SQL).bind(agent.0).bind(i64::from(page_limit(limit)));
+        rows.fetch_all(&self.inner.readers).await?.iter().map(row::lead_record).collect()
     }
 
     /// Calls, newest first.
@@ -188,7 +222,8 @@ pub(super) async fn lead_by_phone(
     campaign: CampaignId,
     phone: &str,
 ) -> Result<Option<LeadRecord>, StoreError> {
-    const SQL: &str = concat!("SELECT ", lead_columns!(), " FROM leads WHERE phone = $1 AND campaign = $2");
+    const SQL: &str =
+        concat!("SELECT ", lead_columns!(), " FROM leads WHERE phone = $1 AND campaign = $2 ORDER BY id");
     let found = sqlx::query(SQL).bind(phone).bind(campaign.0).fetch_optional(conn).await?;
     found.as_ref().map(row::lead_record).transpose()
 }

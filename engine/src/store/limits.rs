@@ -37,6 +37,17 @@ pub(super) const LOG_PAGES: &str = "16000";
 /// Leads of a deleted campaign removed in one transaction.
 pub(super) const PURGE_BATCH: i64 = 500;
 
+/// Leads of a list that are changed in one transaction: about 10 ms.
+pub(super) const LIST_WORK_BATCH: i64 = 500;
+/// Lists of a campaign: each refill seeks in every one of them.
+pub(super) const LISTS_MOST: i64 = 200;
+
+/// Leads that are counted before another one: some milliseconds.
+pub(super) const QUEUE_COUNTED: i64 = 10_000;
+
+/// Imports of a campaign that are listed: more is history.
+pub(super) const IMPORTS_LISTED: i64 = 20;
+
 /// Readers at once; SQLite reads are short, more would only share two cores.
 pub(super) const READERS: u32 = 4;
 /// A reader that gets no connection for this long gives up.

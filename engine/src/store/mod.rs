@@ -9,11 +9,14 @@ mod apply;
 mod caller_ids;
 mod error;
 mod import;
+mod imports;
 mod leads;
 mod legs;
 mod limits;
+mod lists;
 mod open;
 mod phones;
+mod queue;
 mod record;
 mod recordings;
 mod recover;
@@ -42,11 +45,13 @@ use tokio::sync::Mutex;
 
 pub use error::StoreError;
 pub use import::{ImportFailure, Importer};
+pub use imports::{ImportRecord, ImportState};
+pub use queue::QueuePlace;
 pub use record::{
-    CallDetail, CallFilter, CallRecord, DispositionRecord, EndedRecording, LeadFilter, LeadRecord, NewLead,
-    NewRecording, NewUser, Orphan, Page, PausedSpan, PhoneSecret, RecordingFilter, RecordingFormat,
-    RecordingPhase, RecordingPlace, RecordingRecord, Recovered, Rotation, StoredRecording, Suppression,
-    TryRecord, User,
+    CallDetail, CallFilter, CallRecord, DispositionRecord, EndedRecording, LeadFilter, LeadRecord,
+    ListRecord, NewLead, NewRecording, NewUser, Orphan, Page, PausedSpan, PhoneSecret, RecordingFilter,
+    RecordingFormat, RecordingPhase, RecordingPlace, RecordingRecord, Recovered, Rotation, StoredRecording,
+    Suppression, TryRecord, User,
 };
 pub use stats::{COMMIT_BUCKETS_US, StoreStats};
 use transaction::WriteConnection;
@@ -66,6 +71,7 @@ struct Inner {
     stats: Arc<StoreStats>,
     clock: Clock,
     seal: seal::Seal,
+    path: std::path::PathBuf,
     /// When the writer got its last job, in ms of the clock; imports make room for it.
     last_job_ms: AtomicU64,
     /// Released last.
@@ -86,6 +92,7 @@ impl Store {
             stats: Arc::default(),
             clock: Clock::start(),
             seal: seal::Seal::beside(path),
+            path: path.to_owned(),
             last_job_ms: AtomicU64::new(0),
             _lock: lock,
         };

@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use crate::RestoredCampaign;
 use crate::{
-    AgentId, AttemptId, CallerIdDay, CallerIdPool, CallerIdPoolId, CampaignId, LeadId, LeadStatus, LegRecord,
-    ListId, Outcome, Pii, Quarantine, Restore, StoredTrunk, Trunk, TrunkGroup, TrunkGroupId, TrunkId,
-    TrunkUse, TryId, Undisposed,
+    AgentId, AttemptId, Callback, CallerIdDay, CallerIdPool, CallerIdPoolId, CampaignId, Consent, LeadId,
+    LeadPhone, LeadStatus, LegRecord, ListId, ListSettings, Outcome, Pii, Quarantine, Restore, StoredTrunk,
+    Trunk, TrunkGroup, TrunkGroupId, TrunkId, TrunkUse, TryId, Undisposed,
 };
 
 /// A lead as it stands in the store.
@@ -22,9 +22,14 @@ pub struct LeadRecord {
     pub campaign: CampaignId,
     /// The list it came with.
     pub list: ListId,
-    /// E.164, with the plus sign.
+    /// Its first phone: E.164, with the plus sign.
     #[schema(value_type = String)]
     pub phone: Pii<String>,
+    /// All its phones in their order, when it has several; else none.
+    pub phones: Vec<LeadPhone>,
+    /// The phone to dial next; none: its first one.
+    #[schema(value_type = Option<String>)]
+    pub dial: Option<Pii<String>>,
     /// First name.
     #[schema(value_type = String)]
     pub first_name: Pii<String>,
@@ -33,6 +38,12 @@ pub struct LeadRecord {
     pub last_name: Pii<String>,
     /// IANA name.
     pub time_zone: String,
+    /// Where its address says that it lives, as ISO 3166; empty: not said, and taken from the number.
+    pub country: String,
+    /// Part of the country: two letters in the US; empty: not said, and in North America taken from the number.
+    pub state: String,
+    /// What the person agreed to.
+    pub consent: Consent,
     /// Higher is dialed earlier.
     pub priority: i32,
     /// Where it stands.
@@ -45,9 +56,26 @@ pub struct LeadRecord {
     pub last_outcome: Option<Outcome>,
     /// How many in a row ended like that.
     pub repeats: u32,
+    /// What was promised to the person.
+    pub callback: Option<Callback>,
+    /// Whether its list's filter leaves it out.
+    pub left_out: bool,
     /// Further columns of the list.
     #[schema(value_type = BTreeMap<String, String>)]
     pub custom: Pii<BTreeMap<String, String>>,
+}
+
+/// A list as it stands in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListRecord {
+    /// Its id.
+    pub id: ListId,
+    /// The campaign that dials it.
+    pub campaign: CampaignId,
+    /// What a manager set.
+    pub settings: ListSettings,
+    /// Whether its leads are being arranged anew or reset.
+    pub working: bool,
 }
 
 /// What a user's SIP phone signs in with.
@@ -68,12 +96,20 @@ pub struct PhoneSecret {
 pub struct NewLead {
     /// As people write it; made E.164 with the campaign's country.
     pub phone: Pii<String>,
+    /// Further phones in their order, each with its kind (`mobile`), written alike.
+    pub phones: Vec<(String, Pii<String>)>,
     /// First name.
     pub first_name: Pii<String>,
     /// Last name.
     pub last_name: Pii<String>,
     /// IANA name; empty: taken from the number.
     pub time_zone: String,
+    /// ISO 3166; empty: taken from the number.
+    pub country: String,
+    /// Part of the country; empty: in North America taken from the number.
+    pub state: String,
+    /// What the person agreed to.
+    pub consent: Consent,
     /// Higher is dialed earlier.
     pub priority: i32,
     /// Shown to the agent.
@@ -85,6 +121,8 @@ pub struct NewLead {
 pub struct LeadFilter {
     /// Only these.
     pub status: Option<LeadStatus>,
+    /// Only of this list.
+    pub list: Option<ListId>,
     /// The `next` of the page before.
     pub after: Option<LeadId>,
     /// At most so many (1 to 1000).

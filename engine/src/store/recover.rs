@@ -15,6 +15,7 @@ use crate::{
 pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Result<Recovered, StoreError> {
     let orphans = orphans(conn, now_unix_ms).await?;
     let closed = close_attempts(conn, now_unix_ms).await?;
+    super::imports::interrupt(conn, now_unix_ms).await?;
     let ledger = ledger(conn, now_unix_ms).await?;
     let rows = sqlx::query("SELECT id, status, settings FROM campaigns WHERE deleted = 0 ORDER BY id")
         .fetch_all(&mut *conn)

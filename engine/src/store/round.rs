@@ -12,7 +12,7 @@ use sqlx::{Row, SqliteConnection};
 use super::StoreError;
 use super::apply::Applied;
 use super::row::{count, lead_status};
-use crate::{LeadChange, LegRecord, Outcome, Write};
+use crate::{LeadChange, LegRecord, Outcome, PhoneStatus, Write};
 
 /// A life goes through the kinds of writes in this order, and so do the statements of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,14 +42,26 @@ struct TryRow<'a>(i64, u32, i64, i64, i64, &'a str, &'a str, i64, i64, i64);
 struct TryEndedRow(i64, u32, i64, Option<u16>, Option<u16>);
 
 #[derive(Serialize)]
-struct AttemptEndedRow(i64, &'static str, i64, i64, i64, LeadRow);
+struct AttemptEndedRow<'a>(i64, &'static str, i64, i64, i64, LeadRow<'a>);
 
 #[derive(Serialize)]
-struct DisposedRow<'a>(i64, &'a str, &'a str, i64, Option<i64>, Option<LeadRow>);
+struct DisposedRow<'a>(i64, &'a str, &'a str, i64, Option<i64>, Option<LeadRow<'a>>);
 
-/// `[status, next_unix_ms, attempts, last_outcome, repeats]`
+/// `[status, next_unix_ms, attempts, last_outcome, repeats, callback, its agent, phone tried, counted, its status, next phone]`
 #[derive(Serialize)]
-struct LeadRow(&'static str, i64, u32, Option<&'static str>, u32);
+struct LeadRow<'a>(
+    &'static str,
+    i64,
+    u32,
+    Option<&'static str>,
+    u32,
+    u8,
+    Option<i64>,
+    Option<&'a str>,
+    u8,
+    Option<&'static str>,
+    Option<&'a str>,
+);
 
 /// Writes that can be applied together: of each attempt and lead at most one of a kind, in the order of a life.
 #[derive(Default)]
@@ -60,9 +72,9 @@ pub(super) struct Round<'a> {
     answered: Vec<(i64, u32, i64, String)>,
     connected: Vec<(i64, i64, i64, u32, u8)>,
     tries_ended: Vec<TryEndedRow>,
-    attempts_ended: Vec<AttemptEndedRow>,
+    attempts_ended: Vec<AttemptEndedRow<'a>>,
     disposed: Vec<DisposedRow<'a>>,
-    leads: Vec<(i64, LeadRow)>,
+    leads: Vec<(i64, LeadRow<'a>)>,
     agent_times: Vec<(i64, &'static str, &'a str, i64, i64)>,
     legs: Vec<(i64, &'a LegRecord)>,
 }
@@ -201,21 +213,46 @@ fn place(write: &Write) -> Option<(Kind, [Option<Subject>; 2])> {
     })
 }
 
-fn lead_row(change: &LeadChange) -> LeadRow {
+fn lead_row(change: &LeadChange) -> LeadRow<'_> {
     let last_outcome = change.last_outcome.map(Outcome::as_str);
-    LeadRow(lead_status(change.status), change.next_unix_ms, change.attempts, last_outcome, change.repeats)
+    let (callback, phone) = (change.callback, change.phone.as_ref());
+    LeadRow(
+        lead_status(change.status),
+        change.next_unix_ms,
+        change.attempts,
+        last_outcome,
+        change.repeats,
+        u8::from(callback.is_some()),
+        callback.and_then(|callback| callback.agent).map(|agent| agent.0),
+        phone.map(|phone| phone.tried.as_str()),
+        phone.map_or(0, |phone| u8::from(phone.counted)),
+        phone.and_then(|phone| phone.status).map(PhoneStatus::as_str),
+        phone.map(|phone| phone.next.as_str()),
+    )
 }
 
 fn json<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
     serde_json::to_string(rows).map_err(|e| StoreError::Invalid { field: "write", message: e.to_string() })
 }
 
-/// What becomes of leads: `$rows` with the lead's id and a [`LeadRow`] at these places. Suppressed is final: no outcome,
-/// disposition or schedule brings a lead back.
+/// What becomes of leads: `$rows` with the lead's id and a [`LeadRow`] at these places; first of their phones, then of
+/// themselves. Suppressed is final: no outcome, disposition or schedule brings a lead back, nor a phone.
 macro_rules! change_leads {
     ($rows:literal, $id:literal, $change:literal, $only_if:literal) => {
         concat!(
-            "UPDATE leads SET status = w.value->>'$[",
+            "UPDATE lead_phones SET attempts = attempts + (w.value->>'$[",
+            $change,
+            "][8]'), state = CASE state WHEN 'ok' THEN coalesce(w.value->>'$[",
+            $change,
+            "][9]', state) ELSE state END FROM json_each(",
+            $rows,
+            ") AS w WHERE lead_phones.lead = w.value->>",
+            $id,
+            " AND lead_phones.phone = w.value->>'$[",
+            $change,
+            "][7]'",
+            $only_if,
+            "; UPDATE leads SET status = w.value->>'$[",
             $change,
             "][0]', next_unix_ms = w.value->>'$[",
             $change,
@@ -225,7 +262,16 @@ macro_rules! change_leads {
             $change,
             "][3]', repeats = w.value->>'$[",
             $change,
-            "][4]' FROM json_each(",
+            "][4]', callback = w.value->>'$[",
+            $change,
+            "][5]', callback_agent = w.value->>'$[",
+            $change,
+            "][6]', dial = CASE WHEN (w.value->>'$[",
+            $change,
+            "][10]') IS NULL THEN dial ELSE coalesce((SELECT p.phone FROM lead_phones p WHERE p.lead = leads.id \
+             AND p.state = 'ok' AND p.phone = w.value->>'$[",
+            $change,
+            "][10]'), dial) END FROM json_each(",
             $rows,
             ") AS w WHERE leads.id = w.value->>",
             $id,

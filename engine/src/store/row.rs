@@ -7,7 +7,8 @@ use sqlx::sqlite::SqliteRow;
 
 use super::{CallRecord, LeadRecord, StoreError};
 use crate::{
-    AgentId, AttemptId, Campaign, CampaignId, CampaignStatus, Lead, LeadId, LeadStatus, ListId, Outcome, Pii,
+    AgentId, AttemptId, Callback, Campaign, CampaignId, CampaignStatus, Consent, ConsentKind, Lead, LeadId,
+    LeadPhone, LeadStatus, ListId, Outcome, PhoneStatus, Pii,
 };
 
 pub(super) const fn lead_status(status: LeadStatus) -> &'static str {
@@ -20,8 +21,8 @@ pub(super) const fn lead_status(status: LeadStatus) -> &'static str {
     }
 }
 
-fn read_lead_status(text: &str) -> Result<LeadStatus, StoreError> {
-    [LeadStatus::New, LeadStatus::Dialing, LeadStatus::Retry, LeadStatus::Done, LeadStatus::Suppressed]
+pub(super) fn read_lead_status(text: &str) -> Result<LeadStatus, StoreError> {
+    LeadStatus::ALL
         .into_iter()
         .find(|&status| lead_status(status) == text)
         .ok_or(StoreError::Corrupt { what: "lead status" })
@@ -72,7 +73,9 @@ fn custom(text: &str) -> Result<BTreeMap<String, String>, StoreError> {
 macro_rules! lead_columns {
     () => {
         "id, campaign, list, phone, time_zone, priority, attempts, last_outcome, repeats, first_name, last_name, \
-         custom, status, next_unix_ms, last_caller_id"
+         custom, status, next_unix_ms, country, state, consent, consent_unix_ms, consent_source, dial, callback, callback_agent, left_out, \
+         (SELECT json_group_array(json_array(p.number, p.phone, p.kind, p.attempts, p.state)) \
+         FROM lead_phones p WHERE p.lead = leads.id), last_caller_id"
     };
 }
 pub(super) use lead_columns;
@@ -93,26 +96,72 @@ pub(super) fn lead_record(row: &SqliteRow) -> Result<LeadRecord, StoreError> {
         custom: Pii(custom(row.try_get(11)?)?),
         status: read_lead_status(row.try_get(12)?)?,
         next_unix_ms: row.try_get(13)?,
+        country: row.try_get(14)?,
+        state: row.try_get(15)?,
+        consent: Consent {
+            kind: ConsentKind::parse(row.try_get(16)?).ok_or(StoreError::Corrupt { what: "consent" })?,
+            at_unix_ms: row.try_get(17)?,
+            source: row.try_get(18)?,
+        },
+        dial: row.try_get::<Option<String>, _>(19)?.map(Pii),
+        callback: match row.try_get::<i64, _>(20)? {
+            0 => None,
+            _ => Some(Callback {
+                agent: row.try_get::<Option<i64>, _>(21)?.map(AgentId),
+                due_unix_ms: row.try_get(13)?,
+            }),
+        },
+        left_out: row.try_get::<i64, _>(22)? != 0,
+        phones: phones(row.try_get(23)?)?,
     })
 }
 
+/// The phones of a lead that has several, as the statement gathers them.
+fn phones(text: &str) -> Result<Vec<LeadPhone>, StoreError> {
+    if text == "[]" {
+        return Ok(Vec::new());
+    }
+    let corrupt = || StoreError::Corrupt { what: "lead's phones" };
+    let mut rows: Vec<(i64, String, String, i64, String)> =
+        serde_json::from_str(text).map_err(|_| corrupt())?;
+    rows.sort();
+    rows.into_iter()
+        .map(|(_, phone, kind, attempts, state)| {
+            let status = PhoneStatus::parse(&state).ok_or_else(corrupt)?;
+            Ok(LeadPhone { phone: Pii(phone), kind, attempts: small(attempts), status })
+        })
+        .collect()
+}
+
 pub(super) fn lead(row: &SqliteRow) -> Result<Lead, StoreError> {
-    let record = lead_record(row)?;
-    Ok(Lead {
-        id: record.id,
-        campaign: record.campaign,
-        list: record.list,
-        phone: record.phone,
-        time_zone: record.time_zone,
-        priority: record.priority,
-        attempts: record.attempts,
-        last_outcome: record.last_outcome,
-        repeats: record.repeats,
-        first_name: record.first_name,
-        last_name: record.last_name,
-        custom: record.custom,
-        last_caller_id: row.try_get(14)?,
-    })
+    let last_caller_id = row.try_get("last_caller_id")?;
+    Ok(Lead { last_caller_id, ..Lead::from(lead_record(row)?) })
+}
+
+impl From<LeadRecord> for Lead {
+    fn from(record: LeadRecord) -> Lead {
+        Lead {
+            id: record.id,
+            campaign: record.campaign,
+            list: record.list,
+            phone: record.dial.unwrap_or(record.phone),
+            phones: record.phones,
+            time_zone: record.time_zone,
+            country: record.country,
+            state: record.state,
+            consent: record.consent,
+            priority: record.priority,
+            attempts: record.attempts,
+            last_outcome: record.last_outcome,
+            repeats: record.repeats,
+            callback: record.callback,
+            turn: 0,
+            first_name: record.first_name,
+            last_name: record.last_name,
+            custom: record.custom,
+            last_caller_id: String::new(),
+        }
+    }
 }
 
 /// The columns of `call`, in its order.

@@ -20,7 +20,7 @@ use super::limits::{
 };
 use super::refill::{one, refill};
 use super::round::Round;
-use super::{Inner, Store, StoreError, WriteConnection};
+use super::{Inner, Store, StoreError, WriteConnection, lists};
 use crate::{CampaignId, Lead, LeadAnswer, LeadId, Write};
 
 /// One thing for the writer.
@@ -320,7 +320,7 @@ impl WriterTask {
     async fn purge(&mut self) {
         let store = Store { inner: Arc::clone(&self.inner) };
         self.purging = store.write(async |conn| purge(conn).await).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "leads of a deleted campaign stay until the next start");
+            tracing::warn!(%error, "leads of a deleted campaign or list stay until the next start");
             false
         });
     }
@@ -427,14 +427,17 @@ async fn purge(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
     let campaign: Option<i64> = sqlx::query_scalar("SELECT id FROM campaigns WHERE deleted = 1 LIMIT 1")
         .fetch_optional(&mut *conn)
         .await?;
-    let Some(campaign) = campaign else { return Ok(false) };
-    let gone =
-        sqlx::query("DELETE FROM leads WHERE id IN (SELECT id FROM leads WHERE campaign = $1 LIMIT $2)")
-            .bind(campaign)
-            .bind(PURGE_BATCH)
-            .execute(&mut *conn)
-            .await?;
-    if gone.rows_affected() == 0 {
+    // Work on lists that a stop left.
+    let Some(campaign) = campaign else { return lists::work(conn).await };
+    let gone: Vec<i64> = sqlx::query_scalar(
+        "DELETE FROM leads WHERE id IN (SELECT id FROM leads WHERE campaign = $1 LIMIT $2) RETURNING id",
+    )
+    .bind(campaign)
+    .bind(PURGE_BATCH)
+    .fetch_all(&mut *conn)
+    .await?;
+    lists::remove_phones(conn, &gone).await?;
+    if gone.is_empty() {
         sqlx::query("DELETE FROM lists WHERE campaign = $1").bind(campaign).execute(&mut *conn).await?;
         sqlx::query("UPDATE campaigns SET deleted = 2 WHERE id = $1").bind(campaign).execute(conn).await?;
     }

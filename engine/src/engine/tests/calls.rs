@@ -187,6 +187,7 @@ fn bridged_later_than_the_grace_is_late() {
         code: "sale".into(),
         note: String::new(),
         callback_unix_ms: None,
+        personal: false,
     };
     hand.command(dispose).unwrap();
     hand.command(Command::Ready(AgentId(1))).unwrap();

@@ -9,6 +9,7 @@ fn dispose(hand: &mut Hand, id: TryId, code: &str, callback: Option<i64>) -> Res
         code: code.into(),
         note: "spoke".into(),
         callback_unix_ms: callback,
+        personal: false,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Whole calls, days and faults in virtual time, watched by [`crate::check::Checker`].
 
 mod agentless;
+mod callbacks;
 mod calls;
 mod campaigns;
 mod desk;

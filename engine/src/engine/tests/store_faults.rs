@@ -24,6 +24,7 @@ fn dialing_stops_when_the_disk_is_full_and_resumes_by_itself() {
                 code: "sale".into(),
                 note: String::new(),
                 callback_unix_ms: None,
+                personal: false,
             };
             hand.input(Input::Command { reply: 900, command: dispose });
         }

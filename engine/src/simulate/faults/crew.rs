@@ -177,5 +177,5 @@ impl Crew {
 }
 
 fn dispose(call: AttemptId, code: String) -> Command {
-    Command::Dispose { call, code, note: String::new(), callback_unix_ms: None }
+    Command::Dispose { call, code, note: String::new(), callback_unix_ms: None, personal: false }
 }

@@ -69,6 +69,7 @@ pub(super) fn next(
             code: "call_back".into(),
             note: String::new(),
             callback_unix_ms: None,
+            personal: false,
         }),
     }
 }

@@ -11,8 +11,8 @@ use super::carrier::Troubles;
 use super::{Family, FaultConfig, pick};
 use crate::{
     AgentId, CallerIdPool, CallerIdPoolId, CallingWindow, Campaign, CampaignId, CampaignSettings,
-    CampaignStatus, GroupMember, Lead, LeadId, ListId, Mode, Outcome, Pii, RecordingPolicy, RetryRule, Trunk,
-    TrunkGroup, TrunkGroupId, TrunkId,
+    CampaignStatus, Consent, GroupMember, Lead, LeadId, ListId, Mode, Outcome, Pii, RecordingPolicy,
+    RetryRule, Trunk, TrunkGroup, TrunkGroupId, TrunkId,
 };
 
 /// A Wednesday, 12:00 in New York.
@@ -154,9 +154,8 @@ fn pool() -> CallerIdPool {
 fn campaigns(overload: bool, hours: &[CallingWindow], rng: &mut ChaCha8Rng) -> Vec<Campaign> {
     // Retries come within the run, so that there is something to see.
     let outcomes = Outcome::ALL.into_iter().filter(|outcome| crate::lead::retry::may_override(*outcome));
-    let retry: Vec<(Outcome, RetryRule)> = outcomes
-        .map(|outcome| (outcome, RetryRule { delay_s: rng.random_range(20..=240), most: 100 }))
-        .collect();
+    let retry: Vec<(Outcome, RetryRule)> =
+        outcomes.map(|outcome| (outcome, RetryRule::after(rng.random_range(20..=240), 100))).collect();
     let base = CampaignSettings {
         calling_hours: hours.to_vec(),
         retry: retry.into_iter().collect(),
@@ -218,11 +217,17 @@ fn leads(campaigns: usize, each: i64, rng: &mut ChaCha8Rng) -> Vec<Lead> {
             list: ListId(1),
             // Some numbers stand on the lists of two campaigns.
             phone: Pii(phone(if id % 10 == 1 && id > 1 { id - 1 } else { id })),
+            phones: Vec::new(),
             time_zone: ZONES.get(rng.random_range(0..zones)).copied().unwrap_or("UTC").into(),
+            country: String::new(),
+            state: String::new(),
+            consent: Consent::default(),
             priority: i32::from(rng.random_range(0..8) == 0),
             attempts: 0,
             last_outcome: None,
             repeats: 0,
+            callback: None,
+            turn: 0,
             first_name: Pii::default(),
             last_name: Pii::default(),
             custom: Pii::default(),

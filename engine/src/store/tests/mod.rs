@@ -3,6 +3,7 @@
 mod crash;
 mod faults;
 mod imports;
+mod lists;
 mod people;
 mod reads;
 mod trunks;
@@ -174,6 +175,8 @@ fn change(lead: i64, status: LeadStatus, attempts: u32) -> LeadChange {
         attempts,
         last_outcome: Some(Outcome::Busy),
         repeats: 1,
+        callback: None,
+        phone: None,
     }
 }
 

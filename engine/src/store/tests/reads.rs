@@ -20,7 +20,7 @@ async fn leads_by_pages() {
         }
     }
     assert_eq!(ids, (1..=25).collect::<Vec<_>>());
-    let done = LeadFilter { status: Some(LeadStatus::Done), limit: 2, after: None };
+    let done = LeadFilter { status: Some(LeadStatus::Done), limit: 2, ..LeadFilter::default() };
     let page = rig.store.leads(ONE, done).await.unwrap();
     assert_eq!((page.items.iter().map(|l| l.id.0).collect::<Vec<_>>(), page.next), (vec![3, 13], Some(13)));
     assert_eq!(rig.store.leads(CampaignId(2), filter).await.unwrap().items, []);

@@ -155,11 +155,13 @@ async fn refills_go_by_priority_time_and_id() {
 async fn a_refill_scans_and_sorts_nothing() {
     let rig = Rig::new().await;
     let mut conn = rig.store.inner.readers.acquire().await.unwrap();
-    for sql in [refill::PRIORITY, refill::DUE, refill::LATER] {
+    use refill::{CALLBACKS, DUE, FRESH, LATER, LATER_CALLBACK, RANK};
+    for sql in [RANK, DUE, FRESH, LATER, CALLBACKS, LATER_CALLBACK] {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut *conn).await.unwrap();
         let plan: Vec<&str> = plan.iter().map(|(.., detail)| detail.as_str()).collect();
-        assert!(plan[0].contains("leads_ready"), "{plan:?}");
+        let index = if sql.contains("callback = 1") { "leads_callback" } else { "leads_ready" };
+        assert!(plan[0].contains(index), "{plan:?}");
         assert!(!plan.iter().any(|step| step.contains("SCAN") || step.contains("TEMP B-TREE")), "{plan:?}");
     }
 }

@@ -110,6 +110,16 @@ export type Side = (typeof SIDES)[number];
 export const UNHEARD = ['no_packets', 'digital_silence'] as const;
 export type Unheard = (typeof UNHEARD)[number];
 
+export const CONSENT_KINDS = ['none', 'existing_customer', 'express', 'written'] as const;
+export type ConsentKind = (typeof CONSENT_KINDS)[number];
+
+/** What a person agreed to, when, and how that is known. */
+export interface Consent {
+	kind: ConsentKind;
+	at_unix_ms: number | null;
+	source: string;
+}
+
 export interface CallingWindow {
 	/** 1 is Monday, 7 is Sunday. */
 	days: number[];
@@ -198,6 +208,10 @@ export interface LeadView {
 	first_name: string;
 	last_name: string;
 	time_zone: string;
+	/** Two letters; may be empty. */
+	country: string;
+	state: string;
+	consent: ConsentKind;
 	attempts: number;
 	custom: Record<string, string>;
 }
@@ -663,6 +677,10 @@ export interface LeadRecord {
 	first_name: string;
 	last_name: string;
 	time_zone: string;
+	/** As the list says; may be empty. */
+	country: string;
+	state: string;
+	consent: Consent;
 	priority: number;
 	status: LeadStatus;
 	/** Not dialed before this time; 0: at once. */
@@ -678,6 +696,9 @@ export interface NewLead {
 	first_name?: string;
 	last_name?: string;
 	time_zone?: string;
+	country?: string;
+	state?: string;
+	consent?: Partial<Consent>;
 	priority?: number;
 	custom?: Record<string, string>;
 }
