@@ -287,6 +287,7 @@ mod tests {
             agent: None,
             outcome: None,
             disposition: None,
+            machine: None,
             recording: None,
             caller_id: caller_id.clone(),
             lead: LeadView {
@@ -301,7 +302,14 @@ mod tests {
         };
         let stored = |write| Output::Store { token: None, write };
         vec![
-            Output::Dial(Dial { id, trunk: TrunkId(1), phone: phone.clone(), caller_id, detect: false }),
+            Output::Dial(Dial {
+                id,
+                trunk: TrunkId(1),
+                phone: phone.clone(),
+                caller_id,
+                detect: false,
+                hear_out: false,
+            }),
             Output::Event(Event::Call(call)),
             stored(Stored::Try(new_try)),
             stored(Stored::Suppress { phone, reason: "asked".into(), at_unix_ms: 0 }),

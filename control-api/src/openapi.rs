@@ -25,6 +25,7 @@ use crate::router;
         (name = "agent", description = "The agent's own state and audio"),
         (name = "supervision", description = "Supervisors who listen, whisper or barge in"),
         (name = "calls", description = "Calls in progress and past ones"),
+        (name = "prompts", description = "Sounds that campaigns play"),
         (name = "recordings", description = "What was said in calls"),
         (name = "suppressions", description = "Numbers that must not be called"),
         (name = "trunks", description = "Carriers"),

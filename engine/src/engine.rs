@@ -78,6 +78,8 @@ pub struct Engine {
     drain: Option<Drain>,
     /// A pacing policy by name for every campaign; empty: by mode.
     pacer: Forced,
+    /// Of every choice by chance.
+    pub(crate) seed: u64,
     next_campaign: i64,
     next_trunk: i64,
     next_attempt: i64,
@@ -118,6 +120,7 @@ impl Engine {
             wanted: BTreeMap::new(),
             drain: None,
             pacer: Forced::default(),
+            seed: 0,
             next_campaign: 1,
             next_trunk: TrunkId::FIRST_STORED.0,
             next_attempt: 1,

@@ -39,8 +39,8 @@ pub use campaign::{
 pub use counters::{Counters, Gauges, Spread};
 pub use engine::{Engine, NotACheckpoint};
 pub use event::{
-    AgentView, BreakerState, CallState, CallView, CampaignView, Event, LeadView, PhoneProblem, PhoneState,
-    PhoneView, PreviewView, RecordingState, Snapshot, TrunkView,
+    AgentView, BreakerState, CallState, CallView, CampaignView, Event, LeadView, MachineChecks, MachineSign,
+    PhoneProblem, PhoneState, PhoneView, PreviewView, RecordingState, Snapshot, TrunkView,
 };
 pub use id::{AgentId, AttemptId, CampaignId, LeadId, ListId, TrunkId, TryId};
 pub use input::{
@@ -50,7 +50,7 @@ pub use input::{
 pub use lead::import::{ImportError, ImportReport};
 pub use lead::{Lead, LeadStatus};
 pub use outcome::Outcome;
-pub use output::{CancelReason, CommandError, Dial, LeadChange, Message, NewTry, Output, Reply, Write};
+pub use output::{CancelReason, CommandError, Dial, LeadChange, Mark, Message, NewTry, Output, Reply, Write};
 pub use pacing::{AgentPhase, Alone, Decision, LineView, Observation, Outlook, Pacer, Traits, Truth, View};
 pub use pii::Pii;
 pub use quality::{CallQuality, Grade, LegFigures, LegRecord, Side, Unheard, UnheardView};

@@ -134,6 +134,8 @@ pub enum Message {
     Abandoned,
     /// What an agentless campaign has to say.
     Prompt,
+    /// What machines are left.
+    Voicemail,
 }
 
 /// An INVITE to send.
@@ -149,6 +151,8 @@ pub struct Dial {
     pub caller_id: String,
     /// Whether to listen who answers.
     pub detect: bool,
+    /// Whether to listen on until the call is bridged or over: a machine's greeting is to be heard out.
+    pub hear_out: bool,
 }
 
 /// Why a line was taken back.
@@ -216,6 +220,13 @@ pub enum Write {
         /// What becomes of the lead.
         lead: LeadChange,
     },
+    /// What is known of who answered, beside the outcome.
+    Marked {
+        /// Which.
+        attempt: AttemptId,
+        /// What.
+        mark: Mark,
+    },
     /// What an agent said of a call; a later one replaces it, both stay in the history.
     Disposed {
         /// Which.
@@ -269,6 +280,20 @@ pub enum Write {
         attempt: AttemptId,
         /// How.
         leg: Box<LegRecord>,
+    },
+}
+
+/// What is known of who answered an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mark {
+    /// A message was played to a machine, to its end.
+    MessageLeft,
+    /// It was taken for a machine, and given to an agent to be checked.
+    Sampled,
+    /// The agent of a sampled call said who it was.
+    Checked {
+        /// Whether it is a machine.
+        machine: bool,
     },
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod ice;
 mod leads;
 pub(crate) mod operation;
 mod phone;
+mod prompts;
 mod recordings;
 mod session;
 mod supervision;
@@ -35,6 +36,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(phone::routes())
         .merge(calls::routes())
         .merge(supervision::routes())
+        .merge(prompts::routes())
         .merge(recordings::routes())
         .merge(suppressions::routes())
         .merge(operation::routes())

@@ -4,6 +4,7 @@ mod auth;
 mod bad_input;
 mod fixture;
 mod live;
+mod prompts;
 mod resources;
 mod roles;
 mod server;

@@ -6,6 +6,7 @@ mod disposition;
 mod end;
 mod fail_over;
 mod line;
+mod machine;
 mod prompt;
 mod serve;
 mod stage;
@@ -13,7 +14,7 @@ mod stage;
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{CallState, CallView, Event, LeadView, RecordingState};
+use crate::event::{CallState, CallView, Event, LeadView, MachineSign, RecordingState};
 use crate::ledger::Entry;
 use crate::pacing::{LineView, Traits};
 use crate::timer::Timer;
@@ -61,6 +62,10 @@ pub(crate) struct Call {
     pub(crate) since: Time,
     /// Whether a packet of the far end came.
     pub(crate) rtp: bool,
+    /// Whether the beep behind a greeting was heard, whoever was thought to be there.
+    pub(crate) beeped: bool,
+    /// Why its agent may think that a machine answered.
+    pub(crate) machine: Option<MachineSign>,
     /// What the ledger says of it.
     pub(crate) entry: Option<Entry>,
     pub(crate) connected: Option<Time>,
@@ -89,6 +94,7 @@ impl Call {
     /// its agent was there when it was dialed, and ends it or loses the audio.
     pub(crate) fn without_agent(&self) -> Outcome {
         match (self.course, &self.stage) {
+            (_, Stage::Greeting { .. } | Stage::Voicemail { .. }) => Outcome::Machine,
             (_, Stage::Message { .. }) | (Course::Agents, _) | (Course::Prompt, Stage::Waiting { .. }) => {
                 Outcome::Abandoned
             }
@@ -198,6 +204,7 @@ impl Engine {
             outcome: call.outcome,
             disposition: call.disposition.as_ref().map(|given| given.code.clone()),
             recording: call.recording,
+            machine: call.machine,
             caller_id: call.caller_id.clone(),
             lead: LeadView::of(&call.lead),
         }

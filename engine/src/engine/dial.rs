@@ -118,6 +118,8 @@ impl Engine {
             stage: Stage::Clearing, // not on the books yet
             since: now,
             rtp: false,
+            beeped: false,
+            machine: None,
             entry: None,
             connected: None,
             outcome: None,
@@ -234,8 +236,9 @@ impl Engine {
             };
             let of_trunk = line.cps.next(now);
             // Who dialed by hand hears for themselves who answers.
-            let detect = call.bound().is_none()
-                && live.campaign.settings.machine_detection == MachineDetection::HangUp;
+            let detection = live.campaign.settings.machine_detection;
+            let detect = call.bound().is_none() && detection != MachineDetection::Off;
+            let hear_out = detect && detection == MachineDetection::Voicemail;
             let of_campaign = live.cps.as_mut().map_or(now, |cps| cps.next(now));
             let next = of_trunk.max(of_campaign);
             if next > now {
@@ -265,6 +268,7 @@ impl Engine {
                 phone: call.lead.phone.clone(),
                 caller_id: call.caller_id.clone(),
                 detect,
+                hear_out,
             }));
             self.shift(now, &mut call, Stage::Dialing);
             self.set_ring_timeout(&call);

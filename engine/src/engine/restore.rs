@@ -15,6 +15,7 @@ impl Engine {
         if std::mem::replace(&mut self.restored, true) {
             return; // once only
         }
+        self.seed = restore.seed;
         self.pacer = Forced { name: restore.pacer, truth: restore.truth };
         self.next_campaign = self.next_campaign.max(restore.next_campaign);
         self.next_attempt = self.next_attempt.max(restore.next_attempt);
@@ -25,8 +26,8 @@ impl Engine {
         let unix_ms = self.clock.unix_ms(now);
         for restored in restore.campaigns {
             let id = restored.campaign.id;
-            let mut live = CampaignLive::new(restored.campaign, &self.pacer);
-            live.ledger = Ledger::restored(unix_ms, restored.answered, restored.abandoned);
+            let mut live = CampaignLive::new(restored.campaign.clone(), &self.pacer);
+            live.ledger = Ledger::restored(unix_ms, &restored);
             self.campaigns.insert(id, live);
         }
         for (id, trunk) in restore.orphans {

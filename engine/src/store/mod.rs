@@ -13,6 +13,7 @@ mod legs;
 mod limits;
 mod open;
 mod phones;
+mod prompts;
 mod record;
 mod recordings;
 mod recover;
@@ -40,11 +41,12 @@ use tokio::sync::Mutex;
 
 pub use error::StoreError;
 pub use import::{ImportFailure, Importer};
+pub use prompts::{PROMPT_SAMPLES_MOST, PromptRecord};
 pub use record::{
-    CallDetail, CallFilter, CallRecord, DispositionRecord, EndedRecording, LeadFilter, LeadRecord, NewLead,
-    NewRecording, NewUser, Orphan, Page, PausedSpan, PhoneSecret, RecordingFilter, RecordingFormat,
-    RecordingPhase, RecordingPlace, RecordingRecord, Recovered, Rotation, StoredRecording, Suppression,
-    TryRecord, User,
+    CallDetail, CallFilter, CallRecord, DispositionRecord, EndedRecording, LeadFilter, LeadRecord,
+    MachineCheck, NewLead, NewRecording, NewUser, Orphan, Page, PausedSpan, PhoneSecret, RecordingFilter,
+    RecordingFormat, RecordingPhase, RecordingPlace, RecordingRecord, Recovered, Rotation, StoredRecording,
+    Suppression, TryRecord, User,
 };
 pub use stats::{COMMIT_BUCKETS_US, StoreStats};
 use transaction::WriteConnection;

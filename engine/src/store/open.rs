@@ -17,12 +17,13 @@ use super::limits::{BUSY_WAIT, LOG_PAGES, READER_WAIT, READERS};
 
 /// The steps of the schema, in order. One that landed never changes. They are listed by hand because the macro
 /// that would find them builds SQLite and half of sqlx a second time, for the compiler.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "initial", include_str!("../../migrations/0001_initial.sql")),
     (2, "phones", include_str!("../../migrations/0002_phones.sql")),
     (3, "trunks", include_str!("../../migrations/0003_trunks.sql")),
     (4, "recordings", include_str!("../../migrations/0004_recordings.sql")),
     (5, "call_legs", include_str!("../../migrations/0005_call_legs.sql")),
+    (9, "answers", include_str!("../../migrations/0009_answers.sql")),
 ];
 
 /// "KRLK", in the header of the file (offset 68): tells our databases from others.

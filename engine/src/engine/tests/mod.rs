@@ -7,6 +7,7 @@ mod desk;
 mod fail_over;
 mod hand;
 mod journaled;
+mod machines;
 mod store_faults;
 mod trunks;
 
@@ -45,7 +46,7 @@ pub(super) fn settings() -> CampaignSettings {
 
 pub(super) fn restored(id: i64, settings: CampaignSettings) -> RestoredCampaign {
     let campaign = Campaign { id: CampaignId(id), status: CampaignStatus::Running, settings };
-    RestoredCampaign { campaign, answered: 0, abandoned: 0 }
+    RestoredCampaign { campaign, answered: 0, abandoned: 0, machines: 0, checked: 0, persons: 0 }
 }
 
 /// An engine driven by hand, step by step; the store answers at once unless told otherwise.

@@ -263,6 +263,7 @@ impl Disk {
                 self.trunks.insert(trunk.id, trunk);
             }
             Write::TrunkDeleted(id) => drop(self.trunks.remove(&id)),
+            Write::Marked { attempt, .. } => return self.attempts.contains_key(&attempt),
             Write::AgentTime { .. } | Write::Leg { .. } | Write::Probe => {}
         }
         true

@@ -28,6 +28,7 @@ const call = (id: number, change: Partial<CallView> = {}): CallView => ({
 	outcome: null,
 	disposition: null,
 	recording: null,
+	machine: null,
 	caller_id: '',
 	lead: {
 		id: 1,
