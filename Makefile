@@ -48,8 +48,8 @@ soak: setup console ## the long tests: thousands of seeds for each family of fau
 fuzz: ## random bytes against all that reads bytes from the network, for two minutes (FUZZ_SECONDS=15 for each of 8 targets)
 	@scripts/fuzz
 
-quality: setup console ## how speech is heard over bad networks, as a table (several minutes)
-	QUALITY_TABLE=1 cargo test $(TESTED) --test system -- --test-threads=1 --nocapture quality::speech
+quality: setup console ## how speech is heard over bad networks, as a table (several minutes; QUALITY_TABLE=opus for one codec)
+	QUALITY_TABLE=$(or $(QUALITY_TABLE),1) cargo test $(TESTED) --test system -- --test-threads=1 --nocapture quality::speech
 
 bench: setup console ## benchmarks beside their peers (ONLY=name for one); results in target/bench/results.json
 	@scripts/setup --bench
