@@ -304,6 +304,7 @@ mod tests {
 
         // Three times busy at each, in turns.
         two.phones[0].status = crate::PhoneStatus::Ok;
+        two.phone = two.phones[0].phone.clone();
         let mut dialed = 0;
         loop {
             dialed += 1;

@@ -133,8 +133,10 @@ where
     T: sqlx::Encode<'a, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + Send + 'a,
 {
     let mut sql: sqlx::QueryBuilder<sqlx::Sqlite> = sqlx::QueryBuilder::new(
-        "UPDATE leads SET dial = coalesce((SELECT p.phone FROM lead_phones p WHERE p.lead = leads.id \
-         AND p.state = 'ok' ORDER BY p.phone <> coalesce(leads.dial, leads.phone), p.number LIMIT 1), dial), \
+        "UPDATE leads SET dial = CASE WHEN EXISTS (SELECT 1 FROM lead_phones p WHERE p.lead = leads.id \
+         AND p.state = 'ok' AND p.phone = coalesce(leads.dial, leads.phone)) THEN dial \
+         ELSE coalesce((SELECT p.phone FROM lead_phones p WHERE p.lead = leads.id AND p.state = 'ok' \
+         ORDER BY p.number LIMIT 1), dial) END, \
          status = CASE WHEN NOT EXISTS (SELECT 1 FROM lead_phones p WHERE p.lead = leads.id AND p.state = 'ok') \
          THEN 'suppressed' WHEN status = 'suppressed' AND attempts = 0 THEN 'new' ELSE status END \
          WHERE id IN (",

@@ -132,9 +132,9 @@ async fn refills_go_by_priority_time_and_id() {
     let (leads, due) = rig.refill(10, NOW).await;
     assert_eq!((ids(leads), due), (vec![3, 5, 1, 4], None));
     let (leads, _) = rig.refill(10, NOW + 1).await;
-    assert_eq!(ids(leads), [3, 2, 5, 1, 4]);
+    assert_eq!(ids(leads), [2, 3, 5, 1, 4], "who waited for a time, then who was never dialed");
     let (leads, _) = rig.refill(2, NOW + 1).await;
-    assert_eq!(ids(leads), [3, 2]);
+    assert_eq!(ids(leads), [2, 3]);
 
     // Reads come in order with the writes, committed or not.
     for id in 1..=5 {
@@ -162,7 +162,9 @@ async fn a_refill_scans_and_sorts_nothing() {
         let plan: Vec<&str> = plan.iter().map(|(.., detail)| detail.as_str()).collect();
         let index = if sql.contains("callback = 1") { "leads_callback" } else { "leads_ready" };
         assert!(plan[0].contains(index), "{plan:?}");
-        assert!(!plan.iter().any(|step| step.contains("SCAN") || step.contains("TEMP B-TREE")), "{plan:?}");
+        // `r`: the last attempts at one number, which were found by its index, 100 at most.
+        let scans = |step: &str| step.contains("SCAN") && step != "SCAN r";
+        assert!(!plan.iter().any(|step| scans(step) || step.contains("TEMP B-TREE")), "{plan:?}");
     }
 }
 
