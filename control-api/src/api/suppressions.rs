@@ -79,7 +79,7 @@ async fn add(
 }
 
 /// The number without the spaces and marks that people write into it; none when it is not one with a country code.
-pub(super) fn e164(text: &str) -> Option<String> {
+fn e164(text: &str) -> Option<String> {
     let rest = text.trim().strip_prefix('+')?;
     let digits: String =
         rest.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '/' | '\u{a0}')).collect();
