@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::browser::far_end::Heard;
 use crate::browser::write_wav;
 use crate::support::{Process, Site, campaign, free_port, free_udp_block, wait_for};
 
@@ -65,7 +66,8 @@ fn file(dir: &Path, number: &str, mut sound: Vec<i16>) -> PathBuf {
     path
 }
 
-/// baresip with an account for each number; each picks up at once and plays its file.
+/// baresip with an account for each number; each picks up at once and plays its file. What they hear goes into files in
+/// `dir`.
 fn called(dir: &Path, port: u16, numbers: &[(&str, PathBuf)]) -> Process {
     let home = dir.join("called");
     std::fs::create_dir_all(&home).unwrap();
@@ -74,8 +76,9 @@ fn called(dir: &Path, port: u16, numbers: &[(&str, PathBuf)]) -> Process {
         "poll_method epoll\nsip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\nrtp_ports {rtp}-{}\n\
          audio_player aubridge,nowhere\naudio_alert aubridge,nowhere\naudio_source aubridge,nowhere\n\
          ausrc_srate {RATE}\nauplay_srate {RATE}\nmodule_path {MODULES}\nmodule g711.so\nmodule aufile.so\n\
-         module aubridge.so\nmodule_app account.so\nmodule_app menu.so\n",
-        rtp + 19
+         module aubridge.so\nmodule sndfile.so\nmodule_app account.so\nmodule_app menu.so\nsnd_path {}\n",
+        rtp + 19,
+        dir.display()
     );
     let account = |(number, file): &(&str, PathBuf)| {
         format!(
@@ -92,6 +95,19 @@ fn called(dir: &Path, port: u16, numbers: &[(&str, PathBuf)]) -> Process {
     process
 }
 
+/// A greeting, half a second, and its beep.
+fn greeting(dir: &Path) -> Vec<i16> {
+    let mut greeting = speech(
+        dir,
+        "en-us+m3",
+        "Hello. You have reached the voice mail of Peter Miller. I cannot take your call at the moment. Please leave \
+         your name and your number after the tone, and I will call you back.",
+    );
+    greeting.resize(greeting.len() + 4_000, 0);
+    greeting.extend(tone(1_000.0, 600));
+    greeting
+}
+
 #[test]
 fn machines_are_told_from_people_by_what_they_say() {
     let port = free_port();
@@ -101,14 +117,7 @@ fn machines_are_told_from_people_by_what_they_say() {
     );
     let site = Site::new(&trunk, 40);
     let dir = site.dir.path();
-    let mut greeting = speech(
-        dir,
-        "en-us+m3",
-        "Hello. You have reached the voice mail of Peter Miller. I cannot take your call at the moment. Please leave \
-         your name and your number after the tone, and I will call you back.",
-    );
-    greeting.resize(greeting.len() + 4_000, 0);
-    greeting.extend(tone(1_000.0, 600));
+    let greeting = greeting(dir);
     let numbers = [
         (PERSON, file(dir, "person", speech(dir, "en-us+f2", "Hello?"))),
         (MACHINE, file(dir, "machine", greeting)),
@@ -134,4 +143,67 @@ fn machines_are_told_from_people_by_what_they_say() {
     assert_eq!(outcome(PERSON), "prompt_played", "{calls:?}");
     assert_eq!(outcome(MACHINE), "machine", "{calls:?}");
     assert_eq!(outcome(FAX), "fax", "{calls:?}");
+}
+
+const MESSAGE_HZ: f64 = 700.0;
+const MESSAGE_MS: u32 = 2_000;
+
+#[test]
+fn a_machine_is_left_a_message_behind_its_beep() {
+    let port = free_port();
+    let trunk = format!(
+        "[[trunk]]\nname = \"main\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n\
+         options_keepalive = false\n"
+    );
+    let site = Site::new(&trunk, 40);
+    let dir = site.dir.path();
+    let greeting = greeting(dir);
+    let greeting_ms = greeting.len() as i64 / 8;
+    let _called = called(dir, port, &[(MACHINE, file(dir, "machine", greeting))]);
+    site.users(&[("mia", "manager")]);
+    let dialer = site.serve();
+    let manager = dialer.login("mia");
+
+    // The message is uploaded, and named by the campaign.
+    let message: Vec<u8> =
+        tone(MESSAGE_HZ, MESSAGE_MS).iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let path = dir.join("message.wav");
+    write_wav(&path, RATE, &message);
+    let uploaded =
+        manager.send("/api/prompts?name=jaro", "audio/wav", &std::fs::read(&path).unwrap()[..]).ok(201);
+    assert_eq!(uploaded["lasted_ms"], MESSAGE_MS);
+    let settings = json!({"mode": "agentless", "max_lines": 1, "machine_detection": "voicemail",
+        "voicemail_message": "prompt:jaro"});
+    let id = manager.post("/api/campaigns", &campaign("Reminder", settings)).ok(201)["id"].as_i64().unwrap();
+    let lead = json!({"phone": MACHINE, "time_zone": "America/New_York"});
+    manager.post(&format!("/api/campaigns/{id}/leads"), &lead).ok(201);
+    manager.post(&format!("/api/campaigns/{id}/start"), &json!({})).ok(200);
+    let call = wait_for("the call's outcome", CALL, || {
+        let calls = manager.get(&format!("/api/calls?campaign={id}")).ok(200)["items"].clone();
+        let call = calls.as_array().unwrap().first()?.clone();
+        (!call["outcome"].is_null()).then_some(call)
+    });
+    assert_eq!((&call["outcome"], &call["message_left"]), (&json!("machine"), &json!(true)), "{call}");
+
+    // It was hung up on when the message was over; so the message began when the beep was over, and not later than a
+    // second after it.
+    let time = |key: &str| call[key].as_i64().unwrap();
+    let began = time("ended_unix_ms") - i64::from(MESSAGE_MS) - time("answered_unix_ms");
+    assert!((greeting_ms - 100..greeting_ms + 1_500).contains(&began), "{began} ms, of {greeting_ms}");
+
+    let heard = wait_for("what the machine recorded", CALL, || {
+        let files = std::fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
+        let files: Vec<PathBuf> = files.filter(|p| p.to_string_lossy().ends_with("-dec.wav")).collect();
+        // It is written out when the call is over.
+        files
+            .first()
+            .map(|path| std::fs::read(path).unwrap())
+            .filter(|file| file.len() > 16 * MESSAGE_MS as usize)
+    });
+    let samples = heard.get(44..).unwrap_or_default().chunks_exact(2);
+    let heard = Heard::of(samples.map(|s| f64::from(i16::from_le_bytes([s[0], s[1]]))).collect());
+    let windows = heard.tone_shares(MESSAGE_HZ).iter().filter(|share| **share > 0.95).count();
+    let whole = MESSAGE_MS as usize / 100;
+    assert!((whole - 2..=whole + 1).contains(&windows), "{windows} windows of the message");
+    manager.delete(&format!("/api/prompts/{}", uploaded["id"])).ok(409);
 }

@@ -37,7 +37,7 @@ fn who_answered_is_told_in_time_and_rarely_wrong() {
     assert!(ours.false_machines() < theirs.false_machines(), "{said}");
 }
 
-/// The goal is 8%. It is not reached where 1% of people may be taken for machines: docs/detection.md says why.
-const MISSES: f64 = 0.20;
+/// The goal is 8%, reached by what is heard until 12 s after the answer (docs/detection.md). One call of the 152 is 0.7%.
+const MISSES: f64 = 0.12;
 /// Where the first word is softer than the room nobody can know that it was spoken: a few decisions wait for the second.
 const LATE: f64 = 0.05;

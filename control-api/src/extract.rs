@@ -118,6 +118,11 @@ pub(crate) async fn text(request: Request, types: &[&str], most: usize) -> Resul
     String::from_utf8(body.to_vec()).map_err(|_| Problem::malformed("The body is not UTF-8."))
 }
 
+/// A body of any type.
+pub(crate) async fn bytes(request: Request, most: usize) -> Result<Bytes, Problem> {
+    read_body(request.into_body(), most).await
+}
+
 /// Whether the body is said to be of that type, parameters aside.
 pub(crate) fn is_type(request: &Request, expected: &str) -> bool {
     let value = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();

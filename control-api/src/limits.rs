@@ -18,6 +18,9 @@ pub(crate) const JSON_BODY_BYTES: usize = 256 * 1024;
 /// Bytes of a session description: browsers send 2 to 6 kB for one audio line.
 pub(crate) const SDP_BODY_BYTES: usize = 64 * 1024;
 
+/// Bytes of an uploaded prompt: two minutes of two channels at 48 kHz and 16 bits, and some more.
+pub(crate) const PROMPT_BODY_BYTES: usize = 24 * 1024 * 1024;
+
 /// Bytes of an imported list: ten million rows. It is streamed, so this bounds time and disk, not memory.
 pub(crate) const IMPORT_BODY_BYTES: usize = 2 * 1024 * 1024 * 1024;
 

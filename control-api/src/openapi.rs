@@ -27,6 +27,7 @@ use crate::router;
         (name = "supervision", description = "Supervisors who listen, whisper or barge in, and set agents' states"),
         (name = "teams", description = "Teams, levels and priorities, reasons for a pause"),
         (name = "calls", description = "Calls in progress and past ones"),
+        (name = "prompts", description = "Sounds that campaigns play"),
         (name = "recordings", description = "What was said in calls"),
         (name = "suppressions", description = "Numbers that must not be called"),
         (name = "trunks", description = "Carriers"),

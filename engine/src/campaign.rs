@@ -5,7 +5,7 @@ mod message;
 mod validate;
 
 pub(crate) use live::CampaignLive;
-pub(crate) use message::spoken;
+pub(crate) use message::{is_prompt_name, spoken, uploaded};
 pub(crate) use validate::is_e164;
 
 use std::collections::BTreeMap;
@@ -76,6 +76,8 @@ pub enum MachineDetection {
     Off,
     /// Machines, screening services and faxes are hung up on.
     HangUp,
+    /// Machines are left `voicemail_message`, behind the beep of their greeting or when it is over; the rest as `hang_up`.
+    Voicemail,
 }
 
 /// Which calls are recorded: from the bridge to an agent until the end, each side in its own channel.
@@ -209,6 +211,11 @@ pub struct CampaignSettings {
     pub caller_id_pool: String,
     /// What becomes of calls that a machine answers.
     pub machine_detection: MachineDetection,
+    /// Sound file, `prompt:NAME` of an uploaded one, or text as `say:VOICE:TEXT`, that machines are left where `machine_detection` is `voicemail`.
+    pub voicemail_message: String,
+    /// The share of calls taken for machines that goes to an agent who is free all the same, to be checked (0 to 0.1): so
+    /// it is known how many of them are people.
+    pub machine_sample: f64,
     /// Which calls are recorded; holds for calls that are bridged from then on.
     pub recording: RecordingPolicy,
     /// Both sides of a recorded call hear a beep so many seconds apart (5 to 300), the first at its begin; 0: never.
@@ -251,7 +258,7 @@ pub struct CampaignSettings {
     pub agent_lost: AgentLost,
     /// Which of the agents' campaigns is served first; higher is earlier.
     pub priority: i32,
-    /// Sound file, or text as `say:VOICE:TEXT`, for a person whom nobody can take; empty: a built-in message tone.
+    /// Sound file, `prompt:NAME` of an uploaded one, or text as `say:VOICE:TEXT`, for a person whom nobody can take; empty: a built-in message tone.
     pub abandon_message: String,
     /// How long an agent may look at a lead in preview mode, in seconds (0 to 3600); 0: as long as they like.
     pub preview_s: u32,
@@ -259,7 +266,7 @@ pub struct CampaignSettings {
     pub preview_auto_dial: bool,
     /// Calls at once in agentless mode (1 to 1000).
     pub max_lines: u32,
-    /// Sound file, or text as `say:VOICE:TEXT`, for a person who answers in agentless mode; empty: a built-in tone.
+    /// Sound file, `prompt:NAME` of an uploaded one, or text as `say:VOICE:TEXT`, for a person who answers in agentless mode; empty: a built-in tone.
     pub prompt: String,
     /// The key that puts the called number on the suppression list in agentless mode: one of 0-9, * and #; empty: none.
     pub opt_out_key: String,
@@ -295,6 +302,8 @@ impl Default for CampaignSettings {
             caller_id: String::new(),
             caller_id_pool: String::new(),
             machine_detection: MachineDetection::Off,
+            voicemail_message: String::new(),
+            machine_sample: 0.0,
             recording: RecordingPolicy::Off,
             recording_beep_s: 0,
             ring_timeout_s: 25,

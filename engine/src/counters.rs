@@ -23,6 +23,16 @@ pub struct Counters {
     pub fail_overs: u64,
     /// Calls that were given to an agent later than the grace.
     pub late: u64,
+    /// Messages that machines were left.
+    pub messages_left: u64,
+    /// Calls with agents that sounded like machines after the bridge.
+    pub machine_signs: u64,
+    /// Calls taken for machines that were given to agents to be checked.
+    pub sampled: u64,
+    /// Of these, those that agents said were machines.
+    pub sampled_machines: u64,
+    /// And those that they said were people.
+    pub sampled_persons: u64,
     /// From the later of (200 handled, verdict "person", an agent free) to the first of the caller's packets sent to
     /// that agent, in µs.
     pub bridge_us: Spread,

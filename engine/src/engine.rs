@@ -93,6 +93,8 @@ pub struct Engine {
     drain: Option<Drain>,
     /// A pacing policy by name for every campaign; empty: by mode.
     pacer: Forced,
+    /// Of every choice by chance.
+    pub(crate) seed: u64,
     next_campaign: i64,
     next_trunk: i64,
     pub(crate) next_team: i64,
@@ -102,8 +104,6 @@ pub struct Engine {
     next_group: i64,
     next_pool: i64,
     next_attempt: i64,
-    /// Of every choice by chance.
-    seed: u64,
     /// The quarter of an hour in which days were looked at; a day begins with one in every zone.
     quarter: i64,
     restored: bool,
@@ -148,6 +148,7 @@ impl Engine {
             wanted: BTreeMap::new(),
             drain: None,
             pacer: Forced::default(),
+            seed: 0,
             next_campaign: 1,
             next_trunk: TrunkId::FIRST_STORED.0,
             next_team: 1,
@@ -156,7 +157,6 @@ impl Engine {
             next_group: TrunkGroupId::FIRST_STORED.0,
             next_pool: 1,
             next_attempt: 1,
-            seed: 0,
             quarter: i64::MIN,
             restored: false,
             pace_wanted: false,

@@ -146,13 +146,15 @@ pub enum CallState {
     Hold,
     /// Hears a message: of an abandoned call, or the prompt of an agentless one.
     Message,
+    /// A machine answered: its greeting is heard out, then it is left a message.
+    Voicemail,
     /// Over.
     Ended,
 }
 
 impl CallState {
     /// Every state of a call in progress.
-    pub const IN_PROGRESS: [CallState; 7] = [
+    pub const IN_PROGRESS: [CallState; 8] = [
         CallState::Dialing,
         CallState::Ringing,
         CallState::Detecting,
@@ -160,6 +162,7 @@ impl CallState {
         CallState::Talking,
         CallState::Hold,
         CallState::Message,
+        CallState::Voicemail,
     ];
 
     /// The name used in the API and the metrics.
@@ -172,6 +175,7 @@ impl CallState {
             CallState::Talking => "talking",
             CallState::Hold => "hold",
             CallState::Message => "message",
+            CallState::Voicemail => "voicemail",
             CallState::Ended => "ended",
         }
     }
@@ -185,6 +189,35 @@ pub enum RecordingState {
     On,
     /// Silence is kept instead, until somebody resumes.
     Paused,
+}
+
+/// Why the agent of a call may think that a machine answered it. They can say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MachineSign {
+    /// It was taken for a person, and sounds like a machine since.
+    Sounds,
+    /// It was taken for a machine, and is one of those that agents check.
+    Sampled,
+}
+
+/// How good the campaign's verdicts "machine" are, by those that agents checked. All of the last 30 days.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MachineChecks {
+    /// Calls taken for machines that no agent had.
+    pub ended: u64,
+    /// Calls taken for machines of which an agent said who it was.
+    pub checked: u64,
+    /// Of these, people.
+    pub persons: u64,
+    /// The share of people among calls taken for machines (0 to 1); none while nothing is checked.
+    pub share: Option<f64>,
+    /// Where that share is, with 95 % certainty: at least.
+    pub share_least: Option<f64>,
+    /// At most.
+    pub share_most: Option<f64>,
+    /// People among `ended` by that share; the ledger counts them as answered and abandoned. 0 while too few are checked.
+    pub estimated: u64,
 }
 
 /// A call.
@@ -212,6 +245,8 @@ pub struct CallView {
     pub disposition: Option<String>,
     /// Whether it is recorded now; none: it is not.
     pub recording: Option<RecordingState>,
+    /// Why its agent may think that a machine answered; none: nothing says so.
+    pub machine: Option<MachineSign>,
     /// The number that is shown to the called person.
     pub caller_id: String,
     /// When the dialer ends it because it is as long as its trunk lets calls be, in ms since 1970; none: not in the next minute.
@@ -282,6 +317,8 @@ pub struct CampaignView {
     pub answered: u64,
     /// Of these, abandoned (or bridged later than the grace).
     pub abandoned: u64,
+    /// How good its verdicts "machine" are.
+    pub machines: MachineChecks,
     /// (talk + hold + wrap-up) / time signed in and not paused, of the agents who serve it; 0 to 1.
     pub occupancy: f64,
     /// What the pacer decided last, in words.

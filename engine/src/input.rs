@@ -119,8 +119,12 @@ pub enum LineEvent {
         /// Whether a verdict (person or machine) will follow. If not, a person is taken to be there.
         detecting: bool,
     },
-    /// Who answered.
+    /// Who answered, or that it turned out to be somebody else.
     Verdict(Verdict),
+    /// The beep behind a machine's greeting is over.
+    Beep,
+    /// Who answered spoke, and has been quiet for some seconds. Told of calls that are heard out alone.
+    Quiet,
     /// The first RTP packet of the far end came in.
     FirstRtp,
     /// The first of the caller's packets went out to the agent.
@@ -141,6 +145,8 @@ pub enum LineEvent {
     },
     /// The message that was to be played is over.
     PlayDone,
+    /// The message that was to be played cannot be: its sound is not there.
+    PlayFailed,
     /// A key was pressed (0-9 * # A-D).
     Digit(char),
     /// Its recording could not be begun, or broke off; the call goes on.
@@ -154,6 +160,8 @@ pub enum Verdict {
     Person,
     /// An answering machine.
     Machine,
+    /// The network: an announcement behind special information tones, busy. No message can be left there.
+    Network,
     /// A service that asks who calls and waits for the answer.
     Screening,
     /// A fax or modem.
@@ -165,7 +173,7 @@ impl Verdict {
     pub(crate) fn outcome(self) -> Option<Outcome> {
         match self {
             Verdict::Person => None,
-            Verdict::Machine => Some(Outcome::Machine),
+            Verdict::Machine | Verdict::Network => Some(Outcome::Machine),
             Verdict::Screening => Some(Outcome::Screened),
             Verdict::Fax => Some(Outcome::Fax),
         }
@@ -370,6 +378,13 @@ pub enum Command {
         /// Whether to pause.
         on: bool,
     },
+    /// An agent says who answered the call that they have. A machine is hung up on, with outcome `machine`.
+    MachineCheck {
+        /// Which.
+        call: AttemptId,
+        /// Whether it is a machine.
+        machine: bool,
+    },
     /// Sends keys into a call.
     Dtmf {
         /// Which.
@@ -503,6 +518,12 @@ pub struct RestoredCampaign {
     pub answered: u64,
     /// Of these, abandoned.
     pub abandoned: u64,
+    /// Calls taken for machines that no agent had, of the last 30 days.
+    pub machines: u64,
+    /// Calls taken for machines that agents checked, of the last 30 days.
+    pub checked: u64,
+    /// Of these, people.
+    pub persons: u64,
 }
 
 /// A pause of the time before the start.

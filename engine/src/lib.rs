@@ -45,8 +45,9 @@ pub use campaign::{
 pub use counters::{Counters, Gauges, Spread};
 pub use engine::{Engine, NotACheckpoint, Prospect, Reason, Why};
 pub use event::{
-    AgentView, BreakerState, CallState, CallView, CampaignView, Event, ForcedView, LeadView, PhoneProblem,
-    PhoneState, PhoneView, PreviewView, RecordingState, Snapshot, TrunkLimit, TrunkView,
+    AgentView, BreakerState, CallState, CallView, CampaignView, Event, ForcedView, LeadView, MachineChecks,
+    MachineSign, PhoneProblem, PhoneState, PhoneView, PreviewView, RecordingState, Snapshot, TrunkLimit,
+    TrunkView,
 };
 pub use id::{
     AgentId, AttemptId, CallerIdPoolId, CampaignId, LeadId, ListId, TeamId, TrunkGroupId, TrunkId, TryId,
@@ -60,7 +61,7 @@ pub use lead::list::{Comparison, LeadPick, ListOrder, ListSettings};
 pub use lead::phones::{LeadPhone, PhoneChange, PhoneStatus};
 pub use lead::{Callback, Consent, ConsentKind, Lead, LeadStatus};
 pub use outcome::Outcome;
-pub use output::{CancelReason, CommandError, Dial, LeadChange, Message, NewTry, Output, Reply, Write};
+pub use output::{CancelReason, CommandError, Dial, LeadChange, Mark, Message, NewTry, Output, Reply, Write};
 pub use pacing::{AgentPhase, Alone, Decision, LineView, Observation, Outlook, Pacer, Traits, Truth, View};
 pub use pii::Pii;
 pub use quality::{CallQuality, Grade, LegFigures, LegRecord, Side, Unheard, UnheardView};

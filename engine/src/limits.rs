@@ -75,9 +75,15 @@ pub(crate) const RING_LEAST: Duration = Duration::from_secs(15);
 pub(crate) const DETECT_MOST: Duration = Duration::from_secs(5);
 /// The first packet to the agent that takes longer than this is not waited for.
 pub(crate) const FIRST_PACKET_MOST: Duration = Duration::from_millis(500);
+/// A machine's greeting is heard for this long at most: mailboxes cut theirs at a minute. Then it is left its message.
+pub(crate) const GREETING_MOST: Duration = Duration::from_secs(60);
+/// No message is shorter: what ends sooner was played before it.
+pub(crate) const MESSAGE_LEAST: Duration = Duration::from_millis(100);
+/// Checked calls from which the share of people among "machines" is believed: with fewer, one person is 5 % and more.
+pub(crate) const CHECKS_LEAST: u64 = 20;
 /// The message of an abandoned call is cut after this.
 pub(crate) const MESSAGE_MOST: Duration = Duration::from_secs(30);
-/// A prompt is cut after this: a recorded message of two minutes has lost its listener.
+/// A prompt, or a message to a machine, is cut after this: a recorded message of two minutes has lost its listener.
 pub(crate) const PROMPT_MOST: Duration = Duration::from_secs(120);
 /// After the prompt a person has this long to press a key.
 pub(crate) const KEY_WAIT: Duration = Duration::from_secs(5);

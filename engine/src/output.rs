@@ -140,6 +140,8 @@ pub enum Message {
     Abandoned,
     /// What an agentless campaign has to say.
     Prompt,
+    /// What machines are left.
+    Voicemail,
 }
 
 /// An INVITE to send.
@@ -157,6 +159,8 @@ pub struct Dial {
     pub detect: bool,
     /// Whether another trunk can take the call when this one says nothing.
     pub others: bool,
+    /// Whether to listen on until the call is bridged or over: a machine's greeting is to be heard out.
+    pub hear_out: bool,
 }
 
 /// Why a line was taken back.
@@ -244,6 +248,13 @@ pub enum Write {
         /// What becomes of the lead.
         lead: LeadChange,
     },
+    /// What is known of who answered, beside the outcome.
+    Marked {
+        /// Which.
+        attempt: AttemptId,
+        /// What.
+        mark: Mark,
+    },
     /// What an agent said of a call; a later one replaces it, both stay in the history.
     Disposed {
         /// Which.
@@ -327,6 +338,20 @@ pub enum Write {
         attempt: AttemptId,
         /// How.
         leg: Box<LegRecord>,
+    },
+}
+
+/// What is known of who answered an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mark {
+    /// A message was played to a machine, to its end.
+    MessageLeft,
+    /// It was taken for a machine, and given to an agent to be checked.
+    Sampled,
+    /// The agent of a sampled call said who it was.
+    Checked {
+        /// Whether it is a machine.
+        machine: bool,
     },
 }
 

@@ -1,7 +1,7 @@
 //! Judges who-answered detection by a corpus (`scripts/amd-corpus`), beside the silence rules of Asterisk's documentation.
 //!
 //! `cargo run --release -p kraliki-media --example amd -- target/amd/held.jsonl [--rules FILE] [--wrong] [--features]`
-//! `--wrong` explains each wrong decision, `--features` prints the numbers of each first decision as CSV instead.
+//! `--wrong` explains each wrong decision, `--features` prints the numbers of each first decision as CSV instead, `--trace MS` those of every so many ms.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // a table of a real corpus, and the CPU it took
 
 use std::error::Error;
@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kraliki_media::Audio;
-use kraliki_media::detect::corpus::{Call, Judged, Row, SilenceRules, Table, judge_by_silence, listen, read};
+use kraliki_media::detect::corpus::{
+    Call, Judged, Row, SilenceRules, Table, judge_by_silence, listen, read, trace,
+};
 use kraliki_media::detect::{Class, Event, Rules};
 
 /// Each call is heard so often for the CPU figure, of which the quickest counts: others use this machine too.
@@ -19,7 +21,7 @@ const ROUNDS: usize = 3;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut manifest = None;
     let mut rules = Rules::standard();
-    let (mut wrong, mut features) = (false, false);
+    let (mut wrong, mut features, mut every_ms) = (false, false, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -28,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             "--wrong" => wrong = true,
             "--features" => features = true,
+            "--trace" => every_ms = Some(arguments.next().ok_or("--trace MS")?.parse()?),
             _ => manifest = Some(argument),
         }
     }
@@ -35,6 +38,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         manifest.ok_or("which manifest? scripts/amd-corpus target/amd makes target/amd/held.jsonl")?;
     let rules = Arc::new(rules);
     let calls = read(Path::new(&manifest))?;
+    if let Some(every_ms) = every_ms {
+        return print_trace(&rules, &calls, every_ms);
+    }
     let judged: Vec<Judged> =
         calls.iter().map(|(call, audio)| listen(&rules, call, audio.samples())).collect();
     if features {
@@ -43,10 +49,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let table: Table = judged.iter().map(Judged::row).collect();
     println!("{table}");
     println!(
-        "| {} calls | people taken for machines | machines taken for people at first | … and for good | decided after a person's answer p50 / p95 | after the first word p50 / p95 | later than 1.2 s |",
+        "| {} calls | people taken for machines | machines taken for people at first | … 6 s after the answer | … and for good | decided after a person's answer p50 / p95 | after the first word p50 / p95 | later than 1.2 s |",
         table.calls()
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|");
     figures(&format!("Kraliki Voice, rules {}", rules.version), &table);
     for words in [3, 2] {
         let silence = SilenceRules { maximum_number_of_words: words, ..SilenceRules::default() };
@@ -63,9 +69,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn figures(name: &str, table: &Table) {
     println!(
-        "| {name} | {:.1}% | {:.1}% | {:.1}% | {} / {} ms | {} / {} ms | {:.1}% |",
+        "| {name} | {:.1}% | {:.1}% | {:.1}% | {:.1}% | {} / {} ms | {} / {} ms | {:.1}% |",
         table.false_machines() * 100.0,
         table.misses_at_first() * 100.0,
+        table.misses_after(6_000) * 100.0,
         table.misses() * 100.0,
         table.after_answer_ms(0.5),
         table.after_answer_ms(0.95),
@@ -126,6 +133,21 @@ fn explain(judged: &Judged) {
     }
 }
 
+fn print_trace(rules: &Arc<Rules>, calls: &[(Call, Audio)], every_ms: usize) -> Result<(), Box<dyn Error>> {
+    let mut headed = false;
+    for (call, audio) in calls {
+        for (ms, features) in trace(rules, call, audio.samples(), every_ms) {
+            if !std::mem::replace(&mut headed, true) {
+                let names: Vec<_> = features.iter().map(|(name, _)| name).collect();
+                println!("file,class,kind,ms,{}", names.join(","));
+            }
+            let values: Vec<String> = features.iter().map(|(_, value)| format!("{value:.3}")).collect();
+            println!("{},{},{},{ms},{}", call.file, call.class, call.kind, values.join(","));
+        }
+    }
+    Ok(())
+}
+
 fn print_features(judged: &[Judged]) -> Result<(), Box<dyn Error>> {
     let names = judged.iter().find_map(Judged::features).ok_or("no decisions")?;
     println!(
@@ -134,7 +156,7 @@ fn print_features(judged: &[Judged]) -> Result<(), Box<dyn Error>> {
     );
     for one in judged {
         let Some(decision) = &one.first else { continue };
-        let values: Vec<String> = decision.features.iter().map(|(_, value)| format!("{value:.1}")).collect();
+        let values: Vec<String> = decision.features.iter().map(|(_, value)| format!("{value:.3}")).collect();
         let call = &one.call;
         println!(
             "{},{},{},{:?},{},{}",

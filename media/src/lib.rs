@@ -35,7 +35,7 @@ pub mod sdp;
 pub mod srtp;
 pub mod webrtc;
 
-pub use audio::{Audio, Tone, Voice, WavError};
+pub use audio::{Audio, SoundError, Tone, Voice, WavError};
 pub use dtmf::Digit;
 pub use error::{MediaError, StartError};
 pub use event::{BridgeQuality, DownReason, LegId, MediaEvent};

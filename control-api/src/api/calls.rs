@@ -24,6 +24,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(dispose))
         .routes(routes!(hold))
         .routes(routes!(dtmf))
+        .routes(routes!(machine))
         .routes(routes!(sip))
 }
 
@@ -175,6 +176,29 @@ async fn dtmf(
         return Err(Problem::invalid("digits", format!("use 1 to {most} of the keys 0-9 * # A-D")));
     }
     act(&api, Command::Dtmf { call, digits }).await
+}
+
+/// Who answered a call.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct MachineRequest {
+    /// True ends the call with outcome `machine`; false says that it is a person, and the call goes on.
+    machine: bool,
+}
+
+/// Say who answered a call
+///
+/// By the agent who has it: of a call that sounds like a machine's, of one that is theirs to check, or of any other.
+#[utoipa::path(post, path = "/api/calls/{id}/machine", tag = "calls", request_body = MachineRequest,
+    params(("id" = i64, Path, description = "Call")), responses((status = 204)))]
+async fn machine(
+    State(api): State<Api>,
+    user: User,
+    Path(call): Path<AttemptId>,
+    Json(request): Json<MachineRequest>,
+) -> Result<StatusCode, Problem> {
+    may_act(&api, &user, call).await?;
+    act(&api, Command::MachineCheck { call, machine: request.machine }).await
 }
 
 /// The SIP messages of a call

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::prompts;
 use crate::auth::{Manager, Require, User};
 use crate::error::Problem;
 use crate::extract::{Json, Path};
@@ -76,6 +77,7 @@ async fn create(
     user: Require<Manager>,
     Json(settings): Json<CampaignSettings>,
 ) -> Result<Response, Problem> {
+    prompts::known(&api, &settings).await?;
     let campaign = change(&api, &user, None, Command::CreateCampaign(Box::new(settings))).await?;
     let location = format!("/api/campaigns/{}", campaign.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(campaign)).into_response())
@@ -103,6 +105,7 @@ async fn update(
     Path(id): Path<CampaignId>,
     Json(settings): Json<CampaignSettings>,
 ) -> Result<Json<CampaignAnswer>, Problem> {
+    prompts::known(&api, &settings).await?;
     let settings = Box::new(settings);
     change(&api, &user, Some(id), Command::UpdateCampaign { id, settings }).await.map(Json)
 }

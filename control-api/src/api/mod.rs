@@ -13,6 +13,7 @@ mod leads;
 mod lists;
 pub(crate) mod operation;
 mod phone;
+mod prompts;
 mod recordings;
 mod session;
 mod shift;
@@ -53,6 +54,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(supervision::routes())
         .merge(shift::routes())
         .merge(teams::routes())
+        .merge(prompts::routes())
         .merge(recordings::routes())
         .merge(suppressions::routes())
         .merge(operation::routes())

@@ -230,6 +230,7 @@ mod tests {
             attempts,
             answered: 0,
             abandoned: 0,
+            machines: kraliki_engine::MachineChecks::default(),
             occupancy: 0.0,
             decision: "secret".into(),
         }

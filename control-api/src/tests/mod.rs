@@ -6,6 +6,7 @@ mod caller_ids;
 mod fixture;
 mod lists;
 mod live;
+mod prompts;
 mod resources;
 mod roles;
 mod server;

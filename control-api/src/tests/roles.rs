@@ -7,7 +7,7 @@ use super::fixture::{Fixture, USERS, offer, user};
 use crate::auth::Role;
 
 /// Each route with the role that it needs; none: everybody who is signed in.
-const NEEDED: [(&str, &str, Option<Role>); 72] = [
+const NEEDED: [(&str, &str, Option<Role>); 75] = [
     ("GET", "/api/campaigns", None),
     ("POST", "/api/campaigns", Some(Role::Manager)),
     ("PUT", "/api/campaigns/1", Some(Role::Manager)),
@@ -63,6 +63,9 @@ const NEEDED: [(&str, &str, Option<Role>); 72] = [
     ("GET", "/api/recordings", Some(Role::Manager)),
     ("GET", "/api/recordings/1/audio", Some(Role::Manager)),
     ("DELETE", "/api/recordings/1", Some(Role::Manager)),
+    ("GET", "/api/prompts", Some(Role::Manager)),
+    ("POST", "/api/prompts?name=x", Some(Role::Manager)),
+    ("DELETE", "/api/prompts/1", Some(Role::Manager)),
     ("GET", "/api/suppressions", Some(Role::Manager)),
     ("POST", "/api/suppressions", Some(Role::Manager)),
     ("GET", "/api/teams", Some(Role::Supervisor)),
@@ -130,6 +133,7 @@ async fn agents_see_and_touch_their_own_calls_only() {
         ("hold", json!({"on": true})),
         ("recording/pause", Value::Null),
         ("recording/resume", Value::Null),
+        ("machine", json!({"machine": true})),
         ("dtmf", json!({"digits": "1"})),
         ("disposition", json!({"code": "sale"})),
     ];

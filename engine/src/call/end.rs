@@ -134,6 +134,12 @@ impl Engine {
         {
             live.ledger.strike(entry);
         }
+        if matches!(outcome, Outcome::Machine | Outcome::Screened) && call.stage.talk().is_none() {
+            let at = self.clock.unix_ms(now);
+            if let Some(live) = self.campaigns.get_mut(&call.campaign) {
+                live.ledger.machine_ended(at);
+            }
+        }
         *self.counters.outcomes.entry(outcome).or_default() += 1;
         if let Some(live) = self.campaigns.get_mut(&call.campaign) {
             *live.outcomes.entry(outcome).or_default() += 1;

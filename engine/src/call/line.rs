@@ -110,18 +110,27 @@ impl Engine {
                 }
                 (Stage::Detecting { answered }, Some(outcome)) => {
                     let answered = *answered;
+                    if let Some(agent) = self.checker_of(now, &call, outcome) {
+                        return Some(self.have_checked(now, call, agent, answered));
+                    }
                     let after = answered.since(call.dialed);
                     let (known_after, lead) = (now.since(answered), call.traits);
                     let seen = Observation::Answered { after, person: false, known_after, lead };
                     self.observe_line(now, &call, seen);
-                    Some(self.hang_up(now, call, outcome))
+                    Some(self.machine(now, call, answered, verdict))
                 }
                 // Later than the time it had, and still of use: no agent is given a machine.
-                (Stage::Waiting { .. } | Stage::Prompt { .. }, Some(outcome)) => {
-                    Some(self.hang_up(now, call, outcome))
+                (Stage::Waiting { answered, .. } | Stage::Prompt { answered }, Some(_)) => {
+                    let answered = *answered;
+                    Some(self.machine(now, call, answered, verdict))
+                }
+                (_, Some(Outcome::Machine | Outcome::Screened)) if call.stage.talk().is_some() => {
+                    self.sounds_like_a_machine(&mut call);
+                    Some(call)
                 }
                 _ => Some(call),
             },
+            LineEvent::Beep | LineEvent::Quiet => Some(self.greeting_heard(now, call, event)),
             LineEvent::FirstRtp => {
                 call.rtp = true;
                 Some(call)
@@ -139,8 +148,13 @@ impl Engine {
                 None => self.failed(now, call, &failure),
             },
             LineEvent::Ended { by, q850 } => self.ended(now, call, by, q850),
+            LineEvent::PlayFailed => match call.stage {
+                Stage::Voicemail { .. } => Some(self.hang_up(now, call, Outcome::Machine)),
+                _ => Some(call),
+            },
             LineEvent::PlayDone => match call.stage {
                 Stage::Message { .. } => Some(self.hang_up(now, call, Outcome::Abandoned)),
+                Stage::Voicemail { .. } => Some(self.message_left(now, call)),
                 Stage::Prompt { .. } => {
                     self.timers.set(Timer::Stage(call.attempt()), now + KEY_WAIT);
                     Some(call)
@@ -237,6 +251,7 @@ impl Engine {
             Stage::Message { .. } => Outcome::Abandoned,
             Stage::Prompt { .. } => Outcome::PromptPlayed,
             Stage::Waiting { .. } if !call.parts.is_empty() => Outcome::Connected,
+            Stage::Greeting { .. } | Stage::Voicemail { .. } => Outcome::Machine,
             Stage::Detecting { .. } | Stage::Waiting { .. } => Outcome::CallerHangup,
             Stage::Reserved(_) | Stage::Talking(_) | Stage::Held(_) | Stage::AgentLost(_) => {
                 Outcome::Connected
@@ -285,6 +300,8 @@ impl Engine {
             Stage::AgentLost(talk) => Some(self.agent_stays_away(now, call, talk)),
             Stage::Message { .. } => Some(self.hang_up(now, call, Outcome::Abandoned)),
             Stage::Prompt { .. } => Some(self.hang_up(now, call, Outcome::PromptPlayed)),
+            Stage::Greeting { answered } => Some(self.leave_message(now, call, answered)),
+            Stage::Voicemail { .. } => Some(self.hang_up(now, call, Outcome::Machine)),
             Stage::Clearing => {
                 self.counters.unconfirmed += 1;
                 self.forget(now, &mut call);

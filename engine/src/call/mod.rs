@@ -8,6 +8,7 @@ mod fail_over;
 mod hand_over;
 mod line;
 mod longest;
+mod machine;
 mod prompt;
 mod routing;
 mod serve;
@@ -16,7 +17,7 @@ mod stage;
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{CallState, CallView, Event, LeadView, RecordingState};
+use crate::event::{CallState, CallView, Event, LeadView, MachineSign, RecordingState};
 use crate::ledger::Entry;
 use crate::pacing::{LineView, Traits};
 use crate::timer::Timer;
@@ -82,6 +83,10 @@ pub(crate) struct Call {
     pub(crate) ends: Option<Time>,
     /// Whether a packet of the far end came.
     pub(crate) rtp: bool,
+    /// Whether the beep behind a greeting was heard, whoever was thought to be there.
+    pub(crate) beeped: bool,
+    /// Why its agent may think that a machine answered.
+    pub(crate) machine: Option<MachineSign>,
     /// What the ledger says of it.
     pub(crate) entry: Option<Entry>,
     pub(crate) connected: Option<Time>,
@@ -114,6 +119,7 @@ impl Call {
         match (self.course, &self.stage) {
             // Whose agent was lost was promised another one.
             (_, Stage::Waiting { .. }) if !self.parts.is_empty() => Outcome::Abandoned,
+            (_, Stage::Greeting { .. } | Stage::Voicemail { .. }) => Outcome::Machine,
             (_, Stage::Message { .. }) | (Course::Agents, _) | (Course::Prompt, Stage::Waiting { .. }) => {
                 Outcome::Abandoned
             }
@@ -224,6 +230,7 @@ impl Engine {
             outcome: call.outcome,
             disposition: call.disposition.as_ref().map(|given| given.code.clone()),
             recording: call.recording,
+            machine: call.machine,
             caller_id: call.caller_id.clone(),
             ends_unix_ms: call.ends.map(|at| self.clock.unix_ms(at)),
             lead: LeadView::of(&call.lead),

@@ -35,6 +35,10 @@ pub(crate) enum Stage {
     Message { answered: Time },
     /// Hears the prompt of an agentless call, and may press a key.
     Prompt { answered: Time },
+    /// A machine's greeting is heard out.
+    Greeting { answered: Time },
+    /// A machine is left its message.
+    Voicemail { answered: Time },
     /// The outcome is written; the end is not confirmed yet.
     Clearing,
 }
@@ -61,6 +65,7 @@ impl Stage {
             Stage::Reserved(_) | Stage::Talking(_) | Stage::AgentLost(_) => CallState::Talking,
             Stage::Held(_) => CallState::Hold,
             Stage::Message { .. } | Stage::Prompt { .. } => CallState::Message,
+            Stage::Greeting { .. } | Stage::Voicemail { .. } => CallState::Voicemail,
             Stage::Clearing => return None,
         })
     }
@@ -85,7 +90,9 @@ impl Stage {
             Stage::Detecting { answered }
             | Stage::Waiting { answered, .. }
             | Stage::Message { answered }
-            | Stage::Prompt { answered } => Some(*answered),
+            | Stage::Prompt { answered }
+            | Stage::Greeting { answered }
+            | Stage::Voicemail { answered } => Some(*answered),
             _ => self.talk().map(|talk| talk.answered),
         }
     }

@@ -48,7 +48,7 @@ pub(crate) struct CampaignLive {
     /// Answered calls of which it is not known yet who is there, and that may need an agent: since when.
     pub(crate) detecting: BTreeMap<AttemptId, Time>,
     /// Calls by state, those that are being cleared left out.
-    states: [u32; 8],
+    states: [u32; 9],
     /// Calls that still hold something, those that are being cleared included.
     pub(crate) calls: u32,
     /// Since when nobody could serve it.
@@ -83,7 +83,7 @@ impl CampaignLive {
             ledger: Ledger::default(),
             lines: BTreeMap::new(),
             detecting: BTreeMap::new(),
-            states: [0; 8],
+            states: [0; 9],
             calls: 0,
             no_agent_since: None,
             attempts: 0,
@@ -192,6 +192,7 @@ impl CampaignLive {
             attempts: self.attempts,
             answered: self.ledger.answered(),
             abandoned: self.ledger.abandoned(),
+            machines: self.ledger.machines(),
             occupancy: 0.0,
             decision: self.decision.clone(),
         }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::message::spoken;
+use super::message::{spoken, uploaded};
 use crate::lead::hours::minute;
 use crate::lead::retry::may_override;
 use crate::limits::{AGENTS_MOST, EXTENSION_MOST_S, NAME_MOST, TEAMS_MOST};
-use crate::{CampaignSettings, CommandError};
+use crate::{CampaignSettings, CommandError, MachineDetection};
 
 /// Longest text that is said, in octets: about two minutes.
 const SAID_MOST: usize = 2_000;
@@ -44,6 +44,15 @@ impl CampaignSettings {
         in_range("preview_s", self.preview_s <= 3_600, "must be from 0 (no limit) to 3600 seconds")?;
         in_range("max_lines", (1..=1_000).contains(&self.max_lines), "must be from 1 to 1000")?;
         in_range("queue_wait_s", self.queue_wait_s <= 600, "must be from 0 to 600 seconds")?;
+        let sample = (0.0..=0.1).contains(&self.machine_sample);
+        in_range("machine_sample", sample, "must be from 0 to 0.1 (a share: 0.02 is 2 %)")?;
+        let says =
+            self.machine_detection != MachineDetection::Voicemail || !self.voicemail_message.is_empty();
+        in_range(
+            "voicemail_message",
+            says,
+            "must say what machines are left: a file, or a text as say:VOICE:TEXT",
+        )?;
         self.keys()?;
         let agents: BTreeSet<_> = self.agents.iter().collect();
         let listed = agents.len() == self.agents.len() && agents.len() <= AGENTS_MOST;
@@ -72,7 +81,12 @@ impl CampaignSettings {
         if self.caller_id_pool.len() > NAME_MOST {
             return invalid("caller_id_pool", "must have at most 200 characters");
         }
-        for (field, message) in [("abandon_message", &self.abandon_message), ("prompt", &self.prompt)] {
+        let messages = [
+            ("abandon_message", &self.abandon_message),
+            ("prompt", &self.prompt),
+            ("voicemail_message", &self.voicemail_message),
+        ];
+        for (field, message) in messages {
             match message.strip_prefix("say:") {
                 Some(_) if spoken(message).is_none() => {
                     return invalid(
@@ -82,6 +96,9 @@ impl CampaignSettings {
                 }
                 Some(said) if said.len() > SAID_MOST => {
                     return invalid(field, "a text that is said must have at most 2000 characters");
+                }
+                None if message.starts_with("prompt:") && uploaded(message).is_none() => {
+                    return invalid(field, "must name an uploaded prompt as prompt:NAME");
                 }
                 None if message.len() > NAME_MOST => {
                     return invalid(
@@ -232,7 +249,11 @@ mod tests {
             ("queue_key", |s| s.queue_key = "9".into()),
             ("prompt", |s| s.prompt = "x".repeat(201)),
             ("prompt", |s| s.prompt = "say:no text".into()),
+            ("prompt", |s| s.prompt = "prompt:a/b".into()),
             ("abandon_message", |s| s.abandon_message = format!("say:en:{}", "x".repeat(2_001))),
+            ("machine_sample", |s| s.machine_sample = 0.2),
+            ("voicemail_message", |s| s.machine_detection = MachineDetection::Voicemail),
+            ("voicemail_message", |s| s.voicemail_message = "say:no text".into()),
             ("caller_id", |s| s.caller_id = "0123".into()),
             ("country", |s| s.country = "us".into()),
             ("agents", |s| s.agents = vec![crate::AgentId(1), crate::AgentId(1)]),

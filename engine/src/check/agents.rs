@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kraliki_time::Time;
 
 use super::{Books, Check, Found};
-use crate::{AgentEvent, AgentId, AttemptId, Input, LineEvent, Output, TryId, Verdict, Write};
+use crate::{AgentEvent, AgentId, AttemptId, Input, LineEvent, Mark, Output, TryId, Verdict, Write};
 
 #[derive(Debug, Default)]
 pub(super) struct OneCall {
@@ -76,6 +76,11 @@ impl Check for OneCall {
         match output {
             Output::Dial(dial) => drop(self.calls.insert(dial.id, Call::default())),
             Output::Hangup { id } => self.over(id.attempt),
+            // It is the agent who is to say whether it is one.
+            Output::Store { write: Write::Marked { attempt, mark: Mark::Sampled }, .. } => {
+                let calls = self.calls.iter_mut().filter(|(id, _)| id.attempt == *attempt);
+                calls.for_each(|(_, call)| call.machine = false);
+            }
             Output::Store { write: Write::AttemptEnded { attempt, .. }, .. } => self.over(*attempt),
             // Its agent is lost for good: it may go on with another one.
             Output::Store { write: Write::Part { attempt, .. }, .. } => {

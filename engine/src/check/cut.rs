@@ -32,9 +32,10 @@ impl Check for Cut {
             }
             Input::Agent { id, event: AgentEvent::LegUp } => drop(self.away.remove(id)),
             Input::Agent { id, event: AgentEvent::LegDown } => drop(self.away.entry(*id).or_insert(now)),
-            Input::Command { command: Command::Hangup(call), .. }
-                if self.talks.keys().any(|id| id.attempt == *call) =>
-            {
+            Input::Command {
+                command: Command::Hangup(call) | Command::MachineCheck { call, machine: true },
+                ..
+            } if self.talks.keys().any(|id| id.attempt == *call) => {
                 self.asked.insert(*call);
             }
             Input::Command { command: Command::Drain { deadline }, .. } => {

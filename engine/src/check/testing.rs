@@ -45,7 +45,14 @@ impl<C: Check + Default> Hand<C> {
                 },
                 Trunk { max_channels: 1, ..Trunk::new(TrunkId(2), "other", "+12025550102") },
             ],
-            campaigns: vec![RestoredCampaign { campaign, answered: 0, abandoned: 0 }],
+            campaigns: vec![RestoredCampaign {
+                campaign,
+                answered: 0,
+                abandoned: 0,
+                machines: 0,
+                checked: 0,
+                persons: 0,
+            }],
             next_campaign: 2,
             next_attempt: 1,
             ..Restore::default()
@@ -142,6 +149,7 @@ impl<C: Check + Default> Hand<C> {
             caller_id: "+12025550100".into(),
             detect: false,
             others: false,
+            hear_out: false,
         }));
     }
 

@@ -233,6 +233,7 @@ impl Engine {
         let file = match what {
             Message::Abandoned => settings.abandon_message.as_str(),
             Message::Prompt => settings.prompt.as_str(),
+            Message::Voicemail => settings.voicemail_message.as_str(),
         };
         (!file.is_empty()).then_some(file)
     }

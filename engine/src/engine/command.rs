@@ -82,6 +82,7 @@ impl Engine {
             Command::Hangup(call) => self.hangup_command(now, call),
             Command::Hold { call, on } => self.hold(now, call, on),
             Command::PauseRecording { call, on } => self.pause_recording(call, on),
+            Command::MachineCheck { call, machine } => self.machine_check(now, call, machine),
             Command::Dtmf { call, digits } => self.dtmf(call, digits),
             Command::Drain { deadline } => {
                 self.start_drain(now, deadline);

@@ -157,6 +157,8 @@ impl Engine {
             blocked: None,
             ends: None,
             rtp: false,
+            beeped: false,
+            machine: None,
             entry: None,
             connected: None,
             parts: Vec::new(),
@@ -283,8 +285,9 @@ impl Engine {
             };
             let of_trunk = line.cps.next(now);
             // Who dialed by hand hears for themselves who answers.
-            let detect = call.bound().is_none()
-                && live.campaign.settings.machine_detection == MachineDetection::HangUp;
+            let detection = live.campaign.settings.machine_detection;
+            let detect = call.bound().is_none() && detection != MachineDetection::Off;
+            let hear_out = detect && detection == MachineDetection::Voicemail;
             let of_campaign = live.cps.as_mut().map_or(now, |cps| cps.next(now));
             let next = of_trunk.max(of_campaign);
             if next > now {
@@ -316,6 +319,7 @@ impl Engine {
                 caller_id: call.caller_id.clone(),
                 detect,
                 others,
+                hear_out,
             }));
             self.shift(now, &mut call, Stage::Dialing);
             self.set_ring_timeout(&call);

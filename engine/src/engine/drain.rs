@@ -88,7 +88,9 @@ impl Engine {
                 Stage::Detecting { .. }
                 | Stage::Waiting { .. }
                 | Stage::Message { .. }
-                | Stage::Prompt { .. } => {
+                | Stage::Prompt { .. }
+                | Stage::Greeting { .. }
+                | Stage::Voicemail { .. } => {
                     let outcome = call.without_agent();
                     call = self.hang_up(now, call, outcome);
                 }

@@ -15,13 +15,13 @@ impl Engine {
         if std::mem::replace(&mut self.restored, true) {
             return; // once only
         }
+        self.seed = restore.seed;
         self.pacer = Forced { name: restore.pacer, truth: restore.truth };
         self.next_campaign = self.next_campaign.max(restore.next_campaign);
         self.next_attempt = self.next_attempt.max(restore.next_attempt);
         self.next_trunk = self.next_trunk.max(restore.next_trunk);
         self.next_group = self.next_group.max(restore.next_group);
         self.next_pool = self.next_pool.max(restore.next_pool);
-        self.seed = restore.seed;
         for trunk in restore.trunks {
             self.trunks.insert(trunk.id, TrunkLive::new(trunk));
         }
@@ -48,8 +48,8 @@ impl Engine {
         }
         for restored in restore.campaigns {
             let id = restored.campaign.id;
-            let mut live = CampaignLive::new(restored.campaign, &self.pacer, &self.people);
-            live.ledger = Ledger::restored(unix_ms, restored.answered, restored.abandoned);
+            let mut live = CampaignLive::new(restored.campaign.clone(), &self.pacer, &self.people);
+            live.ledger = Ledger::restored(unix_ms, &restored);
             self.campaigns.insert(id, live);
         }
         for (id, trunk) in restore.orphans {

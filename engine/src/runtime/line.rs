@@ -195,7 +195,9 @@ impl Driver {
         if detecting
             && let Some(place) = country_of(&dial.phone).as_deref().and_then(country).or(COUNTRIES.first())
         {
-            told(self.media.listen(leg, Detector::new(&self.config.detection, place)));
+            let detector = Detector::new(&self.config.detection, place);
+            let detector = if dial.hear_out { detector.hearing_out() } else { detector };
+            told(self.media.listen(leg, detector));
         }
         let line = Line {
             id: dial.id,
@@ -442,6 +444,8 @@ impl Driver {
                     tracing::info!(%id, %decision, "who answered");
                     LineEvent::Verdict(verdict_of(decision.class))
                 }
+                Heard::Beep { .. } => LineEvent::Beep,
+                Heard::Quiet => LineEvent::Quiet,
                 heard => {
                     tracing::debug!(%id, ?heard, "heard on a line");
                     return;
@@ -485,11 +489,11 @@ fn cancel_reason(reason: CancelReason) -> Reason {
     }
 }
 
-/// What was heard, as the engine takes it. An announcement of the network is a machine like others; who says nothing may be
-/// a person, and gets an agent.
+/// What was heard, as the engine takes it. Who says nothing may be a person, and gets an agent.
 fn verdict_of(class: Class) -> Verdict {
     match class {
-        Class::Machine | Class::Network => Verdict::Machine,
+        Class::Machine => Verdict::Machine,
+        Class::Network => Verdict::Network,
         Class::Screening => Verdict::Screening,
         Class::Fax => Verdict::Fax,
         _ => Verdict::Person,

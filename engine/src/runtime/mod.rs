@@ -39,6 +39,7 @@ pub use handle::{EngineHandle, OpenedSession, PhoneServer, SessionError};
 pub use journal::{JournalConfig, SegmentFile, segments};
 pub use kraliki_media::Supervision;
 pub use line::VERDICT_ATTRIBUTE;
+pub use prompts::PromptError;
 pub use recording::{BucketConfig, RecordingAudio, RecordingError, RecordingsConfig};
 pub use speech::SpeechConfig;
 pub use trunk::{

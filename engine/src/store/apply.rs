@@ -62,6 +62,7 @@ pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<
         | Write::TryEnded { .. }
         | Write::AttemptEnded { .. }
         | Write::Disposed { .. }
+        | Write::Marked { .. }
         | Write::Lead(_)
         | Write::AgentTime { .. }
         | Write::Leg { .. } => {

@@ -18,6 +18,7 @@ mod lists;
 mod open;
 mod people;
 mod phones;
+mod prompts;
 mod queue;
 mod record;
 mod recordings;
@@ -49,12 +50,13 @@ pub use erase::Erased;
 pub use error::StoreError;
 pub use import::{ImportFailure, Importer};
 pub use imports::{ImportRecord, ImportState};
+pub use prompts::{PROMPT_SAMPLES_MOST, PromptRecord};
 pub use queue::QueuePlace;
 pub use record::{
     CallDetail, CallFilter, CallPart, CallRecord, DispositionRecord, EndedRecording, LeadFilter, LeadRecord,
-    ListRecord, NewLead, NewRecording, NewUser, Orphan, Page, PausedSpan, PhoneSecret, RecordingFilter,
-    RecordingFormat, RecordingPhase, RecordingPlace, RecordingRecord, Recovered, Rotation, StoredRecording,
-    Suppression, TryRecord, User,
+    ListRecord, MachineCheck, NewLead, NewRecording, NewUser, Orphan, Page, PausedSpan, PhoneSecret,
+    RecordingFilter, RecordingFormat, RecordingPhase, RecordingPlace, RecordingRecord, Recovered, Rotation,
+    StoredRecording, Suppression, TryRecord, User,
 };
 pub use stats::{COMMIT_BUCKETS_US, StoreStats};
 use transaction::WriteConnection;

@@ -190,8 +190,24 @@ pub struct CallRecord {
     /// What the agent wrote last.
     #[schema(value_type = String)]
     pub note: Pii<String>,
+    /// Whether a machine was left the campaign's message, to its end.
+    pub message_left: bool,
+    /// It was taken for a machine's, and given to an agent to be checked: what they said.
+    pub machine_check: Option<MachineCheck>,
     /// Whether there is a recording of it.
     pub recorded: bool,
+}
+
+/// What the agent said of a call that was taken for a machine's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MachineCheck {
+    /// Nothing yet.
+    Asked,
+    /// It is a machine.
+    Machine,
+    /// It is a person.
+    Person,
 }
 
 /// An attempt with all that belongs to it.

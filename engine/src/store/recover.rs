@@ -17,6 +17,7 @@ pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Re
     let closed = close_attempts(conn, now_unix_ms).await?;
     super::imports::interrupt(conn, now_unix_ms).await?;
     let ledger = ledger(conn, now_unix_ms).await?;
+    let checks = checks(conn, now_unix_ms).await?;
     let rows = sqlx::query("SELECT id, status, settings FROM campaigns WHERE deleted = 0 ORDER BY id")
         .fetch_all(&mut *conn)
         .await?;
@@ -24,7 +25,8 @@ pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Re
     for campaign in &rows {
         let campaign = row::campaign(campaign)?;
         let (answered, abandoned) = ledger.get(&campaign.id).copied().unwrap_or_default();
-        campaigns.push(RestoredCampaign { campaign, answered, abandoned });
+        let (machines, checked, persons) = checks.get(&campaign.id).copied().unwrap_or_default();
+        campaigns.push(RestoredCampaign { campaign, answered, abandoned, machines, checked, persons });
     }
     let undisposed = undisposed(conn, now_unix_ms).await?;
     let next_campaign = sqlx::query_scalar::<_, i64>("SELECT coalesce(max(id), 0) + 1 FROM campaigns")
@@ -140,6 +142,28 @@ async fn ledger(
     .await?;
     let unsigned = |n: i64| u64::try_from(n).unwrap_or_default();
     Ok(rows.into_iter().map(|(c, all, bad)| (CampaignId(c), (unsigned(all), unsigned(bad)))).collect())
+}
+
+/// Calls that were taken for machines and that no agent had; those that agents checked; people among these. By campaign.
+async fn checks(
+    conn: &mut SqliteConnection,
+    now_unix_ms: i64,
+) -> Result<BTreeMap<CampaignId, (u64, u64, u64)>, StoreError> {
+    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT campaign, sum(CASE WHEN outcome IN ('machine', 'screened') AND agent IS NULL THEN 1 ELSE 0 END), \
+         sum(CASE WHEN machine_check IN ('machine', 'person') THEN 1 ELSE 0 END), \
+         sum(CASE WHEN machine_check = 'person' THEN 1 ELSE 0 END) \
+         FROM attempts WHERE answered_unix_ms >= $1 AND (outcome IN ('machine', 'screened') \
+         OR machine_check IS NOT NULL) GROUP BY campaign",
+    )
+    .bind(now_unix_ms.saturating_sub(LEDGER_MS))
+    .fetch_all(conn)
+    .await?;
+    let unsigned = |n: i64| u64::try_from(n).unwrap_or_default();
+    let counts = |(id, ended, checked, persons)| {
+        (CampaignId(id), (unsigned(ended), unsigned(checked), unsigned(persons)))
+    };
+    Ok(rows.into_iter().map(counts).collect())
 }
 
 async fn undisposed(conn: &mut SqliteConnection, now_unix_ms: i64) -> Result<Vec<Undisposed>, StoreError> {

@@ -12,7 +12,7 @@ use sqlx::{Row, SqliteConnection};
 use super::StoreError;
 use super::apply::Applied;
 use super::row::{count, lead_status};
-use crate::{LeadChange, LegRecord, Outcome, PhoneStatus, Write};
+use crate::{LeadChange, LegRecord, Mark, Outcome, PhoneStatus, Write};
 
 /// A life goes through the kinds of writes in this order, and so do the statements of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,7 @@ enum Kind {
     TryEnded,
     AttemptEnded,
     Disposed,
+    Marked,
     Lead,
 }
 
@@ -77,6 +78,7 @@ pub(super) struct Round<'a> {
     tries_ended: Vec<TryEndedRow>,
     attempts_ended: Vec<AttemptEndedRow<'a>>,
     disposed: Vec<DisposedRow<'a>>,
+    marks: Vec<(i64, Option<u8>, Option<&'static str>)>,
     leads: Vec<(i64, LeadRow<'a>)>,
     agent_times: Vec<AgentTimeRow<'a>>,
     legs: Vec<(i64, &'a LegRecord)>,
@@ -138,6 +140,10 @@ impl<'a> Round<'a> {
                     lead.as_ref().map(lead_row),
                 ));
             }
+            Write::Marked { attempt, mark } => {
+                let (left, check) = mark_columns(*mark);
+                self.marks.push((attempt.0, left, check));
+            }
             Write::Lead(change) => self.leads.push((change.lead.0, lead_row(change))),
             _ => return false,
         }
@@ -170,6 +176,7 @@ impl<'a> Round<'a> {
             .bind(json(&self.leads)?)
             .bind(json(&self.agent_times)?)
             .bind(json(&self.legs)?)
+            .bind(json(&self.marks)?)
             .fetch_all(conn)
             .await?;
         let key = |row: &sqlx::sqlite::SqliteRow| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
@@ -192,6 +199,7 @@ impl Settled {
             // Exactly once: the first outcome stands, and with it what it did to the lead.
             Write::AttemptEnded { attempt, .. } => ((5, attempt.0, 0), Applied::SecondOutcome),
             Write::Disposed { attempt, .. } => ((6, attempt.0, 0), Applied::Refused),
+            Write::Marked { attempt, .. } => ((10, attempt.0, 0), Applied::Refused),
             _ => return Applied::Done,
         };
         if self.0.contains(&key) { Applied::Done } else { otherwise }
@@ -213,9 +221,19 @@ fn place(write: &Write) -> Option<(Kind, [Option<Subject>; 2])> {
         Write::Disposed { attempt: id, lead: change, .. } => {
             (Kind::Disposed, [attempt(*id), change.as_ref().and_then(|change| lead(change.lead))])
         }
+        Write::Marked { attempt: id, .. } => (Kind::Marked, [attempt(*id), None]),
         Write::Lead(change) => (Kind::Lead, [None, lead(change.lead)]),
         _ => return None,
     })
+}
+
+/// What a mark puts into the columns `message_left` and `machine_check`; none leaves one as it is.
+fn mark_columns(mark: Mark) -> (Option<u8>, Option<&'static str>) {
+    match mark {
+        Mark::MessageLeft => (Some(1), None),
+        Mark::Sampled => (None, Some("asked")),
+        Mark::Checked { machine } => (None, Some(if machine { "machine" } else { "person" })),
+    }
 }
 
 fn lead_row(change: &LeadChange) -> LeadRow<'_> {
@@ -359,4 +377,8 @@ pub(super) const STATEMENTS: &str = concat!(
      w.value->>'$[1].figures.silent', w.value->>'$[1].figures.unheard', \
      w.value->>'$[1].figures.unheard_ms' \
      FROM json_each($9) AS w ORDER BY w.key;",
+    // $10: attempt, whether a message was left, what was said of a verdict.
+    "UPDATE attempts SET message_left = coalesce(w.value->>1, message_left), \
+     machine_check = coalesce(w.value->>2, machine_check) FROM json_each($10) AS w \
+     WHERE attempts.id = w.value->>0 RETURNING 10, id, 0;",
 );

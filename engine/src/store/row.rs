@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{CallRecord, LeadRecord, StoreError};
+use super::{CallRecord, LeadRecord, MachineCheck, StoreError};
 use crate::{
     AgentId, AttemptId, Callback, Campaign, CampaignId, CampaignStatus, Consent, ConsentKind, Lead, LeadId,
     LeadPhone, LeadStatus, ListId, Outcome, PhoneStatus, Pii,
@@ -55,6 +55,15 @@ fn small(n: i64) -> u32 {
 
 fn outcome(text: Option<&str>) -> Result<Option<Outcome>, StoreError> {
     text.map(|t| Outcome::parse(t).ok_or(StoreError::Corrupt { what: "outcome" })).transpose()
+}
+
+fn machine_check(text: &str) -> Result<MachineCheck, StoreError> {
+    match text {
+        "asked" => Ok(MachineCheck::Asked),
+        "machine" => Ok(MachineCheck::Machine),
+        "person" => Ok(MachineCheck::Person),
+        _ => Err(StoreError::Corrupt { what: "machine check" }),
+    }
 }
 
 /// Further columns; an empty text stands for none.
@@ -188,6 +197,7 @@ macro_rules! call_columns {
     () => {
         "id, campaign, lead, phone, caller_id, agent, started_unix_ms, answered_unix_ms, connected_unix_ms, \
          ended_unix_ms, wait_ms, talk_ms, late, outcome, disposition, note, \
+         message_left, machine_check, \
          EXISTS (SELECT 1 FROM recordings WHERE call = attempts.id AND state <> 'erased' \
          AND (bytes > 0 OR state = 'recording'))"
     };
@@ -212,7 +222,9 @@ pub(super) fn call(row: &SqliteRow) -> Result<CallRecord, StoreError> {
         outcome: outcome(row.try_get(13)?)?,
         disposition: row.try_get(14)?,
         note: Pii(row.try_get(15)?),
-        recorded: row.try_get::<i64, _>(16)? != 0,
+        message_left: row.try_get::<i64, _>(16)? != 0,
+        machine_check: row.try_get::<Option<&str>, _>(17)?.map(machine_check).transpose()?,
+        recorded: row.try_get::<i64, _>(18)? != 0,
     })
 }
 

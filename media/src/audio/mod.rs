@@ -1,5 +1,6 @@
 //! Sound to be played: samples at 8 kHz, made or read once and shared by every leg that plays them.
 
+mod opus_file;
 mod speech;
 mod tone;
 mod wav;
@@ -15,6 +16,33 @@ use std::time::Duration;
 use crate::codec::SAMPLE_RATE_HZ;
 use crate::limits::AUDIO_SAMPLES;
 use crate::sdp::AudioCodec;
+
+/// Why a sound file cannot be played.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SoundError {
+    /// A WAV file with something wrong.
+    #[error(transparent)]
+    Wav(#[from] WavError),
+    /// Neither WAV nor Ogg Opus.
+    #[error("it is neither WAV nor Ogg Opus; convert it, for example: ffmpeg -i FILE -ar 48000 sound.wav")]
+    Unknown,
+    /// Ogg Vorbis.
+    #[error("it is Ogg Vorbis, which is not read; convert it: ffmpeg -i FILE -c:a libopus sound.ogg")]
+    Vorbis,
+    /// More than one stream, or than two channels.
+    #[error("it has more than two channels")]
+    Streams,
+    /// It ends in the middle, or was damaged.
+    #[error("the file is damaged or incomplete")]
+    Broken,
+    /// Longer than ten minutes.
+    #[error("it is longer than ten minutes")]
+    TooLong,
+    /// The Opus library does not start.
+    #[error("the Opus library does not start")]
+    Decoder,
+}
 
 /// A piece of sound. It is kept as samples and in both laws, so that playing it is a copy; share it by `Arc`.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,6 +72,16 @@ impl Audio {
     /// path of a call: it is resampled and encoded here, once.
     pub fn from_wav(file: &[u8]) -> Result<Audio, WavError> {
         wav::read(file).map(Audio::from_samples)
+    }
+
+    /// Reads a sound file: WAV as [`Audio::from_wav`] does, or Ogg Opus of one or two channels.
+    pub fn read(file: &[u8]) -> Result<Audio, SoundError> {
+        let samples = match file {
+            [b'R', b'I', b'F', b'F', ..] => wav::read(file)?,
+            [b'O', b'g', b'g', b'S', ..] => opus_file::read(file)?,
+            _ => return Err(SoundError::Unknown),
+        };
+        Ok(Audio::from_samples(samples))
     }
 
     /// Silence.

@@ -7,6 +7,10 @@ use super::voice::{Levels, Span};
 
 /// 0.6 s in steps.
 const FADE_HOPS: usize = 60;
+/// 0.25 s in steps.
+const LEAD_HOPS: usize = 25;
+/// How even white noise is; stands for what is before the first word when that is nothing.
+const WHITE: f32 = 0.56;
 
 macro_rules! features {
     ($($(#[$doc:meta])* $field:ident $variant:ident,)*) => {
@@ -68,6 +72,21 @@ features! {
     pause_rise_db PauseRiseDb,
     /// How much softer the last 0.6 s of speech are than the first, dB: what speaks behind a person is softer.
     fade_db FadeDb,
+    /// How much the level before the first word goes up and down, dB: a line hisses, a room does not.
+    before_spread_db BeforeSpreadDb,
+    /// How even the spectrum before the first word is, 0 to 1: 0.56 for hiss, less for a room; 0.56 where nothing is heard.
+    before_flatness BeforeFlatness,
+    /// The share of digital silence before the first word, 0 to 1.
+    before_silence BeforeSilence,
+    /// How much louder the last quarter of a second before the first word is than what was before it, dB: a recording
+    /// begins before its words.
+    lead_rise_db LeadRiseDb,
+    /// How much louder the softest tenth of the speech is than what was before it, dB.
+    floor_rise_db FloorRiseDb,
+    /// How far the softest tenth of the speech is under its mean, dB.
+    floor_under_db FloorUnderDb,
+    /// How even the spectrum of the longest pause is, 0 to 1; 0.56 where there is none.
+    pause_flatness PauseFlatness,
     /// Beeps since the answer.
     beeps Beeps,
 }
@@ -86,13 +105,21 @@ impl Features {
         let heard = |dbov| dbov >= loud.threshold;
         let (level, spread) = levels.mean(Span { begin: first.begin, end: last.end }, heard)?;
         // A step reaches into the word that begins with the next.
-        let before = Span { begin: 0, end: first.begin.saturating_sub(2) };
-        let before = levels.mean(before, |dbov| dbov < loud.threshold).map_or(loud.floor, |(mean, _)| mean);
+        let until = first.begin.saturating_sub(2);
+        let silence = Span { begin: 0, end: until };
+        let (before, before_spread) =
+            levels.mean(silence, |dbov| dbov < loud.threshold).unwrap_or((loud.floor, 0.0));
+        let (before_flatness, before_silence) = levels.evenness(silence);
+        let lead = until.saturating_sub(LEAD_HOPS);
+        let soft = |begin, end| levels.mean(Span { begin, end }, |_| true).map(|(mean, _)| mean);
+        let lead_rise = soft(lead, until).zip(soft(0, lead)).map_or(0.0, |(late, early)| late - early);
+        let softest = levels.percentile(Span { begin: first.begin, end: last.end }, 10).unwrap_or(before);
         let gap = words
             .array_windows::<2>()
             .map(|[a, b]| Span { begin: a.end + 2, end: b.begin.saturating_sub(2) });
         let gap = gap.chain([Span { begin: last.end + 2, end: now }]).filter(|gap| gap.end > gap.begin + 4);
-        let in_gap = gap.max_by_key(|gap| gap.len()).and_then(|gap| levels.mean(gap, |_| true));
+        let gap = gap.max_by_key(|gap| gap.len());
+        let in_gap = gap.and_then(|gap| levels.mean(gap, |_| true));
         let part = |begin, end| levels.mean(Span { begin, end }, heard).map_or(level, |(mean, _)| mean);
         let opening = part(first.begin, first.begin + FADE_HOPS);
         let ending = part(last.end.saturating_sub(FADE_HOPS).max(first.begin), last.end);
@@ -113,6 +140,13 @@ impl Features {
             over_before_db: level - before,
             pause_rise_db: in_gap.map_or(0.0, |(mean, _)| mean - before),
             fade_db: opening - ending,
+            before_spread_db: before_spread,
+            before_flatness: before_flatness.unwrap_or(WHITE),
+            before_silence,
+            lead_rise_db: lead_rise,
+            floor_rise_db: softest - before,
+            floor_under_db: level - softest,
+            pause_flatness: gap.and_then(|gap| levels.evenness(gap).0).unwrap_or(WHITE),
             beeps: f32::from(beeps),
         })
     }

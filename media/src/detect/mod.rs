@@ -14,6 +14,7 @@ pub mod corpus;
 mod country;
 mod features;
 mod keys;
+mod quiet;
 mod rules;
 mod runs;
 mod sound;
@@ -37,6 +38,7 @@ use crate::dtmf::Digit;
 use bank::{Bank, PIECE};
 use cadence::Cadences;
 use keys::Keys;
+use quiet::Quiet;
 use runs::{Lasting, Runs};
 use voice::Levels;
 use who::Who;
@@ -67,11 +69,14 @@ pub enum Event {
         /// How long it was.
         ms: u16,
     },
+    /// Somebody spoke, and nobody has for some seconds. Told by detectors that hear a greeting out, each time anew.
+    Quiet,
     /// A key, as a tone.
     Digit(Digit),
     /// Who answered. It comes once.
     Answered(Decision),
-    /// What was a machine turned out to be something more special: a screening that waits for words, a fax, the network.
+    /// It is somebody else after all: what was taken for a person is a machine, or what was a machine is something more
+    /// special (a screening that waits for words, a fax, the network).
     Refined(Decision),
 }
 
@@ -83,9 +88,13 @@ pub struct Detector {
     cadences: Cadences,
     keys: Keys,
     levels: Levels,
+    quiet: Quiet,
     spoke: bool,
     who: Option<Who>,
     told: bool,
+    /// It listens on when who answered is told, until the call is bridged.
+    hears_out: bool,
+    bridged: bool,
     /// Samples that do not yet fill 10 ms.
     piece: [i16; PIECE],
     filled: usize,
@@ -102,13 +111,34 @@ impl Detector {
             cadences: Cadences::new(country),
             keys: Keys::default(),
             levels: Levels::new(),
+            quiet: Quiet::default(),
             spoke: false,
             who: None,
             told: false,
+            hears_out: false,
+            bridged: false,
             piece: [0; PIECE],
             filled: 0,
             events: VecDeque::new(),
         }
+    }
+
+    /// It hears a machine's greeting out: it is never done before the call is bridged, and tells [`Event::Quiet`].
+    pub fn hearing_out(mut self) -> Detector {
+        self.hears_out = true;
+        self
+    }
+
+    /// The call was bridged now: what is heard for some seconds more may show that it is a machine all the same.
+    pub fn bridged(&mut self) {
+        (self.bridged, self.hears_out) = (true, false);
+        let until_ms = self.rules.time.bridged_ms;
+        self.who.iter_mut().for_each(|who| who.listen_until(until_ms));
+    }
+
+    /// Whether the call was bridged.
+    pub(crate) fn is_bridged(&self) -> bool {
+        self.bridged
     }
 
     /// The call was answered now: what follows says who did. Only the first time counts.
@@ -129,7 +159,7 @@ impl Detector {
 
     /// Whether who answered is told and will not change: nothing but tones and keys may follow.
     pub fn is_done(&self) -> bool {
-        self.who.as_ref().is_some_and(Who::is_done)
+        !self.hears_out && self.who.as_ref().is_some_and(Who::is_done)
     }
 
     /// Takes samples.
@@ -169,12 +199,18 @@ impl Detector {
         self.events.pop_front()
     }
 
+    /// What is known now; none when nobody spoke.
+    pub(crate) fn features(&self) -> Option<Features> {
+        Features::of(&self.levels, 0.0, 0, &self.rules.voice)
+    }
+
     fn forget(&mut self) {
         self.bank.reset();
         self.runs = Runs::default();
         self.cadences.reset();
         self.keys = Keys::default();
         self.levels = Levels::new();
+        self.quiet = Quiet::default();
         self.spoke = false;
         self.filled = 0;
     }
@@ -196,6 +232,12 @@ impl Detector {
             }
         }
         self.spoke |= self.levels.spoke_for(SPOKE_HOPS);
+        if self.hears_out && self.who.is_some() {
+            self.quiet.push(&block, sound, &self.levels, &self.rules);
+            if self.quiet.is_over(self.spoke, &self.rules) {
+                self.tell(Event::Quiet);
+            }
+        }
         let network_tone = self.cadences.sounds();
         if let Some(decision) = self.who.as_mut().and_then(|who| who.step(&self.levels, network_tone)) {
             self.decided(decision);

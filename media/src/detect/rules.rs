@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::features::{Feature, Features};
 
 /// Rules of a set at most: each is looked at every 20 ms of a call's first seconds.
-const MOST_RULES: usize = 64;
+const MOST_RULES: usize = 128;
 /// The file's size at most.
 const MOST_BYTES: usize = 64 * 1024;
 const STANDARD: &str = include_str!("rules.toml");
@@ -41,6 +41,12 @@ pub struct Rules {
     pub rule: Vec<Rule>,
     /// What shows after the deadline that it was a machine all the same; one is enough.
     pub later: Vec<Sign>,
+    /// Scored rules for after the deadline, when it was taken for a person.
+    #[serde(default)]
+    pub late: Vec<Rule>,
+    /// From this score of them on it is a machine.
+    #[serde(default = "never")]
+    pub late_at: f32,
     /// When a machine turns out to be a call screening that waits for words: all must hold.
     pub screening: Vec<Condition>,
 }
@@ -80,6 +86,27 @@ pub struct TimeRules {
     pub no_speech_ms: u32,
     /// For so long after the answer is looked for what shows later, ms.
     pub listen_ms: u32,
+    /// The same of a call that is bridged to an agent, ms: it costs a decoder.
+    #[serde(default = "bridged_ms")]
+    pub bridged_ms: u32,
+    /// A greeting without a beep is over when nobody has spoken for so long, ms.
+    #[serde(default = "quiet_ms")]
+    pub quiet_ms: u32,
+}
+
+/// Without late rules there is no score.
+const fn never() -> f32 {
+    f32::MAX
+}
+
+/// For rule sets from before there was such a time.
+const fn bridged_ms() -> u32 {
+    6_000
+}
+
+/// The same.
+const fn quiet_ms() -> u32 {
+    3_000
 }
 
 /// A rule: its points count when all of its conditions hold. Points for a machine are positive, for a person negative.
@@ -134,6 +161,12 @@ pub(crate) fn all_hold(when: &[Condition], features: &Features) -> bool {
     when.iter().all(|condition| condition.holds(features))
 }
 
+/// The points of those rules that hold, and which.
+fn total(rules: &[Rule], features: Features) -> (f32, impl Iterator<Item = &Rule>) {
+    let hold = move |rule: &&Rule| all_hold(&rule.when, &features);
+    (rules.iter().filter(hold).map(|rule| rule.points).sum(), rules.iter().filter(hold))
+}
+
 impl Rules {
     /// Reads a rule set (TOML).
     pub fn parse(text: &str) -> Result<Rules, RulesError> {
@@ -156,31 +189,38 @@ impl Rules {
         &'a self,
         features: &Features,
     ) -> (f32, impl Iterator<Item = &'a Rule> + use<'a>) {
-        let features = *features;
-        let score =
-            self.rule.iter().filter(|rule| all_hold(&rule.when, &features)).map(|rule| rule.points).sum();
-        (score, self.rule.iter().filter(move |rule| all_hold(&rule.when, &features)))
+        total(&self.rule, *features)
+    }
+
+    /// The same of the rules for after the deadline.
+    pub(crate) fn late_score<'a>(
+        &'a self,
+        features: &Features,
+    ) -> (f32, impl Iterator<Item = &'a Rule> + use<'a>) {
+        total(&self.late, *features)
     }
 
     fn check(&self) -> Result<(), RulesError> {
         let later = || self.later.iter().flat_map(|sign| &sign.when);
-        let conditions =
-            || self.rule.iter().flat_map(|rule| &rule.when).chain(later()).chain(&self.screening);
+        let scored = || self.rule.iter().chain(&self.late);
+        let conditions = || scored().flat_map(|rule| &rule.when).chain(later()).chain(&self.screening);
         let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
         let bounds = |c: &Condition| finite(&[c.min.unwrap_or(0.0), c.below.unwrap_or(0.0)]);
-        if self.rule.len() + self.later.len() > MOST_RULES || conditions().count() > 4 * MOST_RULES {
-            return Err(RulesError::Impossible("more than 64 rules or 256 conditions"));
+        if self.rule.len() + self.late.len() + self.later.len() > MOST_RULES
+            || conditions().count() > 4 * MOST_RULES
+        {
+            return Err(RulesError::Impossible("more than 128 rules or 512 conditions"));
         }
         if self.later.iter().any(|sign| sign.when.is_empty()) {
             return Err(RulesError::Impossible("a sign without conditions"));
         }
-        if !self.rule.iter().all(|rule| rule.points.is_finite()) || !conditions().all(bounds) {
+        if !scored().all(|rule| rule.points.is_finite()) || !conditions().all(bounds) {
             return Err(RulesError::Impossible("a number that is not finite"));
         }
         if !conditions().all(|c| c.min.is_some() || c.below.is_some()) || self.screening.is_empty() {
             return Err(RulesError::Impossible("a condition without bounds"));
         }
-        if !finite(&[self.machine_at, self.person_at]) || self.person_at >= self.machine_at {
+        if !finite(&[self.machine_at, self.person_at, self.late_at]) || self.person_at >= self.machine_at {
             return Err(RulesError::Impossible("a score of persons that is not below that of machines"));
         }
         let time = &self.time;
@@ -191,6 +231,11 @@ impl Rules {
         }
         if !(1_000..=20_000).contains(&time.listen_ms) {
             return Err(RulesError::Impossible("listening outside 1 to 20 s"));
+        }
+        if time.bridged_ms > time.listen_ms || !(1_000..=20_000).contains(&time.quiet_ms) {
+            return Err(RulesError::Impossible(
+                "listening longer when bridged than else, or quiet outside 1 to 20 s",
+            ));
         }
         if self.voice.bridge_ms > 500 || !(10..=500).contains(&self.voice.least_word_ms) {
             return Err(RulesError::Impossible("words or pauses in a word longer than 0.5 s"));
@@ -211,11 +256,19 @@ impl Rules {
                 bridge_ms: 60,
                 least_word_ms: 60,
             },
-            time: TimeRules { deadline_ms: 1_250, no_speech_ms: 2_400, listen_ms: 10_000 },
+            time: TimeRules {
+                deadline_ms: 1_250,
+                no_speech_ms: 2_400,
+                listen_ms: 10_000,
+                bridged_ms: bridged_ms(),
+                quiet_ms: quiet_ms(),
+            },
             machine_at: 1.0,
             person_at: -1.0,
             rule: Vec::new(),
             later: Vec::new(),
+            late: Vec::new(),
+            late_at: never(),
             screening: Vec::new(),
         }
     }

@@ -168,3 +168,44 @@ fn gaps_are_time() {
     let heard: Vec<Event> = std::iter::from_fn(|| detector.poll_event()).collect();
     assert_eq!(decisions(&heard)[0].class, Class::Silent);
 }
+
+#[test]
+fn a_greeting_is_heard_out_to_its_quiet_and_its_late_beep() {
+    let beep = sines(&[(1_000.0, -20.0)], 4_000);
+    let call =
+        [quiet(1_200), recited(3, 4_000), quiet(4_500), recited(9, 15_000), quiet(4_000), beep, quiet(500)];
+    let mut detector = detector().hearing_out();
+    let heard = events(&mut detector, &call.concat());
+    let quiets = heard.iter().filter(|event| **event == Event::Quiet).count();
+    assert_eq!(quiets, 2, "each time anew: {heard:?}");
+    assert!(matches!(heard.last(), Some(Event::Beep { hz: 995..=1_005, .. })), "{heard:?}");
+    assert!(!detector.is_done());
+    // Others do not tell it.
+    let heard =
+        events(&mut super::tests::detector(), &[quiet(1_200), recited(3, 4_000), quiet(4_500)].concat());
+    assert!(!heard.contains(&Event::Quiet));
+    // Nobody who spoke, nobody who is quiet.
+    let mut nobody = super::tests::detector().hearing_out();
+    assert_eq!(decisions(&events(&mut nobody, &quiet(8_000))).len(), 1);
+}
+
+#[test]
+fn a_bridged_call_is_listened_to_for_six_seconds() {
+    let beep = sines(&[(1_000.0, -20.0)], 4_000);
+    let word = [quiet(600), said(2, 350), quiet(900)].concat();
+    let greeting = [recited(4, 2_500), quiet(300), beep, quiet(400)].concat();
+    for (waits, told) in [(0, true), (5_000, false)] {
+        let mut detector = detector().hearing_out();
+        assert_eq!(decisions(&events(&mut detector, &word))[0].class, Class::Person);
+        detector.bridged();
+        assert!(!detector.is_done());
+        let heard = events(&mut detector, &[quiet(waits), greeting.clone()].concat());
+        let machine = decisions(&heard).iter().any(|decision| decision.class == Class::Machine);
+        assert_eq!((machine, detector.is_done()), (told, !told), "{waits} ms: {heard:?}");
+    }
+    // Bridged later than that: nothing is listened for.
+    let mut late = detector();
+    events(&mut late, &[word, quiet(5_000)].concat());
+    late.bridged();
+    assert!(late.is_done());
+}

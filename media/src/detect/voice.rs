@@ -36,10 +36,12 @@ impl Span {
 #[derive(Clone, Copy, Debug)]
 struct Step {
     dbov: f32,
-    /// It has the uneven spectrum of a voice.
-    voiced: bool,
+    /// How even its spectrum is: a voice's is uneven.
+    flatness: f32,
     /// It is a tone of the network, a beep.
     tone: bool,
+    /// Nothing but the smallest steps of a codec.
+    silent: bool,
 }
 
 /// The levels so far.
@@ -74,14 +76,14 @@ impl Levels {
         if self.steps.len() == HOPS {
             return;
         }
-        let dbov = if block.digital_silence { LOWEST } else { block.band_dbov.clamp(LOWEST, 0.0) };
-        let tone = matches!(sound, Sound::Single { pure: true, .. } | Sound::Pair { .. });
+        let (dbov, tone) = (level(block), is_tone(sound));
         if !tone && let Some(count) = self.counts.get_mut((dbov - LOWEST) as usize) {
             *count += 1;
         }
-        let step = Step { dbov, voiced: flatness(&block.share) < UNEVEN, tone };
+        let step = Step { dbov, flatness: flatness(&block.share), tone, silent: block.digital_silence };
         self.softest = self.softest.min(dbov);
-        self.spoken += usize::from(step.voiced && !tone && dbov > (self.softest + 12.0).max(-50.0));
+        self.spoken +=
+            usize::from(step.flatness < UNEVEN && !tone && dbov > (self.softest + 12.0).max(-50.0));
         self.steps.push(step);
     }
 
@@ -129,7 +131,7 @@ impl Levels {
     fn keep(&self, span: Option<Span>, least: usize, words: &mut Vec<Span>) {
         let Some(span) = span.filter(|span| span.len() >= least) else { return };
         let inside = self.steps.get(span.begin..span.end).unwrap_or_default();
-        let voiced = inside.iter().filter(|step| step.voiced).count();
+        let voiced = inside.iter().filter(|step| step.flatness < UNEVEN).count();
         if voiced * 4 < span.len() {
             return;
         }
@@ -138,6 +140,30 @@ impl Levels {
         } else if let Some(last) = words.last_mut() {
             last.end = span.end;
         }
+    }
+
+    /// The level that so many of a hundred of some steps stay under.
+    pub(crate) fn percentile(&self, within: Span, percent: usize) -> Option<f32> {
+        let mut counts = [0u16; LEVELS];
+        let steps = self.steps.get(within.begin..within.end.min(self.steps.len()))?;
+        for step in steps.iter().filter(|step| !step.tone) {
+            if let Some(count) = counts.get_mut((step.dbov - LOWEST) as usize) {
+                *count += 1;
+            }
+        }
+        let all: u16 = counts.iter().sum();
+        (all > 0).then(|| nth(counts.iter().enumerate(), (usize::from(all) * percent / 100) as u16))
+    }
+
+    /// How even the spectrum of some steps is on average, those without sound left out; and the share of these.
+    pub(crate) fn evenness(&self, within: Span) -> (Option<f32>, f32) {
+        let steps = self.steps.get(within.begin..within.end.min(self.steps.len())).unwrap_or_default();
+        let sounding = || steps.iter().filter(|step| !step.silent);
+        let count = sounding().count();
+        let mean = sounding().map(|step| step.flatness).sum::<f32>() / count.max(1) as f32;
+        let silent = (steps.len() - count) as f32 / steps.len().max(1) as f32;
+        // A handful of steps says nothing.
+        ((count >= 5).then_some(mean), silent)
     }
 
     /// Mean level, and its standard deviation, of some steps.
@@ -149,6 +175,16 @@ impl Levels {
         let spread = (levels().map(|dbov| (dbov - mean).powi(2)).sum::<f32>() / count as f32).sqrt();
         (count > 0).then_some((mean, spread))
     }
+}
+
+/// A step's level, in dBov.
+pub(crate) fn level(block: &Block) -> f32 {
+    if block.digital_silence { LOWEST } else { block.band_dbov.clamp(LOWEST, 0.0) }
+}
+
+/// Whether it is a tone of the network, a beep.
+pub(crate) fn is_tone(sound: Sound) -> bool {
+    matches!(sound, Sound::Single { pure: true, .. } | Sound::Pair { .. })
 }
 
 /// The level at which more than so many steps were counted.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::features::{Feature, Features};
-use super::rules::{Condition, Rules, all_hold};
+use super::rules::{Condition, Rule, Rules, all_hold};
 use super::voice::{HOPS, Levels};
 
 /// Who or what answered.
@@ -24,6 +24,9 @@ pub enum Class {
     /// The network answered: special information tones, busy, congestion.
     Network,
 }
+
+/// A decision names so many of the rules that made it: the others would change little.
+const REASONS: usize = 6;
 
 /// A rule that counted.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +57,7 @@ pub struct Decision {
     pub at_ms: u32,
     /// The sum of the points.
     pub score: f32,
-    /// The rules that counted; none where a tone or silence decided.
+    /// The rules that counted most, the strongest first; none where a tone or silence decided.
     pub reasons: Vec<Reason>,
     /// All that was known.
     pub features: Features,
@@ -80,6 +83,14 @@ impl fmt::Display for Decision {
     }
 }
 
+/// The rules that counted most, the strongest first.
+fn strongest<'a>(counted: impl Iterator<Item = &'a Rule>, features: &Features) -> Vec<Reason> {
+    let mut counted: Vec<&Rule> = counted.collect();
+    counted.sort_by(|a, b| b.points.abs().total_cmp(&a.points.abs()));
+    counted.truncate(REASONS);
+    counted.into_iter().map(|rule| Reason::new(&rule.name, rule.points, &rule.when, features)).collect()
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Listening,
@@ -95,6 +106,8 @@ enum State {
 pub(crate) struct Who {
     rules: Arc<Rules>,
     state: State,
+    /// Until when it listens, in ms after the answer.
+    until_ms: u32,
     /// Steps of 10 ms since the answer, and those before the stream that is heard now.
     now: u32,
     stream_began: u32,
@@ -113,13 +126,31 @@ const RING_MOST: u32 = 400;
 impl Who {
     pub(crate) fn new(rules: &Arc<Rules>) -> Who {
         let rules = Arc::clone(rules);
-        Who { rules, state: State::Listening, now: 0, stream_began: 0, ringing: 0, rang: None, beeps: 0 }
+        let until_ms = rules.time.listen_ms;
+        Who {
+            rules,
+            state: State::Listening,
+            until_ms,
+            now: 0,
+            stream_began: 0,
+            ringing: 0,
+            rang: None,
+            beeps: 0,
+        }
     }
 
     /// The stream is another: what was heard is not what speaks now.
     pub(crate) fn switched(&mut self) {
         self.stream_began = self.now;
         self.beeps = 0;
+    }
+
+    /// Listens no longer than so many ms after the answer. What is being decided is decided all the same.
+    pub(crate) fn listen_until(&mut self, ms: u32) {
+        self.until_ms = self.until_ms.min(ms);
+        if self.now * 10 >= self.until_ms && self.state != State::Listening {
+            self.state = State::Done;
+        }
     }
 
     /// Whether nothing more will be decided.
@@ -155,7 +186,7 @@ impl Who {
         }
         let begin_ms = (self.stream_began * 10) as f32;
         let features = Features::of(levels, begin_ms, self.beeps, &self.rules.voice);
-        let over = self.now * 10 >= self.rules.time.listen_ms || levels.len() >= HOPS;
+        let over = self.now * 10 >= self.until_ms || levels.len() >= HOPS;
         let decision = match (self.state, features) {
             (State::Listening, None) => self.nobody(over),
             (State::Listening, Some(features)) => self.listen(features),
@@ -183,8 +214,7 @@ impl Who {
         if !late && score > self.rules.person_at {
             return None;
         }
-        let reasons =
-            counted.map(|rule| Reason::new(&rule.name, rule.points, &rule.when, &features)).collect();
+        let reasons = strongest(counted, &features);
         let machine = late && score >= self.rules.machine_at;
         let (state, class) =
             if machine { (State::Machine, Class::Machine) } else { (State::Person, Class::Person) };
@@ -196,7 +226,15 @@ impl Who {
     fn look_again(&mut self, features: Features) -> Option<Decision> {
         let shows = |when: &[Condition]| all_hold(when, &features);
         let (state, class, reason) = if self.state == State::Person {
-            let sign = self.rules.later.iter().find(|sign| shows(&sign.when))?;
+            let Some(sign) = self.rules.later.iter().find(|sign| shows(&sign.when)) else {
+                let (score, counted) = self.rules.late_score(&features);
+                if score < self.rules.late_at {
+                    return None;
+                }
+                let reasons = strongest(counted, &features);
+                self.state = State::Machine;
+                return Some(self.decision(Class::Machine, features, score, reasons));
+            };
             (State::Machine, Class::Machine, Reason::new(&sign.name, 0.0, &sign.when, &features))
         } else {
             let when = shows(&self.rules.screening).then_some(&self.rules.screening)?;

@@ -137,6 +137,15 @@ impl Leg {
         self.change_ear(|ear| ear.detector = None);
     }
 
+    /// The call is bridged: what is heard for some seconds more may show that a machine answered.
+    pub(super) fn listen_past_bridge(&mut self) {
+        let Some(detector) = self.ear.as_mut().and_then(|ear| ear.detector.as_mut()) else { return };
+        detector.bridged();
+        if detector.is_done() {
+            self.stop_listening();
+        }
+    }
+
     /// Gives a recording what the far end says from now on, whoever it is bridged to.
     pub(crate) fn record(&mut self, tap: Tap) {
         self.ear.get_or_insert_with(Ear::new).tap = Some(Box::new(tap));
@@ -253,7 +262,8 @@ impl Leg {
                 event => events.extend([MediaEvent::Detected { leg: self.id, what: Box::new(event) }]),
             }
         }
-        if detector.is_done() && !by_tone {
+        // Nobody heeds keys of a bridged call.
+        if detector.is_done() && (!by_tone || detector.is_bridged()) {
             self.stop_listening();
         }
     }

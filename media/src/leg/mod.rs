@@ -338,8 +338,8 @@ impl Leg {
         self.sound.overlay = beep.map(Overlay::new);
         self.announce = self.role == Role::Trunk;
         self.line.cut();
-        self.stop_listening();
         self.watch(now);
+        self.listen_past_bridge();
         self.expect_to_hear(now);
         self.wake_frames(now);
     }

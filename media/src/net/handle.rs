@@ -221,8 +221,8 @@ impl MediaHandle {
         self.send(leg, ToLeg::SetRemote(Box::new(agreed)))
     }
 
-    /// Has a detector listen to a leg, until who answered is told or the leg is bridged: [`MediaEvent::Detected`] follows
-    /// for all that it hears, and keys that come as tones from far ends that send no events. The answer is told by
+    /// Has a detector listen to a leg until it is done, and some seconds past the answer of one that is bridged:
+    /// [`MediaEvent::Detected`] follows for all that it hears, and keys that come as tones from far ends that send no events. The answer is told by
     /// [`MediaHandle::answered`]; another description from the far end begins a new stream.
     pub fn listen(&self, leg: LegId, detector: Detector) -> Result<(), MediaError> {
         self.send(leg, ToLeg::Listen(Box::new(detector)))

@@ -9,6 +9,7 @@ mod fail_over;
 mod groups;
 mod hand;
 mod journaled;
+mod machines;
 mod people;
 mod pools;
 mod store_faults;
@@ -49,7 +50,7 @@ pub(super) fn settings() -> CampaignSettings {
 
 pub(super) fn restored(id: i64, settings: CampaignSettings) -> RestoredCampaign {
     let campaign = Campaign { id: CampaignId(id), status: CampaignStatus::Running, settings };
-    RestoredCampaign { campaign, answered: 0, abandoned: 0 }
+    RestoredCampaign { campaign, answered: 0, abandoned: 0, machines: 0, checked: 0, persons: 0 }
 }
 
 /// An engine driven by hand, step by step; the store answers at once unless told otherwise.

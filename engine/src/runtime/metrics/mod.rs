@@ -196,6 +196,29 @@ fn engine(counters: &Counters, gauges: &Gauges) -> Vec<MetricFamily> {
             one(counters.fail_overs),
         ),
         counter("kraliki_late_total", "Calls given to an agent later than the grace.", one(counters.late)),
+        counter(
+            "kraliki_messages_left_total",
+            "Messages that machines were left, to their end.",
+            one(counters.messages_left),
+        ),
+        counter(
+            "kraliki_machine_signs_total",
+            "Calls with agents that sounded like machines after the bridge.",
+            one(counters.machine_signs),
+        ),
+        counter(
+            "kraliki_machine_samples_total",
+            "Calls taken for machines that were given to agents to be checked.",
+            one(counters.sampled),
+        ),
+        counter(
+            "kraliki_machine_checks_total",
+            "Of these, those that agents said were a machine or a person.",
+            [
+                (&[("answer", "machine")][..], counters.sampled_machines as f64),
+                (&[("answer", "person")][..], counters.sampled_persons as f64),
+            ],
+        ),
         counter("kraliki_pacing_decisions_total", "Pacing decisions.", one(counters.decisions)),
         counter(
             "kraliki_refused_total",
@@ -279,7 +302,9 @@ fn live(snapshot: &Snapshot) -> Vec<MetricFamily> {
         snapshot.trunks.iter().map(|t| (t.name.clone(), value(t))).collect()
     };
     let labelled = |name: &str, help: &str, label: &str, rows: Vec<(String, f64)>| {
-        let rows: Vec<_> = rows.iter().map(|(value, v)| ([(label, value.as_str())], *v)).collect();
+        // What is not known has no sample.
+        let known = rows.iter().filter(|(_, v)| !v.is_nan());
+        let rows: Vec<_> = known.map(|(value, v)| ([(label, value.as_str())], *v)).collect();
         gauge(name, help, rows.iter().map(|(l, v)| (&l[..], *v)))
     };
     vec![
@@ -300,6 +325,30 @@ fn live(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "Abandoned / answered by a person, over 30 days.",
             "campaign",
             by_campaign(|c| if c.answered == 0 { 0.0 } else { c.abandoned as f64 / c.answered as f64 }),
+        ),
+        labelled(
+            "kraliki_campaign_false_machines_ratio",
+            "People / calls taken for machines, by those that agents checked in 30 days; without checks there is none.",
+            "campaign",
+            by_campaign(|c| c.machines.share.unwrap_or(f64::NAN)),
+        ),
+        labelled(
+            "kraliki_campaign_false_machines_ratio_least",
+            "The least that this ratio is, with 95 % certainty.",
+            "campaign",
+            by_campaign(|c| c.machines.share_least.unwrap_or(f64::NAN)),
+        ),
+        labelled(
+            "kraliki_campaign_false_machines_ratio_most",
+            "The most that this ratio is, with 95 % certainty.",
+            "campaign",
+            by_campaign(|c| c.machines.share_most.unwrap_or(f64::NAN)),
+        ),
+        labelled(
+            "kraliki_campaign_machines_estimated_persons",
+            "People among calls that ended as machines in 30 days, by estimate; the ledger counts them as abandoned.",
+            "campaign",
+            by_campaign(|c| c.machines.estimated as f64),
         ),
         labelled(
             "kraliki_campaign_lines",

@@ -280,6 +280,7 @@ impl Disk {
             | Write::CallerIdDays(_)
             | Write::Quarantine(_)
             | Write::CallerIdLifted { .. } => {}
+            Write::Marked { attempt, .. } => return self.attempts.contains_key(&attempt),
         }
         true
     }

@@ -16,7 +16,8 @@ impl Disk {
         let ledger = self.ledger();
         let campaigns = self.campaigns.values().map(|campaign| {
             let (answered, abandoned) = ledger.get(&campaign.id).copied().unwrap_or_default();
-            RestoredCampaign { campaign: campaign.clone(), answered, abandoned }
+            let campaign = campaign.clone();
+            RestoredCampaign { campaign, answered, abandoned, machines: 0, checked: 0, persons: 0 }
         });
         Recovered {
             campaigns: campaigns.collect(),

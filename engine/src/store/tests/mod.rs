@@ -1,5 +1,6 @@
 //! What every database under the store must do. The tests know it only by [`Place`], so that another one can join.
 
+mod answers;
 mod crash;
 mod faults;
 mod imports;

@@ -64,6 +64,8 @@ pub struct Judged {
     pub first: Option<Decision>,
     /// The last one.
     pub last: Class,
+    /// When it was told that it is a machine, after the answer in ms; and that of the last change of mind.
+    pub machine_ms: Option<u32>,
     /// What else was heard.
     pub heard: Vec<Event>,
     /// How long the call is.
@@ -80,6 +82,8 @@ pub struct Row {
     pub first: Class,
     /// Who was told in the end.
     pub last: Class,
+    /// When a machine was told to be one, after the answer.
+    pub machine_ms: Option<u32>,
     /// When the first was told, after the answer.
     pub at_ms: u32,
     /// When the first word ended.
@@ -124,6 +128,7 @@ pub fn listen(rules: &Arc<Rules>, call: &Call, samples: &[i16]) -> Judged {
         call: call.clone(),
         first: None,
         last: Class::Person,
+        machine_ms: None,
         heard: Vec::new(),
         ms: u32::try_from(samples.len() / 8).unwrap_or(u32::MAX),
     };
@@ -133,10 +138,10 @@ pub fn listen(rules: &Arc<Rules>, call: &Call, samples: &[i16]) -> Judged {
         while let Some(event) = detector.poll_event() {
             match event {
                 Event::Answered(decision) => {
-                    judged.last = decision.class;
+                    judged.told(&decision);
                     judged.first = Some(decision);
                 }
-                Event::Refined(decision) => judged.last = decision.class,
+                Event::Refined(decision) => judged.told(&decision),
                 other => judged.heard.push(other),
             }
         }
@@ -144,13 +149,35 @@ pub fn listen(rules: &Arc<Rules>, call: &Call, samples: &[i16]) -> Judged {
     judged
 }
 
+/// The features of one call at moments `every_ms` apart, with the time after the answer in ms: to fit rules by.
+pub fn trace(rules: &Arc<Rules>, call: &Call, samples: &[i16], every_ms: usize) -> Vec<(usize, Features)> {
+    let heard_in = country(&call.country).unwrap_or(&super::COUNTRIES[0]);
+    let mut detector = Detector::new(rules, heard_in);
+    detector.answered();
+    let mut seen = Vec::new();
+    for (n, part) in samples.chunks(8 * every_ms.max(10)).enumerate() {
+        detector.push(part);
+        while detector.poll_event().is_some() {}
+        seen.extend(detector.features().map(|features| ((n + 1) * every_ms, features)));
+    }
+    seen
+}
+
 impl Judged {
+    fn told(&mut self, decision: &Decision) {
+        if is_machine(decision.class) && self.machine_ms.is_none() {
+            self.machine_ms = Some(decision.at_ms);
+        }
+        self.last = decision.class;
+    }
+
     /// Who was told, and when.
     pub fn row(&self) -> Row {
         Row {
             truth: class(&self.call.class).unwrap_or(Class::Person),
             first: self.first.as_ref().map_or(Class::Person, |d| d.class),
             last: self.last,
+            machine_ms: self.machine_ms,
             at_ms: self.first.as_ref().map_or(self.ms, |d| d.at_ms),
             first_word_end_ms: self.call.first_word_end_ms,
         }
@@ -189,7 +216,8 @@ impl Judged {
 pub fn judge_by_silence(rules: &SilenceRules, call: &Call, samples: &[i16]) -> Row {
     let (class, at_ms) = rules.judge(samples);
     let truth = self::class(&call.class).unwrap_or(Class::Person);
-    Row { truth, first: class, last: class, at_ms, first_word_end_ms: call.first_word_end_ms }
+    let machine_ms = is_machine(class).then_some(at_ms);
+    Row { truth, first: class, last: class, machine_ms, at_ms, first_word_end_ms: call.first_word_end_ms }
 }
 
 /// Lets the detector hear every call of a manifest.
@@ -229,6 +257,11 @@ impl Table {
     /// Machines and screening taken for a person at first, of all machines and screening (0 to 1).
     pub fn misses_at_first(&self) -> f64 {
         share(self.machines(), |row| !is_machine(row.first))
+    }
+
+    /// Machines and screening that were not told as such within so many ms of the answer, of all of them (0 to 1).
+    pub fn misses_after(&self, ms: u32) -> f64 {
+        share(self.machines(), |row| row.machine_ms.is_none_or(|told| told > ms))
     }
 
     /// Machines and screening that were never told as such (0 to 1).

@@ -14,7 +14,7 @@ export const tokens = new Tokens({
 export interface RequestOptions {
 	/** Sent as JSON, unless `raw` is given. */
 	body?: unknown;
-	raw?: { type: string; body: string };
+	raw?: { type: string; body: string | Blob };
 	/** Lets the request outlive the page. */
 	keepalive?: boolean;
 }

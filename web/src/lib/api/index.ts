@@ -28,6 +28,7 @@ import type {
 	TeamSettings,
 	IceSettings,
 	PhoneSetup,
+	PromptRecord,
 	TrunkDetail,
 	TrunkGroup,
 	TrunkGroupView,
@@ -221,6 +222,9 @@ export const calls = {
 	hangup: (id: number) => request('POST', `/api/calls/${id}/hangup`),
 	hold: (id: number, on: boolean) => request('POST', `/api/calls/${id}/hold`, { body: { on } }),
 	dtmf: (id: number, digits: string) => request('POST', `/api/calls/${id}/dtmf`, { body: { digits } }),
+	/** Who answered: a machine is hung up on. */
+	machine: (id: number, machine: boolean) =>
+		request('POST', `/api/calls/${id}/machine`, { body: { machine } }),
 	dispose: (
 		id: number,
 		body: { code: string; note?: string; callback_unix_ms?: number; personal?: boolean },
@@ -233,6 +237,16 @@ export const calls = {
 export const recordings = {
 	audio: async (call: number): Promise<Blob> =>
 		(await request('GET', `/api/recordings/${call}/audio`)).blob(),
+};
+
+export const prompts = {
+	list: () => json<PromptRecord[]>('GET', '/api/prompts'),
+	upload: (name: string, file: File) =>
+		request('POST', `/api/prompts${query({ name })}`, {
+			raw: { type: file.type || 'application/octet-stream', body: file },
+		}),
+	audio: async (id: number): Promise<Blob> => (await request('GET', `/api/prompts/${id}/audio`)).blob(),
+	remove: (id: number) => request('DELETE', `/api/prompts/${id}`),
 };
 
 async function importCsv(

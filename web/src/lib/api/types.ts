@@ -78,6 +78,7 @@ export const CALL_STATES = [
 	'talking',
 	'hold',
 	'message',
+	'voicemail',
 	'ended',
 ] as const;
 export type CallState = (typeof CALL_STATES)[number];
@@ -267,7 +268,11 @@ export interface CampaignSettings {
 	max_lines_per_agent: number;
 	max_cps: number;
 	cancel_ringing: boolean;
-	machine_detection: 'off' | 'hang_up';
+	machine_detection: 'off' | 'hang_up' | 'voicemail';
+	/** What machines are left. */
+	voicemail_message: string;
+	/** The share of calls taken for machines that agents check. */
+	machine_sample: number;
 	recording: 'off' | 'all';
 	recording_beep_s: number;
 	abandonment_cap: number;
@@ -304,6 +309,22 @@ export interface CampaignSettings {
 	queue_wait_s: number;
 }
 
+/** Of the last 30 days. */
+export interface MachineChecks {
+	/** Calls taken for machines that no agent had. */
+	ended: number;
+	/** Those of which an agent said who it was. */
+	checked: number;
+	/** Of these, people. */
+	persons: number;
+	/** The share of people, and where it is with 95 % certainty. */
+	share: number | null;
+	share_least: number | null;
+	share_most: number | null;
+	/** People among `ended` by that share; the ledger counts them as abandoned. */
+	estimated: number;
+}
+
 export interface CampaignView {
 	id: number;
 	name: string;
@@ -319,6 +340,8 @@ export interface CampaignView {
 	attempts: number;
 	answered: number;
 	abandoned: number;
+	/** How good its verdicts "machine" are. */
+	machines: MachineChecks;
 	occupancy: number;
 	decision: string;
 }
@@ -358,6 +381,8 @@ export interface CallView {
 	disposition: string | null;
 	/** Whether it is recorded now. */
 	recording: 'on' | 'paused' | null;
+	/** Why its agent may think that a machine answered. */
+	machine: 'sounds' | 'sampled' | null;
 	caller_id: string;
 	/** When the dialer ends it for its length; null: not in the next minute. */
 	ends_unix_ms: number | null;
@@ -815,10 +840,25 @@ export interface CallRecord {
 	disposition: string | null;
 	note: string;
 	/** Whether there is a recording of it. */
+	/** A machine was left the message, to its end. */
+	message_left: boolean;
+	machine_check: MachineCheck | null;
 	recorded: boolean;
 }
 
 /** A call with all that belongs to it. */
+/** What an agent said of a call that was taken for a machine's. */
+export type MachineCheck = 'asked' | 'machine' | 'person';
+
+/** A sound that was uploaded. */
+export interface PromptRecord {
+	id: number;
+	/** Campaigns name it `prompt:NAME`. */
+	name: string;
+	lasted_ms: number;
+	at_unix_ms: number;
+}
+
 export interface CallDetail extends CallRecord {
 	tries: TryRecord[];
 	dispositions: DispositionRecord[];

@@ -34,6 +34,7 @@ const call = (id: number, change: Partial<CallView> = {}): CallView => ({
 	outcome: null,
 	disposition: null,
 	recording: null,
+	machine: null,
 	caller_id: '',
 	ends_unix_ms: null,
 	lead: {

@@ -190,6 +190,9 @@ class Desk {
 	callPhone = (): Promise<void> => this.#do(async () => void (await phone.start()));
 
 	hangup = (): Promise<void> => this.#do(() => this.#onCall((id) => calls.hangup(id)));
+	/** Says who answered; a machine is hung up on. */
+	machine = (machine: boolean): Promise<void> =>
+		this.#do(() => this.#onCall((id) => calls.machine(id, machine)));
 	pauseRecording = (on: boolean): Promise<void> =>
 		this.#do(() => this.#onCall((id) => calls.pauseRecording(id, on)));
 	hold = (on: boolean): Promise<void> => this.#do(() => this.#onCall((id) => calls.hold(id, on)));

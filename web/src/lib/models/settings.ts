@@ -13,6 +13,8 @@ export function defaultSettings(label: (key: Key) => string): CampaignSettings {
 		max_cps: 0,
 		cancel_ringing: false,
 		machine_detection: 'off',
+		voicemail_message: '',
+		machine_sample: 0,
 		recording: 'off',
 		recording_beep_s: 0,
 		abandonment_cap: 0.03,
@@ -82,6 +84,10 @@ export function faultsOf(s: CampaignSettings): Faults {
 	if (!between(s.max_lines, 1, 1000)) faults.max_lines = 'fault.max_lines';
 	if (!between(s.queue_wait_s, 0, 600)) faults.queue_wait_s = 'fault.queue_wait';
 	if (s.queue_key && s.queue_key === s.opt_out_key) faults.queue_key = 'fault.same_key';
+	if (!between(s.machine_sample, 0, 0.1)) faults.machine_sample = 'fault.sample';
+	if (s.machine_detection === 'voicemail' && !s.voicemail_message.trim()) {
+		faults.voicemail_message = 'fault.required';
+	}
 	if (!between(s.abandonment_cap, 0, 0.1)) faults.abandonment_cap = 'fault.cap';
 	if (!between(s.ring_timeout_s, 15, 120)) faults.ring_timeout_s = 'fault.ring';
 	if (!between(s.grace_ms, 0, 10_000)) faults.grace_ms = 'fault.grace';

@@ -31,6 +31,7 @@ export const callTone: Record<CallState, Tone> = {
 	talking: 'blue',
 	hold: 'amber',
 	message: 'red',
+	voicemail: 'grey',
 	ended: 'grey',
 };
 
