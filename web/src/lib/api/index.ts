@@ -124,7 +124,7 @@ export const callerIds = {
 	update: (id: number, pool: CallerIdPool) =>
 		json<CallerIdPoolView>('PUT', `/api/caller-id-pools/${id}`, pool),
 	remove: (id: number) => request('DELETE', `/api/caller-id-pools/${id}`),
-	lift: (number: string) => request('POST', '/api/caller-ids/lift', { number }),
+	lift: (number: string) => request('POST', '/api/caller-ids/lift', { body: { number } }),
 };
 
 export const agent = {
