@@ -9,6 +9,7 @@ use crate::lead::caps::capped;
 use crate::lead::hopper::Ready;
 use crate::lead::hours::Door;
 use crate::lead::phones::without_suppressed;
+use crate::lead::place::zones_beside;
 use crate::lead::retry::{Tally, crash_retry_unix_ms};
 use crate::limits::DECISION_HOLDS;
 use crate::pacing::Observation;
@@ -74,12 +75,20 @@ impl Engine {
         let Some(live) = self.campaigns.get(&id) else {
             return Err(Refusal { rule: "campaign", next_unix_ms: Some(unix_ms) });
         };
-        match self.zones.door(&live.hours, &lead.time_zone, unix_ms) {
-            Door::Open => Ok(()),
-            Door::OpensAt(next) => Err(Refusal { rule: "hours", next_unix_ms: Some(next) }),
-            Door::NeverOpens => Err(Refusal { rule: "hours", next_unix_ms: Some(unix_ms + NEVER_OPENS_MS) }),
-            Door::UnknownZone => Err(Refusal { rule: "time_zone", next_unix_ms: None }),
+        // Where a lead's address and its number say different places, it must be the hour in both.
+        let mut beside = zones_beside(lead);
+        let mut zone = Some(lead.time_zone.as_str());
+        while let Some(there) = zone {
+            zone = beside.next();
+            let next = match self.zones.door(&live.hours, there, unix_ms) {
+                Door::Open => continue,
+                Door::OpensAt(next) => next,
+                Door::NeverOpens => unix_ms + NEVER_OPENS_MS,
+                Door::UnknownZone => return Err(Refusal { rule: "time_zone", next_unix_ms: None }),
+            };
+            return Err(Refusal { rule: "hours", next_unix_ms: Some(next) });
         }
+        Ok(())
     }
 
     /// The cap of the campaign that the lead has reached, and until when.

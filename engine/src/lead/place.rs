@@ -79,12 +79,6 @@ pub(crate) struct Places<'a> {
     pub(crate) second: Option<Place<'a>>,
 }
 
-impl<'a> Places<'a> {
-    pub(crate) fn iter(self) -> impl Iterator<Item = Place<'a>> {
-        self.first.into_iter().chain(self.second)
-    }
-}
-
 /// The place that a number, E.164, tells.
 pub(crate) fn of_number(e164: &str) -> Option<Place<'static>> {
     let digits = e164.strip_prefix('+').unwrap_or(e164);
@@ -211,7 +205,8 @@ mod tests {
     use super::*;
 
     fn found<'a>(country: &'a str, state: &'a str, phone: &str) -> Vec<(&'a str, &'a str)> {
-        places(country, state, phone).iter().map(|place| (place.country, place.state)).collect()
+        let found = places(country, state, phone);
+        found.first.into_iter().chain(found.second).map(|place| (place.country, place.state)).collect()
     }
 
     #[test]
