@@ -153,7 +153,9 @@ async fn cancel(
     _: Require<Manager>,
     Path(id): Path<i64>,
 ) -> Result<StatusCode, Problem> {
-    let cancelled = api.imports().get(&id).map(|running| Arc::clone(&running.cancelled));
+    // One that just ended may still be among them.
+    let open = |running: &&Running| running.record.state.is_open();
+    let cancelled = api.imports().get(&id).filter(open).map(|running| Arc::clone(&running.cancelled));
     match cancelled {
         Some(cancelled) => cancelled.store(true, Relaxed),
         None if api.engine().store().import(id).await?.is_none() => return Err(missing(id)),
