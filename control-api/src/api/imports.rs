@@ -57,7 +57,8 @@ pub(super) struct ReadQuery {
     /// The list's name; made if there is none of that name.
     pub(super) list: Option<String>,
     /// What columns hold, as a JSON object: by their names in the header one of `phone`, `other_phone`, `first_name`,
-    /// `last_name`, `time_zone`, `priority`, `custom` and `ignore`. The others are known by their names.
+    /// `last_name`, `time_zone`, `country`, `state`, `consent`, `consent_at`, `consent_source`, `priority`, `custom` and
+    /// `ignore`. The others are known by their names.
     #[serde(default)]
     map: String,
     /// Which numbers count as there already: those of the same `list`, `campaign` (when left out) or `system`.
@@ -80,7 +81,7 @@ impl ReadQuery {
 }
 
 /// The last imports of a campaign, newest first
-#[utoipa::path(get, path = "/api/campaigns/{id}/imports", tag = "lists",
+#[utoipa::path(get, path = "/api/campaigns/{id}/imports", tag = "imports",
     params(("id" = i64, Path, description = "Campaign")), responses((status = 200, body = Vec<ImportRecord>)))]
 async fn list(
     State(api): State<Api>,
@@ -102,7 +103,7 @@ async fn list(
 ///
 /// As `POST /api/campaigns/{id}/leads` with `text/csv`, but answered as soon as the file is taken in. How far it is, and
 /// what came of it, is then asked for; `errors` has the lines that were not taken.
-#[utoipa::path(post, path = "/api/campaigns/{id}/imports", tag = "lists",
+#[utoipa::path(post, path = "/api/campaigns/{id}/imports", tag = "imports",
     params(("id" = i64, Path, description = "Campaign"), ReadQuery),
     request_body(content((String = "text/csv"))),
     responses((status = 202, description = "The file is there and is being read", body = ImportRecord)))]
@@ -129,7 +130,7 @@ async fn start(
 }
 
 /// An import
-#[utoipa::path(get, path = "/api/imports/{id}", tag = "lists", params(("id" = i64, Path, description = "Import")),
+#[utoipa::path(get, path = "/api/imports/{id}", tag = "imports", params(("id" = i64, Path, description = "Import")),
     responses((status = 200, body = ImportRecord)))]
 async fn read(
     State(api): State<Api>,
@@ -146,7 +147,7 @@ async fn read(
 /// Stop an import
 ///
 /// What was imported until then stays.
-#[utoipa::path(delete, path = "/api/imports/{id}", tag = "lists", params(("id" = i64, Path, description = "Import")),
+#[utoipa::path(delete, path = "/api/imports/{id}", tag = "imports", params(("id" = i64, Path, description = "Import")),
     responses((status = 204)))]
 async fn cancel(
     State(api): State<Api>,
@@ -167,7 +168,7 @@ async fn cancel(
 /// The lines that an import did not take
 ///
 /// A table of line, column, message and the line as it came. Kept for a week.
-#[utoipa::path(get, path = "/api/imports/{id}/errors", tag = "lists",
+#[utoipa::path(get, path = "/api/imports/{id}/errors", tag = "imports",
     params(("id" = i64, Path, description = "Import")),
     responses((status = 200, body = String, content_type = "text/csv")))]
 async fn errors(

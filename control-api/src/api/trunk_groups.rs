@@ -32,13 +32,13 @@ struct TrunkGroupView {
 /// Every trunk group
 ///
 /// A campaign names a group as it names a trunk.
-#[utoipa::path(get, path = "/api/trunk-groups", tag = "trunks", responses((status = 200, body = [TrunkGroupView])))]
+#[utoipa::path(get, path = "/api/trunk-groups", tag = "trunk groups", responses((status = 200, body = [TrunkGroupView])))]
 async fn list(State(api): State<Api>, _: Require<Analyst>) -> Json<Vec<TrunkGroupView>> {
     Json(api.engine().trunk_groups().into_iter().map(view).collect())
 }
 
 /// Add a trunk group
-#[utoipa::path(post, path = "/api/trunk-groups", tag = "trunks", request_body = TrunkGroup,
+#[utoipa::path(post, path = "/api/trunk-groups", tag = "trunk groups", request_body = TrunkGroup,
     responses((status = 201, body = TrunkGroupView)))]
 async fn create(
     State(api): State<Api>,
@@ -55,7 +55,7 @@ async fn create(
 ///
 /// All of it: fields that are left out take their defaults. Calls that are begun from now on go by it. Not for a group of
 /// the configuration file.
-#[utoipa::path(put, path = "/api/trunk-groups/{id}", tag = "trunks", request_body = TrunkGroup,
+#[utoipa::path(put, path = "/api/trunk-groups/{id}", tag = "trunk groups", request_body = TrunkGroup,
     params(("id" = i64, Path, description = "Trunk group")), responses((status = 200, body = TrunkGroupView)))]
 async fn update(
     State(api): State<Api>,
@@ -71,7 +71,7 @@ async fn update(
 /// Delete a trunk group
 ///
 /// Not while a campaign names it, and not a group of the configuration file.
-#[utoipa::path(delete, path = "/api/trunk-groups/{id}", tag = "trunks",
+#[utoipa::path(delete, path = "/api/trunk-groups/{id}", tag = "trunk groups",
     params(("id" = i64, Path, description = "Trunk group")), responses((status = 204)))]
 async fn delete(
     State(api): State<Api>,

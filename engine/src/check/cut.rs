@@ -1,13 +1,15 @@
-//! No live call is cut: a call with an agent ends by its people, a lost leg that stays away, a person's command, or the
-//! deadline of a drain; never for want of room.
+//! No live call is cut: a call with an agent ends by its people, a lost leg that stays away, a person's command, the length
+//! that its trunk lets calls have, or the deadline of a drain; never for want of room.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kraliki_time::Time;
 
-use super::{Books, Check, Found};
-use crate::{AgentEvent, AgentId, AttemptId, Command, Input, LineEvent, Output, TryId, Write};
+use super::{Books, Check, Found, TrunkChanges};
+use crate::{
+    AgentEvent, AgentId, AttemptId, Command, Input, LineEvent, Output, Trunk, TrunkId, TryId, Write,
+};
 
 /// A lost agent's call is held this long.
 const HELD: Duration = Duration::from_secs(10);
@@ -20,15 +22,45 @@ pub(super) struct Cut {
     /// Calls that somebody asked to end.
     asked: BTreeSet<AttemptId>,
     deadline: Option<Time>,
+    /// How long a trunk lets calls be; none: as long as they like.
+    longest: BTreeMap<TrunkId, Option<Duration>>,
+    changes: TrunkChanges,
+    /// Over which trunk each try goes, and when it was answered.
+    tries: BTreeMap<TryId, (TrunkId, Option<Time>)>,
+}
+
+impl Cut {
+    fn trunk(&mut self, trunk: &Trunk) {
+        let longest = Duration::from_secs(trunk.longest_call_s.into());
+        self.longest.insert(trunk.id, (!longest.is_zero()).then_some(longest));
+    }
+
+    /// Whether the try is as long as its trunk lets calls be.
+    fn too_long(&self, id: TryId, now: Time) -> bool {
+        let Some((trunk, Some(answered))) = self.tries.get(&id) else { return false };
+        self.longest.get(trunk).copied().flatten().is_some_and(|longest| now.since(*answered) >= longest)
+    }
 }
 
 impl Check for Cut {
     fn input(&mut self, now: Time, input: &Input, _found: &mut Found) {
+        self.changes.input(input);
         match input {
-            Input::Line { id, event: LineEvent::Failed(_) | LineEvent::Ended { .. } }
-                if self.talks.remove(id).is_some() =>
-            {
-                self.asked.remove(&id.attempt);
+            Input::Restore(restore) => {
+                for trunk in &restore.trunks {
+                    self.trunk(trunk);
+                }
+            }
+            Input::Line { id, event: LineEvent::Answered { .. } } => {
+                if let Some((_, answered)) = self.tries.get_mut(id) {
+                    *answered = Some(now);
+                }
+            }
+            Input::Line { id, event: LineEvent::Failed(_) | LineEvent::Ended { .. } } => {
+                self.tries.remove(id);
+                if self.talks.remove(id).is_some() {
+                    self.asked.remove(&id.attempt);
+                }
             }
             Input::Agent { id, event: AgentEvent::LegUp } => drop(self.away.remove(id)),
             Input::Agent { id, event: AgentEvent::LegDown } => drop(self.away.entry(*id).or_insert(now)),
@@ -46,7 +78,11 @@ impl Check for Cut {
     }
 
     fn output(&mut self, now: Time, output: &Output, found: &mut Found) {
+        if let Some(trunk) = self.changes.output(output) {
+            self.trunk(&trunk);
+        }
         match output {
+            Output::Dial(dial) => drop(self.tries.insert(dial.id, (dial.trunk, None))),
             Output::Bridge { id, agent } => drop(self.talks.insert(*id, *agent)),
             // The one who had it is lost for good, and it waits for another one.
             Output::Store { write: Write::Part { attempt, .. }, .. } => {
@@ -56,7 +92,7 @@ impl Check for Cut {
                 let Some(agent) = self.talks.remove(id) else { return };
                 let asked = self.asked.remove(&id.attempt);
                 let lost = self.away.get(&agent).is_some_and(|since| now.since(*since) >= HELD);
-                if !asked && !lost && self.deadline.is_none_or(|at| now < at) {
+                if !asked && !lost && !self.too_long(*id, now) && self.deadline.is_none_or(|at| now < at) {
                     found.add(now, format!("the call {id} of agent {agent} is cut"));
                 }
             }

@@ -83,6 +83,7 @@ describe('fields', () => {
 		['Login', 'Login'],
 		['MachineChecks', 'MachineChecks'],
 		['NewLead', 'LeadRequest'],
+		['NewPhone', 'PhoneRequest'],
 		['Page', 'Listing_CallRecord'],
 		['PausedSpan', 'PausedSpan'],
 		['PauseReason', 'PauseReason'],

@@ -949,9 +949,15 @@ export interface LeadRecord {
 	custom: Record<string, string>;
 }
 
+/** Another phone of a person. */
+export interface NewPhone {
+	phone: string;
+	kind?: string;
+}
+
 export interface NewLead {
 	phone: string;
-	phones?: { phone: string; kind?: string }[];
+	phones?: NewPhone[];
 	first_name?: string;
 	last_name?: string;
 	time_zone?: string;
