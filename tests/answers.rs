@@ -100,7 +100,7 @@ fn greeting(dir: &Path) -> Vec<i16> {
     let mut greeting = speech(
         dir,
         "en-us+m3",
-        "Hello. You have reached the voice mail of Peter Miller. I cannot take your call at the moment. Please leave \
+        "You have reached the voice mail of Peter Miller. I cannot take your call at the moment. Please leave \
          your name and your number after the tone, and I will call you back.",
     );
     greeting.resize(greeting.len() + 4_000, 0);
@@ -152,7 +152,7 @@ const MESSAGE_MS: u32 = 2_000;
 fn a_machine_is_left_a_message_behind_its_beep() {
     let port = free_port();
     let trunk = format!(
-        "[[trunk]]\nname = \"main\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n\
+        "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"main\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n\
          options_keepalive = false\n"
     );
     let site = Site::new(&trunk, 40);
