@@ -34,7 +34,8 @@ test: setup console ## every test, the ones with SIPp and Chromium included
 	npm --prefix web test
 	cargo test $(TESTED) --no-run
 	cargo test $(TESTED) --quiet --lib --bins --test allocations --test memory
-	cargo test $(TESTED) --test system -- --test-threads=2
+	cargo test $(TESTED) --test system -- --test-threads=2 --skip interop --skip peers --skip crash
+	cargo test $(TESTED) --test system -- --test-threads=1 interop peers crash
 
 soak: setup console ## the long tests: thousands of seeds for each family of faults, real crashes, half an hour of calls
 	cargo build --release --locked --package kraliki --package kraliki-benches

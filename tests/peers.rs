@@ -214,7 +214,11 @@ fn run(case: &Case, nth: usize, port: u16, site: &Site, base: &str, manager: &Cl
     let sipp = sipp(case, port, &far_end, site);
     let agent = Client::login(base, case.name, PASSWORD);
     let me = agent.get("/api/auth/me").ok(200)["id"].clone();
-    let settings = campaign(case.name, json!({"trunk": case.name, "agents": [me]}));
+    // Whoever does not answer is called again in another part of the day by default, which depends on the hour of the test.
+    let settings = campaign(
+        case.name,
+        json!({"trunk": case.name, "agents": [me], "retry": {"no_answer": {"delay_s": 10_800, "most": 10}}}),
+    );
     let id = manager.post("/api/campaigns", &settings).ok(201)["id"].as_i64().unwrap();
     let leads = format!("/api/campaigns/{id}/leads");
     for call in 0..case.calls {

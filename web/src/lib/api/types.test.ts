@@ -17,7 +17,7 @@ const { schemas } = (
 	}
 ).components;
 
-const source = readFileSync('src/lib/api/types.ts', 'utf8');
+const source = ['types', 'carriers'].map((file) => readFileSync(`src/lib/api/${file}.ts`, 'utf8')).join('\n');
 
 /** The fields of an interface, those that it inherits included. */
 function fieldsOf(name: string): string[] {
