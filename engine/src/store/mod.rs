@@ -7,7 +7,6 @@
 
 mod apply;
 mod caller_ids;
-mod erase;
 mod error;
 mod import;
 mod imports;
@@ -46,7 +45,6 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::Mutex;
 
-pub use erase::Erased;
 pub use error::StoreError;
 pub use import::{ImportFailure, Importer};
 pub use imports::{ImportRecord, ImportState};
