@@ -11,7 +11,7 @@ use kraliki_engine::{
     AttemptId, Campaign, CampaignId, CampaignSettings, CampaignStatus, LeadChange, LeadId, LeadStatus,
     NewTry, Outcome, TrunkId, TryId, Write,
 };
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::MissedTickBehavior;
 
 use crate::results::{Better, Row};
@@ -35,13 +35,17 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
     runtime.block_on(measure())
 }
 
+/// Jobs that may wait for the writer.
+const JOBS: usize = 10_000;
+
 async fn measure() -> anyhow::Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     let store = Store::open(&folder.path().join("bench.db")).await?;
-    let (send, mut events) = unbounded_channel();
-    let (writer, task) = store.writer(10_000, move |event| {
+    // At most one event of each job; they are read while jobs are sent.
+    let (send, mut events) = channel(2 * JOBS);
+    let (writer, task) = store.writer(JOBS, move |event| {
         // The bench is over when nobody listens.
-        let _ = send.send(event);
+        let _ = send.try_send(event);
     });
     let task = tokio::spawn(task.run());
     let settings = CampaignSettings { name: "bench".into(), ..CampaignSettings::default() };
@@ -139,7 +143,7 @@ fn send_write(writer: &Writer, token: Option<u64>, write: Write) -> anyhow::Resu
 /// Commits tries and their outcomes at a steady rate; gives how long each try waited, in ms.
 async fn dial(
     writer: &Writer,
-    events: &mut UnboundedReceiver<StoreEvent>,
+    events: &mut Receiver<StoreEvent>,
     over: impl Fn() -> bool,
 ) -> anyhow::Result<Vec<f64>> {
     let mut tick = tokio::time::interval(Duration::from_micros(1_000_000 / TRIES_PER_SECOND));
@@ -200,7 +204,7 @@ fn attempt(writer: &Writer, n: u64) -> anyhow::Result<()> {
 async fn reads(
     store: &Store,
     writer: &Writer,
-    events: &mut UnboundedReceiver<StoreEvent>,
+    events: &mut Receiver<StoreEvent>,
     size: &str,
 ) -> anyhow::Result<Vec<Row>> {
     // What is left of the tries before.

@@ -1,6 +1,6 @@
 //! What tests of several files share.
 
-use crate::{CampaignId, Consent, Lead, LeadId, ListId, Pii};
+use crate::{CampaignId, Consent, Lead, LeadId, LeadPhone, ListId, PhoneStatus, Pii};
 
 /// A lead of campaign 1 in New York, never dialed.
 pub(crate) fn lead(id: i64) -> Lead {
@@ -28,4 +28,9 @@ pub(crate) fn lead(id: i64) -> Lead {
         custom: Pii::default(),
         last_caller_id: String::new(),
     }
+}
+
+/// A mobile phone of a lead that has several, never dialed.
+pub(crate) fn phone(number: &str) -> LeadPhone {
+    LeadPhone { phone: Pii(number.to_owned()), kind: "mobile".into(), attempts: 0, status: PhoneStatus::Ok }
 }

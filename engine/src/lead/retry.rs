@@ -178,7 +178,7 @@ pub(crate) fn after_disposition(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::lead;
+    use crate::testing::{lead, phone};
 
     fn ended(settings: &CampaignSettings, lead: &Lead, outcome: Outcome, unix_ms: i64) -> LeadChange {
         after_outcome(settings, &mut Zones::default(), lead, outcome, unix_ms)
@@ -287,12 +287,6 @@ mod tests {
     fn a_lead_of_two_phones_is_done_when_both_are() {
         let settings = CampaignSettings::default();
         let mut two = lead(1);
-        let phone = |phone: &str| crate::LeadPhone {
-            phone: phone.to_owned().into(),
-            kind: "mobile".into(),
-            attempts: 0,
-            status: crate::PhoneStatus::Ok,
-        };
         two.phones = vec![phone(&two.phone), phone("+12025550999")];
         let change = ended(&settings, &two, Outcome::Invalid, NOON);
         assert_eq!((change.status, change.next_unix_ms), (LeadStatus::Retry, NOON + 60_000));

@@ -78,8 +78,9 @@ impl From<ImportFailure> for DayError {
 pub async fn run(config: &DayConfig, path: &Path) -> Result<DayReport, DayError> {
     let store = Store::open(path).await?;
     let recovered = store.recover(START_UNIX_MS).await?;
-    let (tell, events) = mpsc::unbounded_channel();
-    let (writer, task) = store.writer(2 * QUEUE, move |event| drop(tell.send(event)));
+    // The writer says at most one thing of each write, and has no more of them than that before it is waited for.
+    let (tell, events) = mpsc::channel(2 * QUEUE);
+    let (writer, task) = store.writer(2 * QUEUE, move |event| drop(tell.try_send(event)));
     let task = tokio::spawn(task.run());
     let trunk = Trunk {
         max_cps: 100_000,
@@ -151,7 +152,7 @@ struct Day {
     /// Handed out by the engine's wish, and not dialed yet.
     given: BTreeMap<CampaignId, Vec<Lead>>,
     writer: Writer,
-    events: mpsc::UnboundedReceiver<StoreEvent>,
+    events: mpsc::Receiver<StoreEvent>,
     /// Writes since the writer was last waited for.
     sent: usize,
     /// Numbers of our own for writes that are waited for: the engine's count from 1.
@@ -161,7 +162,7 @@ struct Day {
 }
 
 impl Day {
-    fn new(config: &DayConfig, writer: Writer, events: mpsc::UnboundedReceiver<StoreEvent>) -> Day {
+    fn new(config: &DayConfig, writer: Writer, events: mpsc::Receiver<StoreEvent>) -> Day {
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         Day {
             engine: Engine::new(),

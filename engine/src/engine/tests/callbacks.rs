@@ -1,6 +1,7 @@
 //! What was promised to people, and why a lead is not dialed.
 
 use super::*;
+use crate::testing::phone;
 use crate::{Callback, Mix, PreviewView, Prospect, Why};
 
 const DUE: i64 = NOON - 1_000;
@@ -220,12 +221,6 @@ fn a_number_s_attempts_of_all_campaigns_count_against_its_cap() {
 fn a_suppressed_phone_is_passed_over_when_there_is_another() {
     let mut hand = Hand::floor(settings(), 0);
     let mut two = lead(5);
-    let phone = |phone: &str| crate::LeadPhone {
-        phone: phone.to_owned().into(),
-        kind: "mobile".into(),
-        attempts: 0,
-        status: crate::PhoneStatus::Ok,
-    };
     two.phones = vec![phone(&two.phone), phone("+12025550999")];
     hand.command(Command::Suppress { phone: two.phone.clone(), reason: "asked".into() }).unwrap();
     hand.leads = vec![two];
