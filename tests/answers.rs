@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::browser::far_end::Heard;
 use crate::browser::write_wav;
-use crate::support::{Process, Site, campaign, free_port, free_udp_block, wait_for};
+use crate::support::{Process, Site, campaign, free_block, wait_for};
 
 const RATE: u32 = 8_000;
 const MODULES: &str = "/usr/lib/baresip/modules";
@@ -67,11 +67,11 @@ fn file(dir: &Path, number: &str, mut sound: Vec<i16>) -> PathBuf {
 }
 
 /// baresip with an account for each number; each picks up at once and plays its file. What they hear goes into files in
-/// `dir`.
+/// `dir`. It takes `port`, and the next one for TLS.
 fn called(dir: &Path, port: u16, numbers: &[(&str, PathBuf)]) -> Process {
     let home = dir.join("called");
     std::fs::create_dir_all(&home).unwrap();
-    let rtp = free_udp_block(20);
+    let rtp = free_block(20);
     let config = format!(
         "poll_method epoll\nsip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\nrtp_ports {rtp}-{}\n\
          audio_player aubridge,nowhere\naudio_alert aubridge,nowhere\naudio_source aubridge,nowhere\n\
@@ -110,7 +110,7 @@ fn greeting(dir: &Path) -> Vec<i16> {
 
 #[test]
 fn machines_are_told_from_people_by_what_they_say() {
-    let port = free_port();
+    let port = free_block(2);
     let trunk = format!(
         "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"main\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n\
          options_keepalive = false\n"
@@ -150,7 +150,7 @@ const MESSAGE_MS: u32 = 2_000;
 
 #[test]
 fn a_machine_is_left_a_message_behind_its_beep() {
-    let port = free_port();
+    let port = free_block(2);
     let trunk = format!(
         "[[trunk]]\nallowed_prefixes = [\"+\"]\nname = \"main\"\naddress = \"127.0.0.1:{port}\"\ncaller_id = \"+12015550199\"\nmax_cps = 5\n\
          options_keepalive = false\n"

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, PASSWORD, Process, Site, campaign, free_port, free_udp_block, wait_for};
+use crate::support::{Client, PASSWORD, Process, Site, campaign, free_block, free_port, wait_for};
 use far_end::{FarEnd, Heard};
 
 /// What the called person says, and what the agent says.
@@ -168,7 +168,7 @@ impl Turn {
     fn start() -> Turn {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
-        let first = free_udp_block(20);
+        let first = free_block(20);
         let file = |name: &str| dir.path().join(name).display().to_string();
         let config = format!(
             "listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nlistening-port={port}\nmin-port={first}\nmax-port={}\n\

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::browser::far_end::Heard;
 use crate::browser::write_wav;
-use crate::support::{Process, free_port, free_udp_block, wait_for};
+use crate::support::{Process, free_block, free_port, wait_for};
 
 const MODULES: &str = "/usr/lib/baresip/modules";
 const RATE: u32 = 8_000;
@@ -35,7 +35,7 @@ impl Baresip {
         let tone = home.join("tone.wav");
         write_tone(&tone, hz);
         let control = free_port();
-        let ports = free_udp_block(20);
+        let ports = free_block(20);
         // The source's rate is the codec's: baresip would not resample it without another module.
         let config = format!(
             "poll_method epoll\nsip_listen 127.0.0.1:0\nnet_interface 127.0.0.1\nrtp_ports {ports}-{}\n\

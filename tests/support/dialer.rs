@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Client, Process, free_port, free_udp_block, kraliki_reads};
+use super::{Client, Process, free_block, free_port, kraliki_reads};
 
 /// Everybody's, in tests.
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -42,7 +42,7 @@ impl Site {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("kraliki.toml");
         let sip_port = free_port();
-        let first = free_udp_block(media_ports + 2);
+        let first = free_block(media_ports + 2);
         let (browser, last) = (first + media_ports, first + media_ports - 1);
         let listen = if media.contains("listen = ") { "" } else { "listen = \"127.0.0.1\"\n" };
         let text = format!(
@@ -125,7 +125,7 @@ pub(crate) fn carrier_with(site: &Site, port: u16, media_ports: u16, shares: &st
     std::fs::write(&floor, format!("{quick}{shares}\n")).unwrap();
     let profile = site.dir.path().join("carrier.toml");
     std::fs::write(&profile, format!("floor = \"{}\"\naudio = \"tone\"\n{more}\n", floor.display())).unwrap();
-    let first = free_udp_block(media_ports);
+    let first = free_block(media_ports);
     let ports = format!("{first}-{}", first + media_ports - 1);
     let listen = format!("127.0.0.1:{port}");
     let args = ["carrier", "--listen", &listen, "--ports", &ports, "--profile", profile.to_str().unwrap()];

@@ -172,24 +172,25 @@ pub(crate) fn free_ports(count: u16) -> Vec<u16> {
         assert!(*tried < END - FIRST, "no {count} free ports");
         let port = u16::try_from(FIRST + (begin + *tried) % (END - FIRST)).unwrap();
         *tried += 1;
-        if free(port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if free(port) {
             found.push(port);
         }
     }
     found
 }
 
-/// Whether a UDP port is free at both loopback addresses.
+/// Whether a port is free for UDP at both loopback addresses, and for TCP.
 fn free(port: u16) -> bool {
     let taken = |address: &str| {
         let bound = UdpSocket::bind((address, port));
         matches!(bound, Err(e) if e.kind() == ErrorKind::AddrInUse)
     };
-    !taken("127.0.0.1") && !taken("::1")
+    !taken("127.0.0.1") && !taken("::1") && TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
-/// The first of so many UDP ports of this host that were free a moment ago, even, and given to nobody else in this process.
-pub(crate) fn free_udp_block(ports: u16) -> u16 {
+/// The first of so many ports of this host, one after another, that were free a moment ago, for UDP and TCP: even, and
+/// given to nobody else in this process.
+pub(crate) fn free_block(ports: u16) -> u16 {
     // Below the system's own choices (32768), above those that our commands take by default.
     const FIRST: u32 = 24_000;
     const END: u32 = 32_700;
@@ -207,5 +208,5 @@ pub(crate) fn free_udp_block(ports: u16) -> u16 {
             return u16::try_from(base).unwrap();
         }
     }
-    panic!("no block of {ports} free UDP ports")
+    panic!("no block of {ports} free ports")
 }
