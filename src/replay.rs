@@ -275,6 +275,7 @@ mod tests {
             caller_id: caller_id.clone(),
             at_unix_ms: 0,
             crash_retry_unix_ms: 0,
+            evidence: String::new(),
         };
         let call = CallView {
             id: AttemptId(1),
@@ -307,7 +308,7 @@ mod tests {
             Output::Dial(Dial { id, trunk: TrunkId(1), phone: phone.clone(), caller_id, detect: false }),
             Output::Event(Event::Call(call)),
             stored(Stored::Try(new_try)),
-            stored(Stored::Suppress { phone, reason: "asked".into(), at_unix_ms: 0 }),
+            stored(Stored::Suppress { phone, reason: "asked".into(), campaign: None, at_unix_ms: 0 }),
             stored(Stored::Disposed {
                 attempt: AttemptId(1),
                 code: "sale".into(),

@@ -27,6 +27,7 @@ use crate::router;
         (name = "calls", description = "Calls in progress and past ones"),
         (name = "recordings", description = "What was said in calls"),
         (name = "suppressions", description = "Numbers that must not be called"),
+        (name = "compliance", description = "What the law says of calls"),
         (name = "trunks", description = "Carriers"),
         (name = "live", description = "Changes as they happen"),
         (name = "operation", description = "For monitoring"),

@@ -24,8 +24,12 @@ use crate::openapi;
 use crate::peer::{Client, Connection};
 use crate::state::Api;
 
-/// The one route whose requests last as long as their body does.
-const IMPORT: (Method, &str) = (Method::POST, "/api/campaigns/{id}/leads");
+/// The routes whose requests last as long as their body does.
+const IMPORTS: [(Method, &str); 3] = [
+    (Method::POST, "/api/campaigns/{id}/leads"),
+    (Method::POST, "/api/suppressions"),
+    (Method::POST, "/api/suppressions/national"),
+];
 
 /// Only what comes from here may run or be loaded, and no other page may frame it.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -108,7 +112,7 @@ async fn observe(
     request.extensions_mut().insert(client);
 
     let answer = next.run(request);
-    let mut response = if (&method, route) == (&IMPORT.0, IMPORT.1) {
+    let mut response = if IMPORTS.contains(&(method.clone(), route)) {
         answer.await
     } else {
         tokio::time::timeout(limits::REQUEST, answer)

@@ -24,6 +24,7 @@ use crate::agent::AgentLive;
 use crate::call::{Call, Disposables};
 use crate::campaign::CampaignLive;
 use crate::clock::WallClock;
+use crate::compliance::{Law, NationalCopy, Recent};
 use crate::counters::Counters;
 use crate::lead::hours::Zones;
 use crate::lead::suppressed::Suppressed;
@@ -69,6 +70,10 @@ pub struct Engine {
     pub(crate) in_flight: BTreeSet<LeadId>,
     pub(crate) numbers: BTreeSet<String>,
     pub(crate) suppressed: Suppressed,
+    pub(crate) law: Law,
+    /// Copies of national do-not-call lists, by country.
+    pub(crate) national: BTreeMap<String, NationalCopy>,
+    pub(crate) recent: Recent,
     pub(crate) disposables: Disposables,
     /// Only saves look-ups.
     #[serde(skip)]
@@ -113,6 +118,9 @@ impl Engine {
             in_flight: BTreeSet::new(),
             numbers: BTreeSet::new(),
             suppressed: Suppressed::default(),
+            law: Law::default(),
+            national: BTreeMap::new(),
+            recent: Recent::default(),
             disposables: Disposables::default(),
             zones: Zones::default(),
             wanted: BTreeMap::new(),
@@ -225,10 +233,7 @@ impl Engine {
         self.clock.set(now, unix_ms);
         if back {
             // What was due by the old reading may not be by the new one: the store is asked again.
-            for live in self.campaigns.values_mut() {
-                live.hopper.clear();
-            }
-            self.take_from_screens(now, |_| true);
+            self.void_leads(now);
         }
         for live in self.campaigns.values_mut() {
             live.ledger.roll(unix_ms);

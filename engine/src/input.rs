@@ -5,6 +5,8 @@ use std::time::Duration;
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
+use crate::compliance::{NationalCopy, Profile};
+use crate::ledger::LedgerMinute;
 use crate::{
     AgentId, AttemptId, Campaign, CampaignId, CampaignSettings, Lead, LeadId, LeadStatus, Outcome, Pii,
     StoredTrunk, Trunk, TrunkId, Truth, TryId,
@@ -255,7 +257,12 @@ pub enum Command {
         phone: Pii<String>,
         /// Why, for the record.
         reason: String,
+        /// Only by this campaign; none: by none.
+        campaign: Option<CampaignId>,
     },
+    /// Suppression lists changed in the store by an import: leads that were read before are read again. With the copy of a
+    /// national list, if it was one.
+    ListsChanged(Option<Box<NationalCopy>>),
     /// An agent signs in (paused until Ready).
     SignIn {
         /// Who.
@@ -367,6 +374,10 @@ pub struct Restore {
     pub orphans: Vec<(TryId, TrunkId)>,
     /// Calls without a disposition yet that agents may still give one to.
     pub undisposed: Vec<Undisposed>,
+    /// Compliance profiles beside those that come with the dialer; one of the same name takes the place of theirs.
+    pub profiles: Vec<Profile>,
+    /// Copies of national do-not-call lists.
+    pub national: Vec<NationalCopy>,
 }
 
 /// A campaign with what it did so far.
@@ -374,10 +385,8 @@ pub struct Restore {
 pub struct RestoredCampaign {
     /// The campaign.
     pub campaign: Campaign,
-    /// Calls that a person answered, of the last 30 days.
-    pub answered: u64,
-    /// Of these, abandoned.
-    pub abandoned: u64,
+    /// Calls that a person answered in the last 30 days, by minute.
+    pub ledger: Vec<LedgerMinute>,
 }
 
 /// A connected call whose agent has not said what came of it.

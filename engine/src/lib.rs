@@ -9,6 +9,7 @@ mod call;
 mod campaign;
 pub mod check;
 mod clock;
+pub mod compliance;
 mod counters;
 mod engine;
 mod event;
@@ -49,6 +50,7 @@ pub use input::{
 };
 pub use lead::import::{ImportError, ImportReport};
 pub use lead::{Consent, ConsentKind, Lead, LeadStatus};
+pub use ledger::LedgerMinute;
 pub use outcome::Outcome;
 pub use output::{CancelReason, CommandError, Dial, LeadChange, Message, NewTry, Output, Reply, Write};
 pub use pacing::{AgentPhase, Alone, Decision, LineView, Observation, Outlook, Pacer, Traits, Truth, View};

@@ -13,6 +13,8 @@ pub(crate) fn lead(id: i64) -> Lead {
         country: String::new(),
         state: String::new(),
         consent: Consent::default(),
+        on_national_list: false,
+        recent: Vec::new(),
         priority: 0,
         attempts: 0,
         last_outcome: None,

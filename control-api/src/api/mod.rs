@@ -3,6 +3,7 @@
 mod agent;
 mod calls;
 mod campaigns;
+mod compliance;
 mod dial;
 pub(crate) mod ice;
 mod leads;
@@ -26,6 +27,7 @@ use crate::state::Api;
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(campaigns::routes())
+        .merge(compliance::routes())
         .merge(leads::routes())
         .merge(trunks::routes())
         .merge(agent::routes())

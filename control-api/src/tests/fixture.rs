@@ -219,6 +219,7 @@ async fn add_calls(store: &Store, agents: &[i64]) {
             caller_id: String::new(),
             at_unix_ms,
             crash_retry_unix_ms: 0,
+            evidence: String::new(),
         };
         let change = LeadChange {
             lead,

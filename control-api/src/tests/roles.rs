@@ -7,7 +7,7 @@ use super::fixture::{Fixture, USERS, offer, user};
 use crate::auth::Role;
 
 /// Each route with the role that it needs; none: everybody who is signed in.
-const NEEDED: [(&str, &str, Option<Role>); 33] = [
+const NEEDED: [(&str, &str, Option<Role>); 36] = [
     ("GET", "/api/campaigns", None),
     ("POST", "/api/campaigns", Some(Role::Manager)),
     ("PUT", "/api/campaigns/1", Some(Role::Manager)),
@@ -41,6 +41,9 @@ const NEEDED: [(&str, &str, Option<Role>); 33] = [
     ("DELETE", "/api/recordings/1", Some(Role::Manager)),
     ("GET", "/api/suppressions", Some(Role::Manager)),
     ("POST", "/api/suppressions", Some(Role::Manager)),
+    ("GET", "/api/suppressions/national", Some(Role::Manager)),
+    ("POST", "/api/suppressions/national?country=US&as_of_unix_ms=0", Some(Role::Admin)),
+    ("GET", "/api/compliance/profiles", Some(Role::Analyst)),
 ];
 
 #[tokio::test]

@@ -51,6 +51,13 @@ impl Engine {
             _ => None,
         };
         self.fact(now, Write::AttemptEnded { attempt: call.attempt(), outcome, at_unix_ms, talk_ms, lead });
+        match outcome {
+            Outcome::Abandoned => {
+                self.recent.abandoned(&call.lead.phone.0, call.attempt(), call.began_unix_ms, at_unix_ms);
+            }
+            Outcome::NotSent => self.recent.never_was(&call.lead.phone.0, call.attempt()),
+            _ => {}
+        }
         if let Some(reason) = suppress {
             self.suppress(now, &call.lead.phone.0, reason);
         }
@@ -86,7 +93,7 @@ impl Engine {
             Some(Given { status, next_unix_ms, .. }) => {
                 crate::LeadChange { status: *status, next_unix_ms: *next_unix_ms, ..change }
             }
-            None if self.suppressed.contains(&call.lead.phone.0) => {
+            None if self.suppressed.contains(&call.lead.phone.0, call.campaign) => {
                 crate::LeadChange { status: LeadStatus::Suppressed, ..change }
             }
             None => change,
@@ -96,7 +103,8 @@ impl Engine {
     fn count_outcome(&mut self, now: Time, call: &mut Call, outcome: Outcome) {
         if outcome.is_person() {
             if call.entry.is_none() {
-                self.enter_ledger(now, call, outcome == Outcome::Abandoned);
+                let answered = call.stage.answered().unwrap_or(now);
+                self.enter_ledger(call, answered, outcome == Outcome::Abandoned);
             }
         } else if let Some(entry) = call.entry.take()
             && let Some(live) = self.campaigns.get_mut(&call.campaign)

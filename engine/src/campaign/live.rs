@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
+use crate::compliance::{Law, Terms};
 use crate::event::{CallState, CampaignView};
 use crate::lead::hopper::Hopper;
 use crate::lead::hours::Hours;
@@ -18,6 +19,8 @@ use crate::{AgentId, AttemptId, Campaign, CampaignSettings, CampaignStatus, Mode
 pub(crate) struct CampaignLive {
     pub(crate) campaign: Campaign,
     pub(crate) hours: Hours,
+    /// What its profile makes of its settings.
+    pub(crate) terms: Terms,
     /// Sorted; none: everybody.
     agents: Option<Vec<AgentId>>,
     pub(crate) hopper: Hopper,
@@ -49,6 +52,8 @@ pub(crate) struct CampaignLive {
     pub(crate) no_agent_since: Option<Time>,
     pub(crate) attempts: u64,
     pub(crate) outcomes: BTreeMap<Outcome, u64>,
+    /// Leads that were not dialed, by the rule that forbade it.
+    pub(crate) refused: BTreeMap<String, u64>,
     pub(crate) decision: String,
     /// A command changes it and waits for its commit.
     pub(crate) saving: bool,
@@ -57,7 +62,7 @@ pub(crate) struct CampaignLive {
 }
 
 impl CampaignLive {
-    pub(crate) fn new(campaign: Campaign, pacer: &Forced) -> Self {
+    pub(crate) fn new(campaign: Campaign, pacer: &Forced, law: &Law) -> Self {
         let named = Policy::named(pacer).filter(|_| campaign.settings.mode.is_paced());
         let forced = named.is_some();
         let mut live = CampaignLive {
@@ -72,7 +77,9 @@ impl CampaignLive {
             agents: None,
             hopper: Hopper::default(),
             next_due_unix_ms: None,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(Terms::PERIOD_MIN),
+            terms: Terms::of(law, &campaign.settings),
+            refused: BTreeMap::new(),
             lines: BTreeMap::new(),
             detecting: BTreeMap::new(),
             states: [0; 8],
@@ -85,21 +92,23 @@ impl CampaignLive {
             dirty: true,
             campaign,
         };
-        live.derive();
+        live.derive(law);
         live
     }
 
     /// New settings; another mode gets a policy of its own, and what was learned stays.
-    pub(crate) fn change(&mut self, settings: CampaignSettings) {
+    pub(crate) fn change(&mut self, settings: CampaignSettings, law: &Law) {
         if settings.mode != self.campaign.settings.mode && !(self.forced && settings.mode.is_paced()) {
             self.policy = Policy::of(settings.mode);
             self.forced = false;
         }
         self.campaign.settings = settings;
-        self.derive();
+        self.derive(law);
     }
 
-    fn derive(&mut self) {
+    fn derive(&mut self, law: &Law) {
+        self.terms = Terms::of(law, &self.campaign.settings);
+        self.ledger.set_period(self.terms.period_min);
         self.hours = Hours::new(&self.campaign.settings.calling_hours);
         let mut agents = self.campaign.settings.agents.clone();
         agents.sort_unstable();
@@ -129,7 +138,7 @@ impl CampaignLive {
 
     pub(crate) fn observe(&mut self, now: Time, seen: Observation) {
         self.learned.observe(now, seen);
-        self.budget.observe(now, &seen, self.campaign.settings.abandonment_cap);
+        self.budget.observe(now, &seen, self.terms.cap);
         self.policy.pacer().observe(now, seen);
     }
 
@@ -182,6 +191,11 @@ impl CampaignLive {
             abandoned: self.ledger.abandoned(),
             occupancy: 0.0,
             decision: self.decision.clone(),
+            profile: self.terms.profile.clone().unwrap_or_default(),
+            period_h: u32::try_from(self.terms.period_min / 60).unwrap_or_default(),
+            abandonment_cap: self.terms.cap,
+            refused: self.refused.clone(),
+            notice: String::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ use kraliki_time::Time;
 use super::Then;
 use crate::call::{Call, Cause, Course, Stage};
 use crate::campaign::is_e164;
+use crate::compliance::{Governed, Look, Refusal, evidence, is_open, look};
 use crate::lead::hopper::Ready;
 use crate::lead::hours::Door;
 use crate::lead::retry::{Tally, crash_retry_unix_ms};
@@ -17,26 +18,21 @@ use crate::{
     Outcome, Output, Reply, TrunkId, TryId, Write,
 };
 
-/// Why a lead is not dialed now, and what becomes of it.
-pub(crate) struct Refusal {
-    pub(crate) rule: &'static str,
-    /// Not before this time; none: not at all.
-    pub(crate) next_unix_ms: Option<i64>,
-}
-
 /// A lead whose number is on another line waits this long.
 const NUMBER_BUSY_MS: i64 = 300_000;
+/// A campaign whose profile is missing may get another one at any time.
+const NO_PROFILE_MS: i64 = 3_600_000;
 /// A lead whose calling window never opens is looked at again after this.
 const NEVER_OPENS_MS: i64 = 3_600_000;
 
 impl Engine {
     /// The last look at a lead before its attempt is written. In doubt it is not dialed.
-    pub(crate) fn gate(&mut self, now: Time, live: CampaignId, lead: &Lead) -> Result<(), Refusal> {
+    pub(crate) fn gate(&mut self, now: Time, id: CampaignId, lead: &Lead) -> Result<(), Refusal> {
         let unix_ms = self.clock.unix_ms(now);
-        let Some(live) = self.campaigns.get(&live) else {
+        let Some(live) = self.campaigns.get(&id) else {
             return Err(Refusal { rule: "campaign", next_unix_ms: Some(unix_ms) });
         };
-        if self.suppressed.contains(&lead.phone.0) {
+        if self.suppressed.contains(&lead.phone.0, id) {
             return Err(Refusal { rule: "suppressed", next_unix_ms: None });
         }
         if lead.attempts >= live.campaign.settings.max_attempts {
@@ -49,11 +45,53 @@ impl Engine {
             return Err(Refusal { rule: "number_in_use", next_unix_ms: Some(unix_ms + NUMBER_BUSY_MS) });
         }
         match self.zones.door(&live.hours, &lead.time_zone, unix_ms) {
-            Door::Open => Ok(()),
-            Door::OpensAt(next) => Err(Refusal { rule: "hours", next_unix_ms: Some(next) }),
-            Door::NeverOpens => Err(Refusal { rule: "hours", next_unix_ms: Some(unix_ms + NEVER_OPENS_MS) }),
-            Door::UnknownZone => Err(Refusal { rule: "time_zone", next_unix_ms: None }),
+            Door::Open => {}
+            Door::OpensAt(next) => return Err(Refusal { rule: "hours", next_unix_ms: Some(next) }),
+            Door::NeverOpens => {
+                return Err(Refusal { rule: "hours", next_unix_ms: Some(unix_ms + NEVER_OPENS_MS) });
+            }
+            Door::UnknownZone => return Err(Refusal { rule: "time_zone", next_unix_ms: None }),
         }
+        let settings = &live.campaign.settings;
+        match self.law.of(settings) {
+            Governed::None => Ok(()),
+            Governed::Missing => {
+                Err(Refusal { rule: "profile", next_unix_ms: Some(unix_ms + NO_PROFILE_MS) })
+            }
+            Governed::By(ready) => {
+                let since = self.recent.of(&lead.phone.0);
+                let beside = Look { unix_ms, mode: settings.mode, since, national: &self.national };
+                look(ready, &mut self.zones, lead, beside).map_or(Ok(()), Err)
+            }
+        }
+    }
+
+    /// All leads in memory are read again: a clock was put back, or lists changed.
+    pub(crate) fn void_leads(&mut self, now: Time) {
+        for live in self.campaigns.values_mut() {
+            live.hopper.void();
+        }
+        self.take_from_screens(now, |_| true);
+        self.drop_wanted();
+    }
+
+    /// Attempts that every lead in memory was read after are forgotten.
+    pub(crate) fn forget_recent(&mut self, now: Time) {
+        if self.recent.is_full() {
+            self.void_leads(now);
+            let mark = self.recent.mark();
+            self.recent.forget(mark);
+            self.refill_all(now);
+            return;
+        }
+        let hoppers = self.campaigns.values().filter_map(|live| live.hopper.mark());
+        let oldest = hoppers.chain(self.wanted_mark()).min().unwrap_or_else(|| self.recent.mark());
+        self.recent.forget(oldest);
+    }
+
+    /// What is asked of the store now has every attempt up to this mark; not those that wait for it to take writes.
+    pub(crate) fn read_mark(&self) -> u64 {
+        if self.storing.facts_waiting() > 0 { 0 } else { self.recent.mark() }
     }
 
     /// Begins one attempt with the next lead that may be dialed, and gives the chance that a person answers it; none when
@@ -75,9 +113,13 @@ impl Engine {
     /// Takes the next lead that may be dialed out of the campaign's hopper.
     pub(crate) fn next_lead(&mut self, now: Time, id: CampaignId) -> Option<Ready> {
         loop {
-            let ready = self.campaigns.get_mut(&id)?.hopper.take()?;
+            let mut ready = self.campaigns.get_mut(&id)?.hopper.take()?;
             match self.gate(now, id, &ready.lead) {
-                Ok(()) => return Some(ready),
+                Ok(()) => {
+                    // From here on its number is on no other line: what was seen now stays all there is.
+                    self.recent.add_to(&mut ready.lead);
+                    return Some(ready);
+                }
                 Err(refusal) => self.refuse(now, &ready.lead, &refusal),
             }
         }
@@ -102,6 +144,8 @@ impl Engine {
         self.in_flight.insert(lead.id);
         self.disposables.supersede(lead.id);
         self.numbers.insert(lead.phone.0.clone());
+        let began_unix_ms = self.clock.unix_ms(now);
+        self.recent.begin(&lead.phone.0, attempt, began_unix_ms);
         let mut call = Call {
             id: TryId { attempt, number: 1 },
             campaign: id,
@@ -114,6 +158,7 @@ impl Engine {
             failed: Vec::new(),
             reply,
             decided: now,
+            began_unix_ms,
             dialed: now,
             stage: Stage::Clearing, // not on the books yet
             since: now,
@@ -138,7 +183,12 @@ impl Engine {
         }
         (call.decided, call.dialed) = (now, now);
         let at_unix_ms = self.clock.unix_ms(now);
-        let settings = self.campaigns.get(&call.campaign).map(|live| &live.campaign.settings);
+        let live = self.campaigns.get(&call.campaign);
+        let settings = live.map(|live| &live.campaign.settings);
+        let profile =
+            live.and_then(|live| live.terms.profile.as_deref()).and_then(|name| self.law.named(name));
+        let evidence =
+            profile.filter(|_| call.id.number == 1).map(|law| evidence(law, &call.lead, &self.national));
         let write = Write::Try(NewTry {
             id: call.id,
             campaign: call.campaign,
@@ -148,6 +198,7 @@ impl Engine {
             caller_id: call.caller_id.clone(),
             at_unix_ms,
             crash_retry_unix_ms: settings.map_or(at_unix_ms, |s| crash_retry_unix_ms(s, at_unix_ms)),
+            evidence: evidence.unwrap_or_default(),
         });
         self.shift(now, call, Stage::Committing);
         self.store(now, write, Then::Try(call.attempt()));
@@ -158,9 +209,21 @@ impl Engine {
         self.trunks.values().map(|line| line.committing).sum()
     }
 
+    /// A rule forbade something, by campaign and in all.
+    pub(crate) fn count_refused(&mut self, id: CampaignId, rule: &'static str) {
+        *self.counters.refused.entry(rule.into()).or_default() += 1;
+        if let Some(live) = self.campaigns.get_mut(&id) {
+            match live.refused.get_mut(rule) {
+                Some(count) => *count += 1,
+                None => drop(live.refused.insert(rule.to_owned(), 1)),
+            }
+            live.dirty = true;
+        }
+    }
+
     /// A lead is not dialed, and the store is told why it does not come back at once.
     pub(crate) fn refuse(&mut self, now: Time, lead: &Lead, refusal: &Refusal) {
-        *self.counters.refused.entry(refusal.rule.into()).or_default() += 1;
+        self.count_refused(lead.campaign, refusal.rule);
         let tally = Tally::of(lead);
         let write = match refusal.next_unix_ms {
             Some(next) => tally.again(next),
@@ -207,6 +270,7 @@ impl Engine {
         if !call.failed.is_empty() {
             return self.end_unsent(now, &mut call);
         }
+        self.recent.never_was(&call.lead.phone.0, attempt);
         self.forget(now, &mut call);
         self.give_back(now, &call);
         self.unbind(now, &call);
@@ -294,9 +358,10 @@ impl Engine {
 
     /// Whether the call would be dialed now, whatever its trunk says.
     pub(crate) fn still_wanted(&mut self, now: Time, call: &Call) -> bool {
-        if self.is_draining() || self.suppressed.contains(&call.lead.phone.0) {
+        if self.is_draining() || self.suppressed.contains(&call.lead.phone.0, call.campaign) {
             return false;
         }
+        let unix_ms = self.clock.unix_ms(now);
         let Some(live) = self.campaigns.get(&call.campaign) else { return false };
         let wanted = match call.course {
             // A mode in which agents dial by hand stops what is not sent yet.
@@ -304,9 +369,15 @@ impl Engine {
             Course::Prompt => live.mode() == Mode::Agentless,
             Course::Bound(agent) => self.is_bound(agent, call.attempt()),
         };
+        let legal = match self.law.of(&live.campaign.settings) {
+            Governed::None => true,
+            Governed::Missing => false,
+            Governed::By(ready) => is_open(ready, &mut self.zones, &call.lead, unix_ms),
+        };
         live.is_running()
             && wanted
-            && self.zones.door(&live.hours, &call.lead.time_zone, self.clock.unix_ms(now)) == Door::Open
+            && legal
+            && self.zones.door(&live.hours, &call.lead.time_zone, unix_ms) == Door::Open
     }
 
     /// Whether anybody is there who may take the campaign's calls, now or after the present one.
@@ -331,7 +402,7 @@ impl Engine {
 
     /// A lead that was taken and not dialed is next again.
     pub(crate) fn give_back(&mut self, now: Time, call: &Call) {
-        if self.suppressed.contains(&call.lead.phone.0) {
+        if self.suppressed.contains(&call.lead.phone.0, call.campaign) {
             return;
         }
         if let Some(live) = self.campaigns.get_mut(&call.campaign)

@@ -7,10 +7,11 @@ use std::time::Duration;
 use kraliki_time::Time;
 
 use crate::agent::Activity;
-use crate::limits::{COMMITTING_MOST, NO_AGENT_FOR, RING_LEAST};
+use crate::compliance::{Governed, caller_id, unfit};
+use crate::limits::{COMMITTING_MOST, NO_AGENT_FOR};
 use crate::pacing::{AgentPhase, LineView, Outlook, View};
 use crate::trunk::{Standing, TrunkLive};
-use crate::{AgentId, AttemptId, CampaignId, CancelReason, Engine, TrunkId};
+use crate::{AgentId, AttemptId, CampaignId, CampaignSettings, CancelReason, Engine, Mode, TrunkId};
 
 /// An agent who takes calls, or will after the present one.
 struct Seat {
@@ -44,6 +45,7 @@ impl Engine {
         if !running || !self.clock.known() {
             return;
         }
+        self.forget_recent(now);
         self.offer_previews(now);
         let seats = self.seats();
         let mut demands = self.demands(&seats);
@@ -141,9 +143,10 @@ impl Engine {
             mine.seats.iter().filter_map(|place| seats.get(*place)).map(|seat| seat.phase).collect();
         let (lines, waiting, detecting) = seen(mine, demands);
         let (way, most) = self.way(now, mine);
+        let most = most.min(self.within_cap(mine, &agents, lines.len() + waiting.len() + detecting));
         let Some(live) = self.campaigns.get_mut(&mine.id) else { return Vec::new() };
         let settings = &live.campaign.settings;
-        let (cap, grace) = (settings.abandonment_cap, Duration::from_millis(u64::from(settings.grace_ms)));
+        let (cap, grace, ring_least) = (live.terms.cap, live.terms.grace, live.terms.ring_least);
         let (ring_timeout, lines_per_agent) =
             (Duration::from_secs(u64::from(settings.ring_timeout_s)), settings.lines_per_agent);
         let leads: Vec<f64> = live.hopper.answers().take(most as usize).collect();
@@ -187,7 +190,12 @@ impl Engine {
             live.decision = reason;
             live.dirty = true;
         }
-        let back = decision.take_back.iter().filter_map(|place| mine.attempts.get(*place)).copied();
+        let long_enough = |place: &&usize| {
+            let ringing = mine.lines.get(**place).and_then(|line| line.ringing);
+            ringing.is_none_or(|since| now.since(since) >= ring_least)
+        };
+        let back = decision.take_back.iter().filter(long_enough);
+        let back = back.filter_map(|place| mine.attempts.get(*place)).copied();
         self.cancel_lines(now, back.collect());
         let Some((trunk, caller_id)) = way else { return Vec::new() };
         let mut begun = Vec::new();
@@ -244,6 +252,9 @@ impl Engine {
         if caller_id.is_empty() {
             return no("holding: neither the campaign nor its trunk has a caller id");
         }
+        if let Err(text) = self.lawful(settings, caller_id) {
+            return no(&format!("holding: {text}"));
+        }
         if !self.storing.is_ok(now) {
             return no("holding: the store takes no writes");
         }
@@ -277,6 +288,28 @@ impl Engine {
         (Ok((line.trunk.id, caller_id.clone())), most)
     }
 
+    /// Where a profile sets a cap and it is used up, a policy that does not look at it gets one line for each idle agent.
+    fn within_cap(&self, mine: &Demand, agents: &[AgentPhase], open: usize) -> u32 {
+        let Some(live) = self.campaigns.get(&mine.id) else { return 0 };
+        let used_up = live.ledger.abandoned() as f64 > live.terms.cap * live.ledger.answered() as f64;
+        if live.mode() != Mode::Power || live.terms.profile.is_none() || !used_up {
+            return u32::MAX;
+        }
+        let idle = agents.iter().filter(|phase| matches!(phase, AgentPhase::Idle)).count();
+        u32::try_from(idle.saturating_sub(open)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a campaign may dial as it is set up, with that number shown; what to do when it may not.
+    pub(crate) fn lawful(&self, settings: &CampaignSettings, caller: &str) -> Result<(), String> {
+        if let Some((field, text)) = unfit(&self.law, settings) {
+            return Err(format!("{field} {text}"));
+        }
+        match self.law.of(settings) {
+            Governed::By(ready) => caller_id(ready, caller),
+            Governed::None | Governed::Missing => Ok(()),
+        }
+    }
+
     /// The trunk of that name; the first one for an empty name.
     pub(crate) fn trunk_named(&self, name: &str) -> Option<&TrunkLive> {
         self.trunks.values().find(|line| !line.leaving && (name.is_empty() || line.trunk.name == name))
@@ -289,7 +322,8 @@ impl Engine {
         if now.since(since) < NO_AGENT_FOR {
             return;
         }
-        let may = |line: &LineView| line.ringing.is_none_or(|since| now.since(since) >= RING_LEAST);
+        let least = live.terms.ring_least;
+        let may = |line: &LineView| line.ringing.is_none_or(|since| now.since(since) >= least);
         let lines: Vec<AttemptId> =
             live.lines.iter().filter(|(_, line)| may(line)).map(|(id, _)| *id).collect();
         self.cancel_lines(now, lines);

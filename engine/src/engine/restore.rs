@@ -22,11 +22,15 @@ impl Engine {
         for trunk in restore.trunks {
             self.trunks.insert(trunk.id, TrunkLive::new(trunk));
         }
+        for profile in restore.profiles {
+            self.law.put(profile);
+        }
+        self.national = restore.national.into_iter().map(|copy| (copy.country.clone(), copy)).collect();
         let unix_ms = self.clock.unix_ms(now);
         for restored in restore.campaigns {
             let id = restored.campaign.id;
-            let mut live = CampaignLive::new(restored.campaign, &self.pacer);
-            live.ledger = Ledger::restored(unix_ms, restored.answered, restored.abandoned);
+            let mut live = CampaignLive::new(restored.campaign, &self.pacer, &self.law);
+            live.ledger = Ledger::restored(live.terms.period_min, unix_ms, restored.ledger);
             self.campaigns.insert(id, live);
         }
         for (id, trunk) in restore.orphans {

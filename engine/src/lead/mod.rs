@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 
 pub use self::place::{Consent, ConsentKind};
 
+use crate::compliance::Past;
 use crate::{CampaignId, LeadId, ListId, Outcome, Pii};
 
 /// Where a lead stands.
@@ -55,6 +56,10 @@ pub struct Lead {
     pub state: String,
     /// What the person agreed to.
     pub consent: Consent,
+    /// Whether the number is on its country's do-not-call list.
+    pub on_national_list: bool,
+    /// Attempts to the number, of all campaigns, in the last 72 hours as of when the lead was read.
+    pub recent: Vec<Past>,
     /// Higher is dialed earlier.
     pub priority: i32,
     /// Attempts that counted so far.

@@ -46,6 +46,7 @@ pub use trunk::{
     TrunkProfile, UnknownCountry,
 };
 
+use crate::compliance::{self, Profile};
 use crate::store::{Recovered, Store, StoreError};
 use crate::{Engine, Input, Snapshot};
 
@@ -100,6 +101,8 @@ pub struct RuntimeConfig {
     pub speech: Option<SpeechConfig>,
     /// What the called person hears on hold; none: silence.
     pub hold_music: Option<Arc<Audio>>,
+    /// Compliance profiles of the operator; one of the same name takes the place of the one that comes with the dialer.
+    pub profiles: Vec<Profile>,
 }
 
 impl RuntimeConfig {
@@ -125,6 +128,7 @@ impl RuntimeConfig {
             recording: None,
             speech: None,
             hold_music: None,
+            profiles: Vec::new(),
         }
     }
 }
@@ -244,6 +248,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         clock,
         phones: handle::PhonesAt::new(&config, sip.local_addresses()),
         changing: trunk::Changing::new(&config),
+        profiles: compliance::with(&config.profiles),
         beside: tokio::runtime::Handle::current(),
         places: keeper.as_ref().map(|(task, _)| task.places.clone()),
         keeping: keeper.as_ref().map(|(task, _)| Arc::clone(&task.keeping)),
@@ -265,7 +270,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
     let orphans = end_orphans(&sip, &recovered);
     let seed = config.seed.unwrap_or_else(|| u64::from_le_bytes(random_array()));
     let trunks = known.iter().map(|known| known.trunk.clone()).collect();
-    let restore = recovered.restore(seed, config.pacer.clone(), trunks);
+    let restore = recovered.restore(seed, config.pacer.clone(), trunks, config.profiles.clone());
     let resolver = Arc::new(resolver(&config, clock)?);
     let driver = drive::Driver::new(drive::Parts {
         shared,

@@ -99,6 +99,8 @@ impl Leads {
             country: String::new(),
             state: String::new(),
             consent: Consent::default(),
+            on_national_list: false,
+            recent: Vec::new(),
             priority: 0,
             attempts: count(traits.attempts),
             last_outcome: traits.last_outcome,

@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 
 use super::StoreError;
 use super::round::Round;
-use crate::{Campaign, Write};
+use crate::{Campaign, CampaignId, Write};
 
 /// What came of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub(super) enum Applied {
 /// leaves nothing behind.
 pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<Applied, StoreError> {
     match write {
-        Write::Suppress { phone, reason, at_unix_ms } => {
-            suppress(conn, phone, reason, *at_unix_ms).await?;
+        Write::Suppress { phone, reason, campaign, at_unix_ms } => {
+            suppress(conn, phone, reason, *campaign, *at_unix_ms).await?;
             Ok(Applied::Done)
         }
         Write::Campaign(campaign) => put_campaign(conn, campaign).await,
@@ -74,13 +74,34 @@ async fn put_campaign(conn: &mut SqliteConnection, campaign: &Campaign) -> Resul
     Ok(if done.rows_affected() == 0 { Applied::Refused } else { Applied::Done })
 }
 
-/// Puts a number on the list and takes its leads, of every campaign, out of dialing.
+/// Puts a number on the list, or on a campaign's own, and takes its leads out of dialing: of every campaign, or of that one.
 pub(super) async fn suppress(
     conn: &mut SqliteConnection,
     phone: &str,
     reason: &str,
+    campaign: Option<CampaignId>,
     at_unix_ms: i64,
 ) -> Result<(), StoreError> {
+    if let Some(campaign) = campaign {
+        sqlx::query(
+            "INSERT INTO campaign_suppressions (campaign, phone, reason, at_unix_ms) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (phone, campaign) DO NOTHING",
+        )
+        .bind(campaign.0)
+        .bind(phone)
+        .bind(reason)
+        .bind(at_unix_ms)
+        .execute(&mut *conn)
+        .await?;
+        sqlx::query(
+            "UPDATE leads SET status = 'suppressed' WHERE phone = $1 AND campaign = $2 AND status <> 'suppressed'",
+        )
+        .bind(phone)
+        .bind(campaign.0)
+        .execute(conn)
+        .await?;
+        return Ok(());
+    }
     sqlx::query(
         "INSERT INTO suppressions (phone, reason, at_unix_ms) VALUES ($1, $2, $3) ON CONFLICT (phone) DO NOTHING",
     )

@@ -208,12 +208,21 @@ impl Store {
     }
 
     async fn insert(&self, campaign: CampaignId, list: ListId, rows: &[Row]) -> Result<u64, StoreError> {
+        let hashed = self.hashed(rows.iter().map(|row| row.phone.0.as_str())).await?;
         self.write(async |conn| {
             // The campaign may have been deleted since the import began.
             live_campaign(conn, campaign).await?;
             let mut added = 0;
             for rows in rows.chunks(IMPORT_STATEMENT) {
                 added += statement(campaign, list, rows).build().execute(&mut *conn).await?.rows_affected();
+            }
+            for phone in &hashed {
+                sqlx::query(
+                    "UPDATE leads SET status = 'suppressed' WHERE phone = $1 AND status <> 'suppressed'",
+                )
+                .bind(phone)
+                .execute(&mut *conn)
+                .await?;
             }
             Ok(added)
         })
@@ -238,7 +247,12 @@ fn statement(campaign: CampaignId, list: ListId, rows: &[Row]) -> QueryBuilder<S
     sql.push_bind(campaign.0).push(", ").push_bind(list.0);
     sql.push(
         ", column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, column11, \
-         CASE WHEN EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = column1) THEN 'suppressed' ELSE 'new' END, \
+         CASE WHEN EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = column1) \
+         OR EXISTS (SELECT 1 FROM campaign_suppressions c WHERE c.phone = column1 AND c.campaign = ",
+    );
+    sql.push_bind(campaign.0);
+    sql.push(
+        ") THEN 'suppressed' ELSE 'new' END, \
          0, 0, 0 FROM (",
     );
     sql.push_values(rows, |mut values, row| {

@@ -11,6 +11,7 @@ mod import;
 mod leads;
 mod legs;
 mod limits;
+mod national;
 mod open;
 mod phones;
 mod record;
@@ -40,6 +41,7 @@ use tokio::sync::Mutex;
 
 pub use error::StoreError;
 pub use import::{ImportFailure, Importer};
+pub use national::{NumberList, NumbersImport, NumbersReport};
 pub use record::{
     CallDetail, CallFilter, CallRecord, DispositionRecord, EndedRecording, LeadFilter, LeadRecord, NewLead,
     NewRecording, NewUser, Orphan, Page, PausedSpan, PhoneSecret, RecordingFilter, RecordingFormat,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::RestoredCampaign;
+use crate::compliance::{NationalCopy, Profile};
 use crate::{
     AgentId, AttemptId, CampaignId, Consent, LeadId, LeadStatus, LegRecord, ListId, Outcome, Pii, Restore,
     StoredTrunk, Trunk, TrunkId, TryId, Undisposed,
@@ -177,6 +178,9 @@ pub struct CallDetail {
     pub tries: Vec<TryRecord>,
     /// What agents said of it, oldest first.
     pub dispositions: Vec<DispositionRecord>,
+    /// Under which rules it was made: profile and its date, places, the national list's copy, time zone, consent; empty: under
+    /// none.
+    pub evidence: String,
     /// Its recording.
     pub recording: Option<RecordingRecord>,
     /// How each side was heard, in the order in which they ended. None while the call lasts, or when nobody answered.
@@ -405,7 +409,7 @@ pub struct Orphan {
 /// What the store knows at start.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {
-    /// Every campaign with its numbers of the last 30 days.
+    /// Every campaign with its ledger of the last 30 days.
     pub campaigns: Vec<RestoredCampaign>,
     /// The next campaign's id.
     pub next_campaign: i64,
@@ -421,11 +425,14 @@ pub struct Recovered {
     pub undisposed: Vec<Undisposed>,
     /// Attempts that had no outcome and got `unknown_crash`.
     pub closed: u64,
+    /// Copies of national do-not-call lists.
+    pub national: Vec<NationalCopy>,
 }
 
 impl Recovered {
-    /// What the engine is told at start. `trunks`: those of the configuration and `self.trunks`, as the driver reads them.
-    pub fn restore(self, seed: u64, pacer: String, trunks: Vec<Trunk>) -> Restore {
+    /// What the engine is told at start. `trunks`: those of the configuration and `self.trunks`, as the driver reads them;
+    /// `profiles`: of the operator, beside those that come with the dialer.
+    pub fn restore(self, seed: u64, pacer: String, trunks: Vec<Trunk>, profiles: Vec<Profile>) -> Restore {
         Restore {
             seed,
             pacer,
@@ -437,6 +444,8 @@ impl Recovered {
             orphans: self.orphans.iter().map(|orphan| (orphan.id, orphan.trunk)).collect(),
             undisposed: self.undisposed,
             truth: None,
+            profiles,
+            national: self.national,
         }
     }
 }

@@ -4,8 +4,12 @@ use sqlx::{Row, SqliteConnection};
 
 use super::StoreError;
 use super::limits::REFILL_MOST;
-use super::row::{self, lead_columns};
+use super::row::{self, gate_columns, lead_columns};
+use crate::compliance::LOOK_BACK_H;
 use crate::{CampaignId, Lead, LeadAnswer, LeadId, LeadStatus};
+
+/// How far the gate looks back on a number.
+const LOOK_BACK_MS: i64 = LOOK_BACK_H as i64 * 3_600_000;
 
 /// Leads that may be dialed now, best first: by priority, then by time, then by id. When there are none: when the next
 /// one is due, or nothing when no lead is left.
@@ -30,6 +34,7 @@ pub(super) async fn refill(
             .bind(priority)
             .bind(now_unix_ms)
             .bind(left)
+            .bind(now_unix_ms.saturating_sub(LOOK_BACK_MS))
             .fetch_all(&mut *conn)
             .await?;
         for due in &rows {
@@ -62,8 +67,14 @@ pub(super) async fn one(
     conn: &mut SqliteConnection,
     campaign: CampaignId,
     lead: LeadId,
+    now_unix_ms: i64,
 ) -> Result<LeadAnswer, StoreError> {
-    let found = sqlx::query(ONE).bind(lead.0).bind(campaign.0).fetch_optional(conn).await?;
+    let found = sqlx::query(ONE)
+        .bind(lead.0)
+        .bind(campaign.0)
+        .bind(now_unix_ms.saturating_sub(LOOK_BACK_MS))
+        .fetch_optional(conn)
+        .await?;
     let Some(found) = found else { return Ok(LeadAnswer::NotFound) };
     let record = row::lead_record(&found)?;
     let suppressed: i64 = found.try_get("listed")?;
@@ -89,16 +100,22 @@ pub(super) const PRIORITY: &str = "SELECT priority FROM leads \
 pub(super) const DUE: &str = concat!(
     "SELECT ",
     lead_columns!(),
+    ", ",
+    gate_columns!("$5"),
     " FROM leads WHERE campaign = $1 AND status IN ('new', 'retry') AND priority = $2 AND next_unix_ms <= $3 \
      AND NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = leads.phone) \
+     AND NOT EXISTS (SELECT 1 FROM campaign_suppressions c WHERE c.phone = leads.phone AND c.campaign = leads.campaign) \
      ORDER BY next_unix_ms, id LIMIT $4"
 );
 
 pub(super) const ONE: &str = concat!(
     "SELECT ",
     lead_columns!(),
-    ", EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = leads.phone) AS listed \
-     FROM leads WHERE id = $1 AND campaign = $2"
+    ", ",
+    gate_columns!("$3"),
+    ", EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = leads.phone) \
+     OR EXISTS (SELECT 1 FROM campaign_suppressions c WHERE c.phone = leads.phone AND c.campaign = leads.campaign) \
+     AS listed FROM leads WHERE id = $1 AND campaign = $2"
 );
 
 pub(super) const LATER: &str = "SELECT next_unix_ms FROM leads \

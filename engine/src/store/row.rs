@@ -6,6 +6,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{CallRecord, LeadRecord, StoreError};
+use crate::compliance::Past;
 use crate::{
     AgentId, AttemptId, Campaign, CampaignId, CampaignStatus, Consent, ConsentKind, Lead, LeadId, LeadStatus,
     ListId, Outcome, Pii,
@@ -115,6 +116,8 @@ pub(super) fn lead(row: &SqliteRow) -> Result<Lead, StoreError> {
         country: record.country,
         state: record.state,
         consent: record.consent,
+        on_national_list: row.try_get::<i64, _>("national")? != 0,
+        recent: recent(row.try_get("recent")?)?,
         priority: record.priority,
         attempts: record.attempts,
         last_outcome: record.last_outcome,
@@ -123,6 +126,36 @@ pub(super) fn lead(row: &SqliteRow) -> Result<Lead, StoreError> {
         last_name: record.last_name,
         custom: record.custom,
     })
+}
+
+/// What the gate wants to know beside the lead itself, with the parameter that says how far to look back. An attempt that
+/// was not sent never was; a call that a crash ended before an agent had it counts as abandoned.
+macro_rules! gate_columns {
+    ($since:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM national_numbers n WHERE n.number = CAST(substr(leads.phone, 2) AS INTEGER)) \
+             AS national, \
+             (SELECT json_group_array(json_array(a.id, a.started_unix_ms, CASE WHEN a.outcome = 'abandoned' \
+             OR (a.outcome = 'unknown_crash' AND a.answered_unix_ms IS NOT NULL AND a.connected_unix_ms IS NULL) \
+             THEN coalesce(a.ended_unix_ms, a.started_unix_ms) END)) FROM attempts a \
+             WHERE a.phone = leads.phone AND a.started_unix_ms > ",
+            $since,
+            " AND a.outcome IS NOT 'not_sent') AS recent"
+        )
+    };
+}
+pub(super) use gate_columns;
+
+/// Attempts as `[[id, begun, abandoned or null]]`.
+fn recent(text: &str) -> Result<Vec<Past>, StoreError> {
+    if text == "[]" {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(i64, i64, Option<i64>)> =
+        serde_json::from_str(text).map_err(|_| StoreError::Corrupt { what: "attempts of a number" })?;
+    let past =
+        |(id, at_unix_ms, abandoned_unix_ms)| Past { attempt: AttemptId(id), at_unix_ms, abandoned_unix_ms };
+    Ok(rows.into_iter().map(past).collect())
 }
 
 /// The columns of `call`, in its order.

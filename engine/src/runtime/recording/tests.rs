@@ -34,6 +34,7 @@ async fn store(dir: &Path, calls: i64) -> Store {
             caller_id: String::new(),
             at_unix_ms: 0,
             crash_retry_unix_ms: 0,
+            evidence: String::new(),
         };
         write(&store, Write::Try(new)).await;
     }

@@ -450,7 +450,7 @@ impl<'a> World<'a> {
             Some(Trunk { id: stored.id, ..trunk })
         });
         let trunks = configured.chain(made).collect();
-        let restore = recovered.clone().restore(self.config.seed, String::new(), trunks);
+        let restore = recovered.clone().restore(self.config.seed, String::new(), trunks, Vec::new());
         let engine = Engine::new();
         if self.config.record {
             self.journal = Some(Recorder::begin(1, Began::Fresh, self.now, &engine));

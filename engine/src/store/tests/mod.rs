@@ -3,6 +3,7 @@
 mod crash;
 mod faults;
 mod imports;
+mod lists;
 mod people;
 mod reads;
 mod trunks;
@@ -162,6 +163,7 @@ fn new_try(attempt: i64, number: u32, lead: i64) -> Write {
         caller_id: "+12025550100".into(),
         at_unix_ms: NOW,
         crash_retry_unix_ms: NOW + 3_600_000,
+        evidence: String::new(),
     })
 }
 

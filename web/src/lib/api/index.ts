@@ -6,13 +6,16 @@ import type {
 	Campaign,
 	CampaignSettings,
 	CallDetail,
+	ComplianceSummary,
 	CallRecord,
 	DueLead,
 	ImportReport,
 	LeadRecord,
 	LeadStatus,
 	Login,
+	NationalCopy,
 	NewLead,
+	NumbersReport,
 	Outcome,
 	Page,
 	IceSettings,
@@ -21,6 +24,7 @@ import type {
 	TrunkProfile,
 	TrunkView,
 	SupervisionMode,
+	Suppression,
 } from './types';
 
 export { ApiError, isTransient, NetworkError } from './problem';
@@ -61,6 +65,32 @@ export const trunks = {
 	create: (profile: TrunkProfile) => json<TrunkDetail>('POST', '/api/trunks', profile),
 	update: (id: number, profile: TrunkProfile) => json<TrunkDetail>('PUT', `/api/trunks/${id}`, profile),
 	remove: (id: number) => request('DELETE', `/api/trunks/${id}`),
+};
+
+export const compliance = {
+	profiles: () => json<ComplianceSummary[]>('GET', '/api/compliance/profiles'),
+};
+
+export const suppressions = {
+	list: (filter: { campaign?: number | ''; limit?: number; after?: Page<unknown>['next'] }) =>
+		json<Page<Suppression>>('GET', `/api/suppressions${query(filter)}`),
+	add: (phone: string, reason: string, campaign: number | null) =>
+		json<unknown>('POST', '/api/suppressions', { phone, reason, campaign }),
+	/** A file with a number on each line. */
+	import: async (file: File, campaign: number | null): Promise<NumbersReport> => {
+		const path = `/api/suppressions${query({ campaign: campaign ?? '', reason: file.name.slice(0, 100) })}`;
+		const response = await request('POST', path, { raw: { type: 'text/csv', body: file } });
+		return (await response.json()) as NumbersReport;
+	},
+	national: () => json<NationalCopy[]>('GET', '/api/suppressions/national'),
+	importNational: async (
+		file: File,
+		list: { country: string; name: string; as_of_unix_ms: number },
+	): Promise<{ list: NationalCopy; report: NumbersReport }> => {
+		const raw = { type: 'text/csv', body: file };
+		const response = await request('POST', `/api/suppressions/national${query(list)}`, { raw });
+		return (await response.json()) as { list: NationalCopy; report: NumbersReport };
+	},
 };
 
 export const agent = {

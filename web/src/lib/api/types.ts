@@ -162,6 +162,8 @@ export interface CampaignSettings {
 	retry: Partial<Record<Outcome, RetryRule>>;
 	dispositions: Disposition[];
 	country: string;
+	/** A profile's name; empty: that of the country; none: no profile. */
+	compliance: string;
 	agents: number[];
 	priority: number;
 	abandon_message: string;
@@ -191,6 +193,15 @@ export interface CampaignView {
 	abandoned: number;
 	occupancy: number;
 	decision: string;
+	/** The compliance profile by which it goes; empty: none. */
+	profile: string;
+	/** The regulator's period, of `answered` and `abandoned`. */
+	period_h: number;
+	abandonment_cap: number;
+	/** How often a lead was not dialed, by rule. */
+	refused: Record<string, number>;
+	/** What keeps leads from being dialed and can be mended, in English. */
+	notice: string;
 }
 
 export interface Campaign {
@@ -519,6 +530,8 @@ export interface CallRecord {
 
 /** A call with all that belongs to it. */
 export interface CallDetail extends CallRecord {
+	/** Under which rules it was made; empty: under none. */
+	evidence: string;
 	tries: TryRecord[];
 	dispositions: DispositionRecord[];
 	/** None while the call lasts, or when nobody answered. */
@@ -602,6 +615,41 @@ export interface NewLead {
 	consent?: Partial<Consent>;
 	priority?: number;
 	custom?: Record<string, string>;
+}
+
+/** A number that must not be called. */
+export interface Suppression {
+	id: number;
+	phone: string;
+	reason: string;
+	at_unix_ms: number;
+}
+
+/** A copy of a national do-not-call list. */
+export interface NationalCopy {
+	country: string;
+	name: string;
+	as_of_unix_ms: number;
+	imported_unix_ms: number;
+	numbers: number;
+}
+
+/** What came of a file of numbers. */
+export interface NumbersReport {
+	lines: number;
+	numbers: number;
+	rejected: number;
+	/** The line, and what is wrong with it. */
+	errors: [number, string][];
+}
+
+/** What the console reads of a compliance profile; docs/compliance.md explains the rest. */
+export interface ComplianceSummary {
+	name: string;
+	title: string;
+	countries: string[];
+	reviewed: string;
+	rules: { national: { list: string; most_age_days: number } | null };
 }
 
 export interface Page<T> {

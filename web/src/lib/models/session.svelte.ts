@@ -62,6 +62,6 @@ export function homeOf(user: User): string {
 /** Whether a person may open a page; the server decides again on each request. */
 export function mayOpen(user: User, path: string): boolean {
 	if (path.startsWith('/desk')) return user.role === 'agent';
-	if (path === '/campaigns/new') return may(user, 'manager');
+	if (path === '/campaigns/new' || path.startsWith('/suppressions')) return may(user, 'manager');
 	return user.role !== 'agent';
 }
