@@ -33,13 +33,16 @@ fn three_calls_to_a_number_of_florida_whichever_campaigns_make_them() {
         ..Restore::default()
     });
     hand.agent_ready(1);
-    // Leads as the store read them before any of these calls.
     hand.leads = (1..=8).map(|id| floridian(id, 1 + id % 2)).collect();
     for id in 1..=2 {
         hand.command(Command::LeadsChanged(CampaignId(id))).unwrap();
     }
     for call in 1..=3 {
         let id = hand.dial();
+        // The store knows of it from now on, for whoever asks for leads.
+        let at_unix_ms = NOON + hand.now.as_millis() as i64 - 1_000;
+        let past = crate::compliance::Past { attempt: id.attempt, at_unix_ms, abandoned_unix_ms: None };
+        hand.leads.iter_mut().for_each(|lead| lead.recent.push(past));
         hand.line(id, LineEvent::Failed(crate::Failure::Timeout { rang: true }));
         assert_eq!(hand.outcome(id), Outcome::NoAnswer, "call {call}");
     }
