@@ -23,7 +23,7 @@ pub struct Holiday {
 }
 
 /// When a holiday is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
     Fixed {
         month: i8,

@@ -34,8 +34,10 @@ pub(super) static BUILT_IN: LazyLock<Law> = LazyLock::new(|| {
     law
 });
 
-/// Every profile, by its name.
+/// Every profile, by its name. Written down are only those that do not come with the dialer: a state of the engine is small,
+/// and the shipped ones are as much the program's as its code.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Vec<Profile>", into = "Vec<Profile>")]
 pub(crate) struct Law {
     profiles: BTreeMap<String, Ready>,
 }
@@ -46,8 +48,27 @@ impl Default for Law {
     }
 }
 
+impl From<Vec<Profile>> for Law {
+    fn from(own: Vec<Profile>) -> Law {
+        let mut law = Law::default();
+        for profile in own {
+            law.put(profile);
+        }
+        law
+    }
+}
+
+impl From<Law> for Vec<Profile> {
+    fn from(law: Law) -> Vec<Profile> {
+        let shipped = |profile: &Profile| {
+            BUILT_IN.profiles.get(&profile.name).is_some_and(|ready| ready.profile == *profile)
+        };
+        law.profiles.into_values().map(|ready| ready.profile).filter(|profile| !shipped(profile)).collect()
+    }
+}
+
 /// A profile, ready to be applied.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ready {
     pub(crate) profile: Profile,
     base: There,
@@ -56,7 +77,7 @@ pub(crate) struct Ready {
 }
 
 /// What holds in one place: the profile's rules and the state's.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct There {
     /// All of them must be open.
     pub(super) hours: Vec<Hours>,

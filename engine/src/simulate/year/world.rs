@@ -83,7 +83,7 @@ impl<'a> World<'a> {
             next_wave: 0,
             next_list: 0,
             dials: 0,
-            next_crash: 20,
+            next_crash: 8,
             next_wish: SUPPRESS_EVERY,
             dialed: VecDeque::new(),
             report: YearReport::default(),
@@ -217,7 +217,7 @@ impl<'a> World<'a> {
         if day >= i64::from(self.next_wave * WAVE_DAYS) {
             let number = self.next_wave;
             self.next_wave += 1;
-            for (name, lead) in wave(number) {
+            for (name, lead) in wave(number).into_iter().step_by(self.config.every.max(1)) {
                 let Some(id) = self.ids.get(name).copied() else { continue };
                 // Two of them may have one number; the first stands.
                 let _ = self.store.add_lead(id, "wave", "US", lead).await;
