@@ -37,12 +37,14 @@ test: setup console ## every test, the ones with SIPp and Chromium included
 	cargo test $(TESTED) --test system -- --test-threads=2 --skip interop --skip peers --skip crash
 	cargo test $(TESTED) --test system -- --test-threads=1 interop peers crash
 
-soak: setup console ## the long tests: thousands of seeds for each family of faults, real crashes, half an hour of calls
+soak: setup console ## the long tests: thousands of seeds for each family of faults, a year under every law, real crashes, half an hour of calls
 	cargo build --release --locked --package kraliki --package kraliki-benches
 	@set -e; for family in r1 r2 r3 r10 r11 r12 r13 r14 r15 nonsense restless all; do \
 		echo "faults $$family"; \
 		target/release/kraliki simulate --faults $$family --seeds 0..$(SOAK_SEEDS) --for 15m; \
 	done
+	@set -e; dir=$$(mktemp -d); target/release/kraliki simulate --year $$dir/year.db; \
+		scripts/check-compliance $$dir/year.db; rm -r $$dir
 	KRALIKI_SOAK=1 cargo test $(TESTED) --test system -- --test-threads=1 crash
 	target/release/kraliki-benches --soak
 

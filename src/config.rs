@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) media: Media,
     pub(crate) store: Store,
     pub(crate) recording: Recording,
+    pub(crate) compliance: Compliance,
     pub(crate) engine: Engine,
     pub(crate) log: Log,
     pub(crate) trunk: Vec<Spanned<TrunkProfile>>,
@@ -178,6 +179,13 @@ pub(crate) enum IcePolicy {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Store {
     pub(crate) path: PathBuf,
+}
+
+/// What the law says of calls.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Compliance {
+    pub(crate) directory: Option<Spanned<PathBuf>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

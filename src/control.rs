@@ -16,6 +16,7 @@ use crate::Failed;
 use crate::config::Config;
 use crate::manage;
 use crate::node::beside;
+use crate::suppression;
 
 /// The longest request line.
 const LINE_BYTES: u64 = 64 * 1024;
@@ -48,6 +49,8 @@ pub(crate) enum Request {
         list: String,
         options: ImportOptions,
     },
+    /// The file's bytes follow the line.
+    ImportNumbers(suppression::Wanted),
 }
 
 pub(crate) fn socket_path(store: &Path) -> PathBuf {
@@ -96,6 +99,9 @@ async fn answer(
             })
         }
         Request::AddUser(user) => manage::add_user_to(handle.store(), user).await,
+        Request::ImportNumbers(wanted) => {
+            suppression::read(handle.store(), wanted, stream, handle.wall_unix_ms(), Some(handle)).await
+        }
         Request::ImportList { campaign, list, options } => {
             let mut import = manage::Import::start(handle.store(), &campaign, &list, options).await?;
             let mut chunk = vec![0; CHUNK_BYTES];

@@ -17,6 +17,7 @@ mod node;
 mod replay;
 mod serve;
 mod simulate;
+mod suppression;
 
 /// Each call is some hundred small pieces of memory that one thread makes and another frees.
 #[global_allocator]
@@ -54,6 +55,9 @@ enum Command {
     /// Manage lists of leads
     #[command(subcommand)]
     List(ListCommand),
+    /// Manage numbers that must not be called
+    #[command(subcommand)]
+    Suppression(SuppressionCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -81,6 +85,12 @@ enum UserCommand {
 enum ListCommand {
     /// Import a CSV file into a campaign
     Import(manage::ListImport),
+}
+
+#[derive(Subcommand)]
+enum SuppressionCommand {
+    /// Import a file of numbers: into the dialer's list, a campaign's, or as a copy of a national one
+    Import(suppression::Import),
 }
 
 #[derive(Subcommand)]
@@ -137,6 +147,9 @@ fn run(command: Command) -> Result<(), Failed> {
         Command::Replay(options) => replay::run(&options),
         Command::User(UserCommand::Add(options)) => manage::add_user(&options, &load(&options.config)?),
         Command::List(ListCommand::Import(options)) => manage::import_list(&options, &load(&options.config)?),
+        Command::Suppression(SuppressionCommand::Import(options)) => {
+            suppression::import(&options, &load(&options.config)?)
+        }
         Command::Config(ConfigCommand::Check(arg)) => {
             let config = load(&arg.config)?;
             serve::check(&config)?;

@@ -278,6 +278,7 @@ mod tests {
             price: 0,
             at_unix_ms: 0,
             crash_retry_unix_ms: 0,
+            evidence: String::new(),
         };
         let call = CallView {
             id: AttemptId(1),
@@ -321,7 +322,7 @@ mod tests {
             }),
             Output::Event(Event::Call(call)),
             stored(Stored::Try(new_try)),
-            stored(Stored::Suppress { phone, reason: "asked".into(), at_unix_ms: 0 }),
+            stored(Stored::Suppress { phone, reason: "asked".into(), campaign: None, at_unix_ms: 0 }),
             stored(Stored::Disposed {
                 attempt: AttemptId(1),
                 code: "sale".into(),

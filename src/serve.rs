@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use kraliki_control_api::{ApiConfig, IceConfig, IceServer, TlsFiles as HttpTlsFiles};
 use kraliki_engine::TrunkId;
+use kraliki_engine::compliance::{self, Profile};
 use kraliki_engine::runtime::{
     CallbackConfig, JournalConfig, RuntimeConfig, SpeechConfig, TrunkConfig, TrunkProfile,
 };
@@ -183,6 +184,7 @@ fn runtime_config(config: &Config, clock: Clock) -> anyhow::Result<RuntimeConfig
         detection: Arc::new(detection_rules(config)?),
         speech: speech(config),
         hold_music: hold_music(config)?,
+        profiles: profiles(config)?,
         media,
         trunks: Vec::new(),
         groups: config.trunk_group.iter().map(|group| group.get_ref().clone()).collect(),
@@ -216,6 +218,40 @@ fn trunks(config: &Config, runtime: &RuntimeConfig) -> anyhow::Result<Vec<TrunkC
         built.with_context(|| format!("trunk {:?}", profile.name))
     };
     config.trunk.iter().zip(1..).map(build).collect()
+}
+
+/// The operator's compliance profiles: every TOML file of the directory, by name.
+fn profiles(config: &Config) -> anyhow::Result<Vec<Profile>> {
+    let Some(directory) = &config.compliance.directory else { return Ok(Vec::new()) };
+    let directory = directory.get_ref();
+    let context = || format!("[compliance] directory {}", directory.display());
+    let mut files: Vec<_> = std::fs::read_dir(directory)
+        .with_context(context)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()
+        .with_context(context)?;
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    let built_in = compliance::built_in();
+    let mut profiles: Vec<Profile> = Vec::new();
+    for path in files {
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let profile = Profile::parse(&path.display().to_string(), &text)?;
+        if let Some(other) = profiles.iter().find(|other| other.name == profile.name) {
+            return Err(anyhow!(
+                "{}: two files of {} have the name {:?}",
+                context(),
+                path.display(),
+                other.name
+            ));
+        }
+        // Whoever loosens a rule is to find it in the log.
+        if built_in.iter().any(|known| known.name == profile.name) {
+            tracing::warn!(profile = profile.name, file = %path.display(), "this file takes the place of a shipped profile");
+        }
+        profiles.push(profile);
+    }
+    Ok(profiles)
 }
 
 /// By which it is told who answered.

@@ -1,19 +1,21 @@
 //! `kraliki simulate`: the engine in virtual time on a simulated floor, through a shock, or with faults.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use kraliki_engine::Mode;
 use kraliki_engine::simulate::faults::{Family, FaultConfig};
+use kraliki_engine::simulate::year::YearConfig;
 use kraliki_engine::simulate::{
     Shock, ShockReport, ShockRun, SimConfig, SimReport, check_pacer, run as simulate,
 };
 
 use crate::Failed;
 use crate::carrier::floor;
-use crate::manage::print;
+use crate::manage::{block_on, print};
 
 /// Agents of a run, of a shock and of a day, unless told.
 const AGENTS: u32 = 10;
@@ -62,6 +64,13 @@ pub(crate) struct Options {
     /// With --faults: kill the dialer at this step, too
     #[arg(long, value_name = "STEP", requires = "faults")]
     kill_at: Option<u64>,
+    /// Instead of a floor, a year under every compliance profile, with the real store, into this new database;
+    /// scripts/check-compliance looks at it
+    #[arg(long, value_name = "DATABASE", conflicts_with_all = ["floor", "hours", "shock", "faults"])]
+    year: Option<PathBuf>,
+    /// With --year: so many days
+    #[arg(long, default_value_t = 365, requires = "year")]
+    days: u32,
     /// One line of JSON for each run or shock
     #[arg(long)]
     json: bool,
@@ -114,10 +123,42 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
         let seeds = options.seeds.as_ref().map(|_| options.seeds()).transpose()?;
         return crate::faults::run(&config, seeds, options.json);
     }
+    if let Some(store) = &options.year {
+        return year(options, store);
+    }
     match &options.shock {
         Some(name) => shocks(options, name),
         None => steady(options),
     }
+}
+
+fn year(options: &Options, store: &Path) -> Result<(), Failed> {
+    if store.exists() {
+        let message = format!("--year {}: there is such a file; give a new one", store.display());
+        return Err(Failed { message, code: 1 });
+    }
+    let config = YearConfig { days: options.days, seed: options.seed, ..YearConfig::new(store.to_owned()) };
+    let report = block_on(async { Ok(kraliki_engine::simulate::year::run(&config).await?) })?;
+    let list = |counts: &std::collections::BTreeMap<String, u64>| {
+        let list: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        list.join(", ")
+    };
+    print(&if options.json {
+        serde_json::to_string(&report)?
+    } else {
+        format!(
+            "attempts: {}\nrefused: {}\noutcomes: {}\n{} crashes; ledgers that differed after one: {}",
+            list(&report.attempts),
+            list(&report.refused),
+            list(&report.outcomes),
+            report.crashes,
+            report.ledger_differs
+        )
+    });
+    if report.ledger_differs > 0 {
+        return Err(Failed { message: "a restart changed a ledger".into(), code: 1 });
+    }
+    Ok(())
 }
 
 fn steady(options: &Options) -> Result<(), Failed> {

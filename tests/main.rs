@@ -6,6 +6,7 @@ mod api;
 mod attacks;
 mod browser;
 mod cli;
+mod compliance;
 mod crash;
 mod day;
 mod demo;

@@ -31,6 +31,7 @@ use crate::router;
         (name = "prompts", description = "Sounds that campaigns play"),
         (name = "recordings", description = "What was said in calls"),
         (name = "suppressions", description = "Numbers that must not be called"),
+        (name = "compliance", description = "What the law says of calls"),
         (name = "trunks", description = "Carriers"),
         (name = "trunk groups", description = "Trunks that calls may go by, one for another"),
         (name = "caller ids", description = "Numbers that are shown, and how they do"),

@@ -25,7 +25,12 @@ use crate::peer::{Client, Connection};
 use crate::state::Api;
 
 /// The routes whose requests last as long as their body does.
-const IMPORTS: [&str; 2] = ["/api/campaigns/{id}/leads", "/api/campaigns/{id}/imports"];
+const IMPORTS: [(Method, &str); 4] = [
+    (Method::POST, "/api/campaigns/{id}/leads"),
+    (Method::POST, "/api/campaigns/{id}/imports"),
+    (Method::POST, "/api/suppressions"),
+    (Method::POST, "/api/suppressions/national"),
+];
 
 /// Only what comes from here may run or be loaded, and no other page may frame it.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -108,7 +113,7 @@ async fn observe(
     request.extensions_mut().insert(client);
 
     let answer = next.run(request);
-    let mut response = if method == Method::POST && IMPORTS.contains(&route) {
+    let mut response = if IMPORTS.contains(&(method.clone(), route)) {
         answer.await
     } else {
         tokio::time::timeout(limits::REQUEST, answer)

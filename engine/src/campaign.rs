@@ -222,7 +222,7 @@ pub struct CampaignSettings {
     pub recording_beep_s: u32,
     /// How long a line rings before it is taken back, in seconds (15 to 120).
     pub ring_timeout_s: u32,
-    /// How long a person who answered may wait for an agent, in milliseconds (0 to 10000).
+    /// How long a person who answered may wait for an agent, in milliseconds (0 to 10000; the profile's at most).
     pub grace_ms: u32,
     /// Wrap-up ends by itself after this long, in seconds; 0: only with a disposition.
     pub wrap_up_s: u32,
@@ -248,6 +248,9 @@ pub struct CampaignSettings {
     pub dispositions: Vec<Disposition>,
     /// Country of numbers written without a country code, as ISO 3166 (`US`).
     pub country: String,
+    /// The compliance profile it goes by: a name; empty: the one of its country; `none`: only its own settings. They may
+    /// be stricter than the profile, never looser.
+    pub compliance: String,
     /// Agents who serve it, beside those of its teams; where both are empty: everybody who signs in.
     pub agents: Vec<AgentId>,
     /// Teams that serve it, with all teams below them.
@@ -268,7 +271,8 @@ pub struct CampaignSettings {
     pub max_lines: u32,
     /// Sound file, `prompt:NAME` of an uploaded one, or text as `say:VOICE:TEXT`, for a person who answers in agentless mode; empty: a built-in tone.
     pub prompt: String,
-    /// The key that puts the called number on the suppression list in agentless mode: one of 0-9, * and #; empty: none.
+    /// The key that puts the called number on the suppression list, while a message or the prompt of an agentless call is
+    /// played: one of 0-9, * and #; empty: none.
     pub opt_out_key: String,
     /// The key that asks for an agent in agentless mode: one of 0-9, * and #; empty: none.
     pub queue_key: String,
@@ -333,6 +337,7 @@ impl Default for CampaignSettings {
             .map(|(code, label, follow_up)| Disposition { code: code.into(), label: label.into(), follow_up })
             .collect(),
             country: "US".into(),
+            compliance: String::new(),
             agents: Vec::new(),
             teams: Vec::new(),
             routing: Routing::LongestIdle,

@@ -29,8 +29,8 @@ use crate::call::{Call, Disposables};
 use crate::caller_id::{IdLive, PoolLive};
 use crate::campaign::CampaignLive;
 use crate::clock::WallClock;
+use crate::compliance::{Law, NationalCopy, Recent};
 use crate::counters::Counters;
-use crate::lead::dialed::Dialed;
 use crate::lead::hours::Zones;
 use crate::lead::suppressed::Suppressed;
 use crate::limits::{CLOCK_JITTER_MS, PACE_LATEST, PACE_SOONEST, PUBLISH_EVERY};
@@ -83,7 +83,10 @@ pub struct Engine {
     pub(crate) in_flight: BTreeSet<LeadId>,
     pub(crate) numbers: BTreeSet<String>,
     pub(crate) suppressed: Suppressed,
-    pub(crate) dialed: Dialed,
+    pub(crate) law: Law,
+    /// Copies of national do-not-call lists, by country.
+    pub(crate) national: BTreeMap<String, NationalCopy>,
+    pub(crate) recent: Recent,
     pub(crate) disposables: Disposables,
     /// Only saves look-ups.
     #[serde(skip)]
@@ -142,7 +145,9 @@ impl Engine {
             in_flight: BTreeSet::new(),
             numbers: BTreeSet::new(),
             suppressed: Suppressed::default(),
-            dialed: Dialed::default(),
+            law: Law::default(),
+            national: BTreeMap::new(),
+            recent: Recent::default(),
             disposables: Disposables::default(),
             zones: Zones::default(),
             wanted: BTreeMap::new(),
@@ -266,10 +271,7 @@ impl Engine {
         self.clock.set(now, unix_ms);
         if back {
             // What was due by the old reading may not be by the new one: the store is asked again.
-            for live in self.campaigns.values_mut() {
-                live.hopper.clear();
-            }
-            self.take_from_screens(now, |_| true);
+            self.void_leads(now);
         }
         for live in self.campaigns.values_mut() {
             live.ledger.roll(unix_ms);

@@ -286,7 +286,7 @@ pub struct LeadView {
     pub custom: Pii<BTreeMap<String, String>>,
 }
 
-/// A campaign and its numbers since the dialer started; the ledger's numbers are of the last 30 days.
+/// A campaign and its numbers since the dialer started; the ledger's numbers are of the regulator's period.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CampaignView {
     /// Which.
@@ -313,7 +313,7 @@ pub struct CampaignView {
     pub outcomes: BTreeMap<Outcome, u64>,
     /// Attempts begun.
     pub attempts: u64,
-    /// Calls that a person answered, of the last 30 days.
+    /// Calls that a person answered, in the regulator's period.
     pub answered: u64,
     /// Of these, abandoned (or bridged later than the grace).
     pub abandoned: u64,
@@ -323,6 +323,16 @@ pub struct CampaignView {
     pub occupancy: f64,
     /// What the pacer decided last, in words.
     pub decision: String,
+    /// The compliance profile by which it goes; empty: none.
+    pub profile: String,
+    /// The regulator's period, rolling, in hours.
+    pub period_h: u32,
+    /// The most abandoned calls, as a share of the answered ones: its own or the profile's.
+    pub abandonment_cap: f64,
+    /// How often a lead was not dialed, since start, by the rule that forbade it.
+    pub refused: BTreeMap<String, u64>,
+    /// What keeps leads from being dialed and can be mended, in words; empty: nothing.
+    pub notice: String,
 }
 
 /// A trunk.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
+use crate::compliance::{NationalCopy, Profile};
+use crate::ledger::LedgerMinute;
 use crate::{
     AgentId, AttemptId, CallerIdDay, CallerIdPool, CallerIdPoolId, Campaign, CampaignId, CampaignSettings,
     Lead, LeadId, LeadStatus, Outcome, PauseReason, People, Pii, Quarantine, Skill, StoredTrunk, TeamId,
@@ -305,7 +307,12 @@ pub enum Command {
         phone: Pii<String>,
         /// Why, for the record.
         reason: String,
+        /// Only by this campaign; none: by none.
+        campaign: Option<CampaignId>,
     },
+    /// Suppression lists changed in the store by an import: leads that were read before are read again. With the copy of a
+    /// national list, if it was one.
+    ListsChanged(Option<Box<NationalCopy>>),
     /// An agent signs in (paused until Ready).
     SignIn {
         /// Who.
@@ -494,6 +501,10 @@ pub struct Restore {
     pub paused: Vec<PausedBefore>,
     /// Calls without a disposition yet that agents may still give one to.
     pub undisposed: Vec<Undisposed>,
+    /// Compliance profiles beside those that come with the dialer; one of the same name takes the place of theirs.
+    pub profiles: Vec<Profile>,
+    /// Copies of national do-not-call lists.
+    pub national: Vec<NationalCopy>,
 }
 
 /// What a trunk was used for in a quarter of an hour.
@@ -514,16 +525,8 @@ pub struct TrunkUse {
 pub struct RestoredCampaign {
     /// The campaign.
     pub campaign: Campaign,
-    /// Calls that a person answered, of the last 30 days.
-    pub answered: u64,
-    /// Of these, abandoned.
-    pub abandoned: u64,
-    /// Calls taken for machines that no agent had, of the last 30 days.
-    pub machines: u64,
-    /// Calls taken for machines that agents checked, of the last 30 days.
-    pub checked: u64,
-    /// Of these, people.
-    pub persons: u64,
+    /// What its ledger counts, of the last 30 days, by minute.
+    pub ledger: Vec<LedgerMinute>,
 }
 
 /// A pause of the time before the start.

@@ -1,193 +1,220 @@
 //! The abandonment ledger of a campaign: calls that a person answered, and those of them that were abandoned (or
-//! bridged later than the grace), over the regulator's period.
+//! bridged later than the grace), over the regulator's period, rolling, to the minute of the answer. Calls that were taken
+//! for machines count by an estimate of how many were people's.
+//!
+//! Thirty days are kept whatever the period is, so that another profile's period can be looked at at once. A start reads
+//! the same minutes from the store that were counted here: a restart changes no sum.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::RestoredCampaign;
 use crate::event::MachineChecks;
 use crate::limits::CHECKS_LEAST;
 
-/// Hours in the period: 30 days (16 CFR 310.4(b)(4)(i)).
-const PERIOD_H: i64 = 30 * 24;
-const HOUR_MS: i64 = 3_600_000;
+/// Minutes that are kept: the longest period, 30 days (16 CFR 310.4(b)(4)(i)).
+pub(crate) const KEPT_MIN: i64 = 30 * 24 * 60;
+const MINUTE_MS: i64 = 60_000;
 
-/// Counts by hour; an hour leaves the sum 30 days after it began.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Ledger {
-    hours: VecDeque<Hour>,
-    answered: u64,
-    abandoned: u64,
-    machines: Machines,
+/// The calls of a minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerMinute {
+    /// Minutes since 1970.
+    pub minute: i64,
+    /// How many were answered in it.
+    pub counts: LedgerCounts,
 }
 
-/// Calls that were taken for machines.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Machines {
-    /// No agent had them.
-    ended: u64,
-    /// An agent said who it was.
-    checked: u64,
-    /// It was a person.
-    persons: u64,
+/// Answered calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerCounts {
+    /// A person answered.
+    pub answered: u32,
+    /// Of these, abandoned.
+    pub abandoned: u32,
+    /// Taken for machines, and no agent had them.
+    pub machines: u32,
+    /// Taken for machines, and an agent said who it was.
+    pub checked: u32,
+    /// Of these, people.
+    pub persons: u32,
 }
 
+/// Counts by minute; a minute leaves the sums once all of it is older than the period.
 #[derive(Debug, Serialize, Deserialize)]
-struct Hour {
-    hour: i64,
-    answered: u64,
-    abandoned: u64,
-    machines: Machines,
+pub(crate) struct Ledger {
+    minutes: VecDeque<LedgerMinute>,
+    period_min: i64,
+    /// The newest minute that was seen: what is in the sums depends on it.
+    now_min: i64,
+    sums: LedgerCounts,
 }
 
 /// What was entered for a call, so that it can be taken out again should it turn out to be nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    hour: i64,
+    minute: i64,
     pub(crate) abandoned: bool,
 }
 
 impl Ledger {
-    /// The sums of the period that the store knew at start; they count from now.
-    pub(crate) fn restored(unix_ms: i64, known: &RestoredCampaign) -> Ledger {
-        let mut ledger = Ledger::default();
-        let hour = unix_ms.div_euclid(HOUR_MS);
-        ledger.add(hour, known.answered, known.abandoned.min(known.answered));
-        let persons = known.persons.min(known.checked);
-        ledger.add_machines(hour, Machines { ended: known.machines, checked: known.checked, persons });
+    pub(crate) fn new(period_min: i64) -> Ledger {
+        Ledger { minutes: VecDeque::new(), period_min, now_min: i64::MIN, sums: LedgerCounts::default() }
+    }
+
+    /// What the store knew at start.
+    pub(crate) fn restored(period_min: i64, unix_ms: i64, mut minutes: Vec<LedgerMinute>) -> Ledger {
+        minutes.sort_unstable_by_key(|minute| minute.minute);
+        let mut ledger = Ledger { minutes: minutes.into(), ..Ledger::new(period_min) };
+        ledger.now_min = minute_of(unix_ms);
+        ledger.recount();
         ledger
     }
 
     /// People who answered, those included who were taken for machines by estimate.
     pub(crate) fn answered(&self) -> u64 {
-        self.answered + self.machines.estimated()
+        u64::from(self.sums.answered) + self.sums.estimated()
     }
 
     /// Of these, abandoned: so were those who were taken for machines.
     pub(crate) fn abandoned(&self) -> u64 {
-        self.abandoned + self.machines.estimated()
+        u64::from(self.sums.abandoned) + self.sums.estimated()
     }
 
     /// What is known of verdicts "machine".
     pub(crate) fn machines(&self) -> MachineChecks {
-        self.machines.view()
+        self.sums.machines()
     }
 
-    /// A call was taken for a machine's, and no agent had it.
-    pub(crate) fn machine_ended(&mut self, unix_ms: i64) {
-        self.machine(unix_ms, Machines { ended: 1, ..Machines::default() });
+    /// The campaign goes by another profile.
+    pub(crate) fn set_period(&mut self, period_min: i64) {
+        if period_min != self.period_min {
+            self.period_min = period_min;
+            self.recount();
+        }
     }
 
-    /// An agent said who answered a call that was taken for a machine's.
-    pub(crate) fn checked(&mut self, unix_ms: i64, person: bool) {
-        self.machine(unix_ms, Machines { checked: 1, persons: u64::from(person), ..Machines::default() });
-    }
-
-    fn machine(&mut self, unix_ms: i64, more: Machines) {
-        let hour = unix_ms.div_euclid(HOUR_MS);
-        self.add_machines(hour, more);
-        self.expire(hour);
-    }
-
-    /// A person answered.
+    /// A person answered at that time.
     pub(crate) fn enter(&mut self, unix_ms: i64, abandoned: bool) -> Entry {
-        let hour = unix_ms.div_euclid(HOUR_MS);
-        self.add(hour, 1, u64::from(abandoned));
-        self.expire(hour);
-        Entry { hour, abandoned }
+        let counts = LedgerCounts { answered: 1, abandoned: u32::from(abandoned), ..LedgerCounts::default() };
+        Entry { minute: self.add(unix_ms, counts), abandoned }
+    }
+
+    /// A call that was answered at that time was taken for a machine's, and no agent had it.
+    pub(crate) fn machine_ended(&mut self, unix_ms: i64) {
+        self.add(unix_ms, LedgerCounts { machines: 1, ..LedgerCounts::default() });
+    }
+
+    /// An agent said who answered a call at that time that was taken for a machine's.
+    pub(crate) fn checked(&mut self, unix_ms: i64, person: bool) {
+        let counts = LedgerCounts { checked: 1, persons: u32::from(person), ..LedgerCounts::default() };
+        self.add(unix_ms, counts);
+    }
+
+    fn add(&mut self, unix_ms: i64, more: LedgerCounts) -> i64 {
+        let minute = minute_of(unix_ms);
+        let place = self.minutes.partition_point(|known| known.minute < minute);
+        if self.minutes.get(place).is_none_or(|known| known.minute != minute) {
+            // In order even when the wall clock steps back.
+            self.minutes.insert(place, LedgerMinute { minute, ..LedgerMinute::default() });
+        }
+        if let Some(known) = self.minutes.get_mut(place) {
+            known.counts = known.counts.plus(more);
+        }
+        if self.counts(minute) {
+            self.sums = self.sums.plus(more);
+        }
+        minute
     }
 
     /// It was nobody after all (no audio at all, or gone within a second).
     pub(crate) fn strike(&mut self, entry: Entry) {
-        // An hour that is out of the period is out of the sums too.
-        if let Some(hour) = self.hours.iter_mut().rev().find(|h| h.hour == entry.hour) {
-            let abandoned = u64::from(entry.abandoned).min(hour.abandoned);
-            let answered = hour.answered.min(1);
-            hour.answered -= answered;
-            hour.abandoned -= abandoned;
-            self.answered = self.answered.saturating_sub(answered);
-            self.abandoned = self.abandoned.saturating_sub(abandoned);
+        let counts = self.counts(entry.minute);
+        // A minute that was forgotten is out of the sums too.
+        let Some(known) = self.minutes.iter_mut().rev().find(|known| known.minute == entry.minute) else {
+            return;
+        };
+        let less = (known.counts.answered.min(1), known.counts.abandoned.min(u32::from(entry.abandoned)));
+        known.counts = known.counts.less(less);
+        if counts {
+            self.sums = self.sums.less(less);
         }
     }
 
-    /// Hours that have left the period are forgotten.
+    /// Minutes that have left the period leave the sums. A clock that was put back brings them in again.
     pub(crate) fn roll(&mut self, unix_ms: i64) {
-        self.expire(unix_ms.div_euclid(HOUR_MS));
+        let now_min = minute_of(unix_ms);
+        if now_min == self.now_min {
+            return;
+        }
+        self.now_min = now_min;
+        let oldest = now_min.saturating_sub(KEPT_MIN);
+        while self.minutes.front().is_some_and(|first| first.minute < oldest) {
+            self.minutes.pop_front();
+        }
+        self.recount();
     }
 
-    fn add(&mut self, hour: i64, answered: u64, abandoned: u64) {
-        self.answered += answered;
-        self.abandoned += abandoned;
-        if let Some(found) = self.hour(hour) {
-            found.answered += answered;
-            found.abandoned += abandoned;
-        }
+    /// Whether a minute is in the period: some of it is no older than that.
+    fn counts(&self, minute: i64) -> bool {
+        minute >= self.now_min.saturating_sub(self.period_min)
     }
 
-    fn add_machines(&mut self, hour: i64, more: Machines) {
-        self.machines = self.machines.plus(more);
-        if let Some(found) = self.hour(hour) {
-            found.machines = found.machines.plus(more);
-        }
-    }
-
-    fn hour(&mut self, hour: i64) -> Option<&mut Hour> {
-        // In order even when the wall clock steps back, so that the oldest stays in front.
-        let at = self.hours.partition_point(|h| h.hour < hour);
-        if self.hours.get(at).is_none_or(|found| found.hour != hour) {
-            self.hours.insert(at, Hour { hour, answered: 0, abandoned: 0, machines: Machines::default() });
-        }
-        self.hours.get_mut(at)
-    }
-
-    fn expire(&mut self, hour: i64) {
-        while self.hours.front().is_some_and(|first| first.hour <= hour - PERIOD_H) {
-            if let Some(gone) = self.hours.pop_front() {
-                self.answered = self.answered.saturating_sub(gone.answered);
-                self.abandoned = self.abandoned.saturating_sub(gone.abandoned);
-                self.machines = self.machines.minus(gone.machines);
-            }
-        }
+    fn recount(&mut self) {
+        let first = self.now_min.saturating_sub(self.period_min);
+        let from = self.minutes.partition_point(|known| known.minute < first);
+        self.sums = self.minutes.range(from..).fold(LedgerCounts::default(), |sums, known| sums.plus(known.counts));
     }
 }
 
-impl Machines {
-    fn plus(self, more: Machines) -> Machines {
-        Machines {
-            ended: self.ended + more.ended,
-            checked: self.checked + more.checked,
-            persons: self.persons + more.persons,
+impl LedgerCounts {
+    fn plus(self, more: LedgerCounts) -> LedgerCounts {
+        LedgerCounts {
+            answered: self.answered.saturating_add(more.answered),
+            abandoned: self.abandoned.saturating_add(more.abandoned),
+            machines: self.machines.saturating_add(more.machines),
+            checked: self.checked.saturating_add(more.checked),
+            persons: self.persons.saturating_add(more.persons),
         }
     }
 
-    fn minus(self, less: Machines) -> Machines {
-        Machines {
-            ended: self.ended.saturating_sub(less.ended),
-            checked: self.checked.saturating_sub(less.checked),
-            persons: self.persons.saturating_sub(less.persons),
+    fn less(self, (answered, abandoned): (u32, u32)) -> LedgerCounts {
+        LedgerCounts {
+            answered: self.answered.saturating_sub(answered),
+            abandoned: self.abandoned.saturating_sub(abandoned),
+            ..self
         }
     }
 
     /// People among the calls that ended as machines, by the share that agents found; rounded up. Nothing is estimated
     /// from a handful of checks.
     fn estimated(self) -> u64 {
-        if self.checked < CHECKS_LEAST { 0 } else { (self.ended * self.persons).div_ceil(self.checked) }
+        let (machines, persons) = (u64::from(self.machines), u64::from(self.persons));
+        if u64::from(self.checked) < CHECKS_LEAST {
+            0
+        } else {
+            (machines * persons).div_ceil(u64::from(self.checked))
+        }
     }
 
-    fn view(self) -> MachineChecks {
+    fn machines(self) -> MachineChecks {
         let known = self.checked > 0;
-        let (least, most) = interval(self.persons, self.checked);
+        let (checked, persons) = (u64::from(self.checked), u64::from(self.persons));
+        let (least, most) = interval(persons, checked);
         MachineChecks {
-            ended: self.ended,
-            checked: self.checked,
-            persons: self.persons,
-            share: known.then(|| self.persons as f64 / self.checked as f64),
+            ended: self.machines.into(),
+            checked,
+            persons,
+            share: known.then(|| persons as f64 / checked as f64),
             share_least: known.then_some(least),
             share_most: known.then_some(most),
             estimated: self.estimated(),
         }
     }
+}
+
+fn minute_of(unix_ms: i64) -> i64 {
+    unix_ms.div_euclid(MINUTE_MS)
 }
 
 /// Wilson's interval of a share, with 95 % certainty: it holds for few checks and for shares near 0, too.
@@ -204,55 +231,78 @@ fn interval(found: u64, of: u64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Campaign, CampaignId, CampaignSettings, CampaignStatus};
 
-    fn known(answered: u64, abandoned: u64) -> RestoredCampaign {
-        let settings = CampaignSettings::default();
-        let campaign = Campaign { id: CampaignId(1), status: CampaignStatus::Running, settings };
-        RestoredCampaign { campaign, answered, abandoned, machines: 0, checked: 0, persons: 0 }
+    const DAY_MIN: i64 = 24 * 60;
+
+    fn minute(minute: i64, answered: u32, abandoned: u32) -> LedgerMinute {
+        LedgerMinute { minute, counts: LedgerCounts { answered, abandoned, ..LedgerCounts::default() } }
+    }
+
+    #[test]
+    fn rolls_over_its_period_and_strikes_out() {
+        let mut ledger = Ledger::restored(DAY_MIN, MINUTE_MS, vec![minute(1, 100, 2)]);
+        let first = ledger.enter(2 * MINUTE_MS, true);
+        ledger.enter(3 * MINUTE_MS + 1, false);
+        assert_eq!((ledger.answered(), ledger.abandoned()), (102, 3));
+        ledger.roll((1 + DAY_MIN) * MINUTE_MS + 59_999);
+        assert_eq!(ledger.answered(), 102, "some of the minute is not a day old");
+        ledger.roll((2 + DAY_MIN) * MINUTE_MS);
+        assert_eq!((ledger.answered(), ledger.abandoned()), (2, 1));
+        ledger.strike(first);
+        assert_eq!((ledger.answered(), ledger.abandoned()), (1, 0));
+        ledger.set_period(30 * DAY_MIN);
+        assert_eq!((ledger.answered(), ledger.abandoned()), (101, 2));
+        ledger.roll((KEPT_MIN + 9) * MINUTE_MS);
+        ledger.strike(first); // gone already: no change, no underflow
+        assert_eq!((ledger.answered(), ledger.abandoned()), (0, 0));
     }
 
     #[test]
     fn people_taken_for_machines_are_estimated_from_checks() {
-        let mut ledger = Ledger::restored(0, &known(100, 2));
-        (0..900).for_each(|_| ledger.machine_ended(HOUR_MS));
-        (1..CHECKS_LEAST).for_each(|n| ledger.checked(HOUR_MS, n == 5));
+        let mut ledger = Ledger::restored(KEPT_MIN, 0, vec![minute(0, 100, 2)]);
+        (0..900).for_each(|_| ledger.machine_ended(MINUTE_MS));
+        (1..CHECKS_LEAST).for_each(|n| ledger.checked(MINUTE_MS, n == 5));
         assert_eq!((ledger.answered(), ledger.abandoned()), (100, 2), "too few checks");
-        ledger.checked(HOUR_MS, false);
+        ledger.checked(MINUTE_MS, false);
         // One of 20: 45 of 900.
         assert_eq!((ledger.answered(), ledger.abandoned()), (145, 47));
         let view = ledger.machines();
         assert_eq!((view.ended, view.checked, view.persons, view.estimated), (900, 20, 1, 45));
         let (least, most) = (view.share_least.unwrap(), view.share_most.unwrap());
         assert!((0.008..0.010).contains(&least) && (0.23..0.25).contains(&most), "{least} {most}");
-        ledger.roll((PERIOD_H + 1) * HOUR_MS);
+        ledger.roll((KEPT_MIN + 2) * MINUTE_MS);
         assert_eq!((ledger.answered(), ledger.machines()), (0, MachineChecks::default()));
     }
 
     #[test]
-    fn rolls_over_thirty_days_and_strikes_out() {
-        let mut ledger = Ledger::restored(0, &known(100, 2));
-        let first = ledger.enter(HOUR_MS, true);
-        ledger.enter(2 * HOUR_MS, false);
-        assert_eq!((ledger.answered(), ledger.abandoned()), (102, 3));
-        ledger.roll(PERIOD_H * HOUR_MS - 1);
-        assert_eq!(ledger.answered(), 102);
-        ledger.roll(PERIOD_H * HOUR_MS);
-        assert_eq!((ledger.answered(), ledger.abandoned()), (2, 1));
-        ledger.strike(first);
-        assert_eq!((ledger.answered(), ledger.abandoned()), (1, 0));
-        ledger.roll((PERIOD_H + 3) * HOUR_MS);
-        ledger.strike(first); // gone already: no change, no underflow
-        assert_eq!((ledger.answered(), ledger.abandoned()), (0, 0));
+    fn a_restart_changes_no_sum() {
+        let mut running = Ledger::new(DAY_MIN);
+        let mut stored: Vec<LedgerMinute> = Vec::new();
+        for call in 0..500_i64 {
+            let at = call * 7 * MINUTE_MS + call * 331;
+            running.roll(at);
+            let abandoned = call % 9 == 0;
+            running.enter(at, abandoned);
+            match stored.last_mut().filter(|last| last.minute == at / MINUTE_MS) {
+                Some(last) => last.counts.answered += 1,
+                None => stored.push(minute(at / MINUTE_MS, 1, u32::from(abandoned))),
+            }
+            let again = Ledger::restored(DAY_MIN, at, stored.clone());
+            assert_eq!((again.answered(), again.abandoned()), (running.answered(), running.abandoned()));
+        }
     }
 
     #[test]
     fn a_clock_that_steps_back_keeps_the_sums() {
-        let mut ledger = Ledger::default();
-        ledger.enter(100 * HOUR_MS, false);
-        ledger.enter(99 * HOUR_MS, true);
-        ledger.enter(100 * HOUR_MS, false);
-        ledger.roll((99 + PERIOD_H) * HOUR_MS);
+        let mut ledger = Ledger::new(DAY_MIN);
+        for minute in [100, 99, 100] {
+            ledger.roll(minute * MINUTE_MS);
+            ledger.enter(minute * MINUTE_MS, minute == 99);
+        }
+        assert_eq!((ledger.answered(), ledger.abandoned()), (3, 1));
+        ledger.roll((100 + DAY_MIN) * MINUTE_MS);
         assert_eq!((ledger.answered(), ledger.abandoned()), (2, 0));
+        ledger.roll(100 * MINUTE_MS);
+        assert_eq!((ledger.answered(), ledger.abandoned()), (3, 1));
     }
 }

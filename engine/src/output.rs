@@ -276,6 +276,8 @@ pub enum Write {
         phone: Pii<String>,
         /// Why.
         reason: String,
+        /// Only by this campaign; none: by none.
+        campaign: Option<CampaignId>,
         /// Milliseconds since 1970.
         at_unix_ms: i64,
     },
@@ -376,6 +378,8 @@ pub struct NewTry {
     pub at_unix_ms: i64,
     /// Until when the lead must not be dialed again should we crash, in ms since 1970.
     pub crash_retry_unix_ms: i64,
+    /// Under which rules it is made: profile, places, time zone, consent. Empty for a further try, and without a profile.
+    pub evidence: String,
 }
 
 /// What becomes of a lead. The store applies it only while the lead is not suppressed.

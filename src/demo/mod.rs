@@ -249,6 +249,8 @@ fn campaign_settings(options: &Options, floor: &Floor) -> anyhow::Result<Campaig
             from: "00:00".into(),
             to: "24:00".into(),
         }],
+        // The numbers of people who do not exist lie in every area, those without a place too.
+        compliance: kraliki_engine::compliance::NO_PROFILE.into(),
         max_attempts: 100,
         retry: [Outcome::NoAnswer, Outcome::Busy, Outcome::Connected, Outcome::Machine, Outcome::Abandoned]
             .into_iter()

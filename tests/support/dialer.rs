@@ -104,6 +104,7 @@ pub(crate) fn campaign(name: &str, more: Value) -> Value {
         "name": name,
         "mode": "progressive",
         "ring_timeout_s": 15,
+        "compliance": "none",
         "calling_hours": [{"days": [1, 2, 3, 4, 5, 6, 7], "from": "00:00", "to": "24:00"}],
     });
     let Value::Object(more) = more else { panic!("{more} is not an object") };

@@ -156,6 +156,7 @@ impl Dialer {
             name: "Bench".into(),
             mode: Mode::Progressive,
             calling_hours: vec![always],
+            compliance: "none".into(),
             ..CampaignSettings::default()
         };
         let reply = handle.command(Command::CreateCampaign(Box::new(settings))).await?;

@@ -5,7 +5,9 @@ mod callbacks;
 mod caller_ids;
 mod calls;
 mod campaigns;
+mod compliance;
 mod dial;
+mod erase;
 mod export;
 pub(crate) mod ice;
 pub(crate) mod imports;
@@ -36,6 +38,7 @@ use crate::state::Api;
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(campaigns::routes())
+        .merge(compliance::routes())
         .merge(leads::routes())
         .merge(lists::routes())
         .merge(callbacks::routes())
@@ -57,6 +60,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(prompts::routes())
         .merge(recordings::routes())
         .merge(suppressions::routes())
+        .merge(erase::routes())
         .merge(operation::routes())
 }
 

@@ -233,6 +233,11 @@ mod tests {
             machines: kraliki_engine::MachineChecks::default(),
             occupancy: 0.0,
             decision: "secret".into(),
+            profile: String::new(),
+            period_h: 720,
+            abandonment_cap: 0.03,
+            refused: BTreeMap::new(),
+            notice: String::new(),
         }
     }
 

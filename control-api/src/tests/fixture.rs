@@ -220,6 +220,7 @@ async fn add_calls(store: &Store, agents: &[i64]) {
             at_unix_ms,
             price: 0,
             crash_retry_unix_ms: 0,
+            evidence: String::new(),
         };
         let change = LeadChange {
             lead,

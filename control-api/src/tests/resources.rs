@@ -10,8 +10,10 @@ use super::fixture::{Fixture, offer, user};
 #[tokio::test]
 async fn a_campaign_from_draft_to_deletion() {
     let fixture = Fixture::start().await;
-    let created =
-        fixture.post("mia", "/api/campaigns", json!({"name": "Spring", "mode": "power"})).await.ok(201);
+    let created = fixture
+        .post("mia", "/api/campaigns", json!({"name": "Spring", "mode": "power", "compliance": "none"}))
+        .await
+        .ok(201);
     let path = created.headers[header::LOCATION].to_str().unwrap().to_owned();
     let campaign = created.json();
     assert_eq!(campaign["status"], "draft");
@@ -144,6 +146,54 @@ async fn a_suppressed_number_is_written_as_people_do_and_stored_as_e164() {
     assert_eq!(listed["items"][0]["phone"], "+12025550100");
     let bad = fixture.post("mia", "/api/suppressions", json!({"phone": "5550100"})).await.problem(422);
     assert_eq!(bad["field"], "phone");
+}
+
+#[tokio::test]
+async fn lists_of_numbers_come_as_files_and_reach_leads() {
+    let fixture = Fixture::start().await;
+    let id =
+        fixture.post("mia", "/api/campaigns", json!({"name": "Spring"})).await.ok(201).json()["id"].clone();
+    let leads = format!("/api/campaigns/{id}/leads");
+    let list = "phone,state,consent\n+12025550100,FL,written\n+12025550101,,\n+12025550102,,\n";
+    fixture.upload("mia", Method::POST, &leads, "text/csv", list.into()).await.ok(200);
+    let path = format!("/api/suppressions?campaign={id}");
+    let file = "number\n+1 202 555 0100\nnonsense 5\n";
+    let report = fixture.upload("mia", Method::POST, &path, "text/csv", file.into()).await.ok(200).json();
+    assert_eq!((&report["numbers"], &report["rejected"]), (&json!(1), &json!(1)), "{report}");
+    let own = fixture.get("mia", &path).await.ok(200).json();
+    assert_eq!(own["items"][0]["phone"], "+12025550100");
+    assert_eq!(fixture.get("mia", "/api/suppressions").await.ok(200).json()["items"], json!([]));
+    let body = json!({"phone": "+12025550101", "campaign": id});
+    fixture.post("mia", "/api/suppressions", body).await.ok(201);
+    let listed = fixture.get("mia", &leads).await.ok(200).json();
+    let stands: Vec<_> =
+        listed["items"].as_array().unwrap().iter().map(|lead| lead["status"].clone()).collect();
+    assert_eq!(stands, ["suppressed", "suppressed", "new"]);
+    let first = &listed["items"][0];
+    assert_eq!((&first["country"], &first["state"]), (&json!("US"), &json!("FL")));
+    assert_eq!(first["consent"]["kind"], "written");
+
+    let now = fixture.engine.wall_unix_ms();
+    let national =
+        |as_of: i64| format!("/api/suppressions/national?country=US&name=DNC&as_of_unix_ms={as_of}");
+    let numbers = || axum::body::Body::from("202,5550102\n202,5550103\n");
+    fixture
+        .upload("root", Method::POST, &national(now + 9 * 86_400_000), "text/csv", numbers())
+        .await
+        .problem(422);
+    let answer =
+        fixture.upload("root", Method::POST, &national(now), "text/csv", numbers()).await.ok(200).json();
+    assert_eq!(answer["list"]["numbers"], 2);
+    let again = axum::body::Body::from("202,5550103\n");
+    let answer = fixture.upload("root", Method::POST, &national(now), "text/csv", again).await.ok(200).json();
+    assert_eq!(answer["list"]["numbers"], 1, "the copy before is gone");
+    let copies = fixture.get("mia", "/api/suppressions/national").await.ok(200).json();
+    assert_eq!((&copies[0]["country"], &copies[0]["numbers"]), (&json!("US"), &json!(1)));
+    // A campaign that may abandon people says what is missing before it starts.
+    let problem = fixture.post("mia", &format!("/api/campaigns/{id}/start"), json!({})).await.problem(422);
+    assert_eq!(problem["field"], "abandon_message");
+    let profiles = fixture.get("ana", "/api/compliance/profiles").await.ok(200).json();
+    assert_eq!(profiles.as_array().unwrap().len(), 4);
 }
 
 #[tokio::test]

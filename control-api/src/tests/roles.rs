@@ -7,7 +7,7 @@ use super::fixture::{Fixture, USERS, offer, user};
 use crate::auth::Role;
 
 /// Each route with the role that it needs; none: everybody who is signed in.
-const NEEDED: [(&str, &str, Option<Role>); 75] = [
+const NEEDED: [(&str, &str, Option<Role>); 79] = [
     ("GET", "/api/campaigns", None),
     ("POST", "/api/campaigns", Some(Role::Manager)),
     ("PUT", "/api/campaigns/1", Some(Role::Manager)),
@@ -68,6 +68,10 @@ const NEEDED: [(&str, &str, Option<Role>); 75] = [
     ("DELETE", "/api/prompts/1", Some(Role::Manager)),
     ("GET", "/api/suppressions", Some(Role::Manager)),
     ("POST", "/api/suppressions", Some(Role::Manager)),
+    ("GET", "/api/suppressions/national", Some(Role::Manager)),
+    ("POST", "/api/suppressions/national?country=US&as_of_unix_ms=0", Some(Role::Admin)),
+    ("GET", "/api/compliance/profiles", Some(Role::Analyst)),
+    ("POST", "/api/erase", Some(Role::Admin)),
     ("GET", "/api/teams", Some(Role::Supervisor)),
     ("GET", "/api/teams/1", Some(Role::Supervisor)),
     ("POST", "/api/teams", Some(Role::Manager)),

@@ -257,7 +257,7 @@ impl Engine {
         let Some(Activity::Preview(preview)) = self.agents.get(&agent).map(|live| &live.activity) else {
             return;
         };
-        if self.suppressed.contains(&preview.lead.phone.0) {
+        if self.suppressed.contains(&preview.lead.phone.0, preview.campaign) {
             return;
         }
         if let Some(live) = self.campaigns.get_mut(&preview.campaign)

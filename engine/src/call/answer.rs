@@ -81,8 +81,7 @@ impl Engine {
     }
 
     pub(crate) fn grace(&self, call: &Call) -> Duration {
-        let live = self.campaigns.get(&call.campaign);
-        Duration::from_millis(live.map_or(0, |live| u64::from(live.campaign.settings.grace_ms)))
+        self.campaigns.get(&call.campaign).map_or(Duration::ZERO, |live| live.terms.grace)
     }
 
     /// Gives a person to an agent.
@@ -113,7 +112,7 @@ impl Engine {
                 late,
             },
         );
-        self.enter_ledger(now, &mut call, late);
+        self.enter_ledger(&mut call, answered, late);
         self.counters.wait_ms.record(wait_ms);
         self.counters.late += u64::from(late);
         self.observe_line(now, &call, Observation::Served { waited });
@@ -162,7 +161,7 @@ impl Engine {
     /// Nobody is there for a person who answered: the message, then the end.
     pub(crate) fn abandon(&mut self, now: Time, mut call: Call) -> Call {
         let answered = call.stage.answered().unwrap_or(now);
-        self.enter_ledger(now, &mut call, true);
+        self.enter_ledger(&mut call, answered, true);
         self.observe(now, call.campaign, Observation::Abandoned);
         let what = Message::Abandoned;
         self.out.push_back(Output::Play { id: call.id, campaign: call.campaign, what });
@@ -171,8 +170,9 @@ impl Engine {
         call
     }
 
-    pub(crate) fn enter_ledger(&mut self, now: Time, call: &mut Call, abandoned: bool) {
-        let at = self.clock.unix_ms(now);
+    /// By the time of the answer, as the store has it: a start finds the same sums there.
+    pub(crate) fn enter_ledger(&mut self, call: &mut Call, answered: Time, abandoned: bool) {
+        let at = self.clock.unix_ms(answered);
         if let Some(live) = self.campaigns.get_mut(&call.campaign) {
             // A call has one entry: one that had an agent and lost them may be abandoned after all.
             if let Some(entry) = call.entry.take() {

@@ -4,6 +4,7 @@ use kraliki_time::Time;
 
 use super::{Call, Stage};
 use crate::agent::Activity;
+use crate::compliance::{Governed, RecordingConsent, recording};
 use crate::limits::DTMF_MOST;
 use crate::{
     AgentId, AttemptId, CancelReason, CommandError, Engine, Outcome, Output, RecordingPolicy, RecordingState,
@@ -67,6 +68,14 @@ impl Engine {
         let Some(live) = self.campaigns.get(&call.campaign) else { return };
         let settings = &live.campaign.settings;
         if settings.recording == RecordingPolicy::All {
+            // Whoever must know of it, or agree, hears the beep.
+            let silent = settings.recording_beep_s == 0;
+            if let Governed::By(ready) = self.law.of(settings)
+                && silent
+                && recording(ready, &call.lead) != RecordingConsent::OneParty
+            {
+                return self.count_refused(call.campaign, "recording");
+            }
             let beep_s = settings.recording_beep_s;
             self.out.push_back(Output::Record { id: call.id, agent, beep_s });
             call.recording = Some(RecordingState::On);

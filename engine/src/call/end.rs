@@ -73,6 +73,13 @@ impl Engine {
             _ => None,
         };
         self.fact(now, Write::AttemptEnded { attempt: call.attempt(), outcome, at_unix_ms, talk_ms, lead });
+        match outcome {
+            Outcome::Abandoned => {
+                self.recent.abandoned(&call.lead.phone.0, call.attempt(), call.began_unix_ms, at_unix_ms);
+            }
+            Outcome::NotSent => self.recent.never_was(&call.lead.phone.0, call.attempt()),
+            _ => {}
+        }
         if let Some(reason) = suppress {
             self.suppress(now, &call.lead.phone.0, reason);
         }
@@ -116,7 +123,7 @@ impl Engine {
                 callback: *callback,
                 ..change
             },
-            None if self.suppressed.contains(&call.lead.phone.0) && !has_another(&call.lead) => {
+            None if self.suppressed.contains(&call.lead.phone.0, call.campaign) && !has_another(&call.lead) => {
                 crate::LeadChange { status: LeadStatus::Suppressed, ..change }
             }
             None => change,
@@ -127,7 +134,8 @@ impl Engine {
         if outcome.is_person() {
             let unlike = |entry: crate::ledger::Entry| outcome == Outcome::Abandoned && !entry.abandoned;
             if call.entry.is_none_or(unlike) {
-                self.enter_ledger(now, call, outcome == Outcome::Abandoned);
+                let answered = call.stage.answered().unwrap_or(now);
+                self.enter_ledger(call, answered, outcome == Outcome::Abandoned);
             }
         } else if let Some(entry) = call.entry.take()
             && let Some(live) = self.campaigns.get_mut(&call.campaign)
@@ -135,7 +143,7 @@ impl Engine {
             live.ledger.strike(entry);
         }
         if matches!(outcome, Outcome::Machine | Outcome::Screened) && call.stage.talk().is_none() {
-            let at = self.clock.unix_ms(now);
+            let at = self.clock.unix_ms(call.stage.answered().unwrap_or(now));
             if let Some(live) = self.campaigns.get_mut(&call.campaign) {
                 live.ledger.machine_ended(at);
             }

@@ -4,7 +4,7 @@ use kraliki_time::Time;
 
 use super::{Blocked, Call, Stage};
 use crate::engine::trunk_view;
-use crate::limits::{CLEAR_MOST, KEY_WAIT, RING_LEAST};
+use crate::limits::{CLEAR_MOST, KEY_WAIT};
 use crate::pacing::Observation;
 use crate::timer::Timer;
 use crate::trunk::Sign;
@@ -187,7 +187,7 @@ impl Engine {
         let timeout = std::time::Duration::from_secs(u64::from(live.campaign.settings.ring_timeout_s));
         let mut at = call.dialed + timeout;
         if let Some(since) = call.stage.ringing() {
-            at = at.max(since + RING_LEAST);
+            at = at.max(since + live.terms.ring_least);
         }
         self.timers.set(Timer::Stage(call.attempt()), at);
     }

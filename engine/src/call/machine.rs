@@ -133,7 +133,8 @@ impl Engine {
             self.counters.sampled_persons += 1;
         }
         self.fact(now, Write::Marked { attempt: call.attempt(), mark: Mark::Checked { machine } });
-        let at_unix_ms = self.clock.unix_ms(now);
+        // By the time of the answer, as the store has it.
+        let at_unix_ms = self.clock.unix_ms(call.stage.answered().unwrap_or(now));
         if let Some(live) = self.campaigns.get_mut(&call.campaign) {
             live.ledger.checked(at_unix_ms, !machine);
             live.dirty = true;

@@ -68,6 +68,8 @@ pub(crate) struct Call {
     pub(crate) reply: Option<u64>,
     /// When the pacer, or an agent, wanted it.
     pub(crate) decided: Time,
+    /// The wall clock when it was begun, as its record has it.
+    pub(crate) began_unix_ms: i64,
     /// When the INVITE went out; until then the decision.
     pub(crate) dialed: Time,
     pub(crate) stage: Stage,

@@ -19,9 +19,10 @@ impl Engine {
         call
     }
 
-    /// The called person pressed a key. Only agentless calls heed them, from the first note of the prompt on.
+    /// The called person pressed a key. Agentless calls heed them from the first note of the prompt on; every call does
+    /// while the message is played that nobody is there.
     pub(crate) fn key(&mut self, now: Time, call: Call, digit: char) -> Call {
-        if call.course != Course::Prompt {
+        if call.course != Course::Prompt && !matches!(call.stage, Stage::Message { .. }) {
             return call;
         }
         let Some(live) = self.campaigns.get(&call.campaign) else { return call };

@@ -6,6 +6,7 @@ use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::call::Idle;
+use crate::compliance::{Law, Terms};
 use crate::event::{CallState, CampaignView};
 use crate::lead::hopper::Hopper;
 use crate::lead::hours::Hours;
@@ -26,6 +27,8 @@ pub(crate) struct CampaignLive {
     pub(crate) idle: Option<Idle>,
     /// Its people who wait for an agent, the longest waiting first.
     pub(crate) waiting: BTreeSet<(Time, AttemptId)>,
+    /// What its profile makes of its settings.
+    pub(crate) terms: Terms,
     pub(crate) hopper: Hopper,
     /// When the store said that the next lead is due; none: no lead is left.
     pub(crate) next_due_unix_ms: Option<i64>,
@@ -55,6 +58,8 @@ pub(crate) struct CampaignLive {
     pub(crate) no_agent_since: Option<Time>,
     pub(crate) attempts: u64,
     pub(crate) outcomes: BTreeMap<Outcome, u64>,
+    /// Leads that were not dialed, by the rule that forbade it.
+    pub(crate) refused: BTreeMap<String, u64>,
     pub(crate) decision: String,
     /// A command changes it and waits for its commit.
     pub(crate) saving: bool,
@@ -63,7 +68,7 @@ pub(crate) struct CampaignLive {
 }
 
 impl CampaignLive {
-    pub(crate) fn new(campaign: Campaign, pacer: &Forced, people: &People) -> Self {
+    pub(crate) fn new(campaign: Campaign, pacer: &Forced, people: &People, law: &Law) -> Self {
         let named = Policy::named(pacer).filter(|_| campaign.settings.mode.is_paced());
         let forced = named.is_some();
         let mut live = CampaignLive {
@@ -80,7 +85,9 @@ impl CampaignLive {
             waiting: BTreeSet::new(),
             hopper: Hopper::default(),
             next_due_unix_ms: None,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(Terms::PERIOD_MIN),
+            terms: Terms::of(law, &campaign.settings),
+            refused: BTreeMap::new(),
             lines: BTreeMap::new(),
             detecting: BTreeMap::new(),
             states: [0; 9],
@@ -93,21 +100,23 @@ impl CampaignLive {
             dirty: true,
             campaign,
         };
-        live.derive(people);
+        live.derive(people, law);
         live
     }
 
     /// New settings; another mode gets a policy of its own, and what was learned stays.
-    pub(crate) fn change(&mut self, settings: CampaignSettings, people: &People) {
+    pub(crate) fn change(&mut self, settings: CampaignSettings, people: &People, law: &Law) {
         if settings.mode != self.campaign.settings.mode && !(self.forced && settings.mode.is_paced()) {
             self.policy = Policy::of(settings.mode);
             self.forced = false;
         }
         self.campaign.settings = settings;
-        self.derive(people);
+        self.derive(people, law);
     }
 
-    fn derive(&mut self, people: &People) {
+    fn derive(&mut self, people: &People, law: &Law) {
+        self.terms = Terms::of(law, &self.campaign.settings);
+        self.ledger.set_period(self.terms.period_min);
         self.hours = Hours::new(&self.campaign.settings.calling_hours);
         self.set_crew(people);
         let max_cps = self.campaign.settings.max_cps;
@@ -141,7 +150,7 @@ impl CampaignLive {
 
     pub(crate) fn observe(&mut self, now: Time, seen: Observation) {
         self.learned.observe(now, seen);
-        self.budget.observe(now, &seen, self.campaign.settings.abandonment_cap);
+        self.budget.observe(now, &seen, self.terms.cap);
         self.policy.pacer().observe(now, seen);
     }
 
@@ -195,6 +204,11 @@ impl CampaignLive {
             machines: self.ledger.machines(),
             occupancy: 0.0,
             decision: self.decision.clone(),
+            profile: self.terms.profile.clone().unwrap_or_default(),
+            period_h: u32::try_from(self.terms.period_min / 60).unwrap_or_default(),
+            abandonment_cap: self.terms.cap,
+            refused: self.refused.clone(),
+            notice: String::new(),
         }
     }
 }

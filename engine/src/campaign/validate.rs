@@ -75,6 +75,9 @@ impl CampaignSettings {
         if self.description.len() > 10 * NAME_MOST {
             return invalid("description", "must have at most 2000 characters");
         }
+        if self.compliance.len() > NAME_MOST {
+            return invalid("compliance", "must have at most 200 characters");
+        }
         if self.trunk.len() > NAME_MOST {
             return invalid("trunk", "must have at most 200 characters");
         }

@@ -21,7 +21,7 @@ impl Check for Forbidden {
         self.tokens.input(input);
         match input {
             // A command that is refused forbids nothing, but is not given with a wrong number either.
-            Input::Command { command: Command::Suppress { phone, .. }, .. } => {
+            Input::Command { command: Command::Suppress { phone, campaign: None, .. }, .. } => {
                 self.suppressed.entry(phone.clone()).or_insert(None);
             }
             Input::Command { command: Command::Drain { .. }, .. } => self.draining = true,
@@ -32,7 +32,7 @@ impl Check for Forbidden {
     fn output(&mut self, now: Time, output: &Output, found: &mut Found) {
         let number = self.tokens.output(output);
         match output {
-            Output::Store { write: Write::Suppress { phone, .. }, .. } => {
+            Output::Store { write: Write::Suppress { phone, campaign: None, .. }, .. } => {
                 let known = self.suppressed.entry(phone.clone()).or_insert(None);
                 if !known.is_some_and(|write| self.tokens.is_durable(write)) {
                     *known = Some(number);
@@ -68,8 +68,11 @@ mod tests {
         let mut hand: Hand<Forbidden> = Hand::new(all_day());
         for n in 1..=2 {
             let phone = crate::testing::lead(n).phone;
-            hand.command(1, Command::Suppress { phone: phone.clone(), reason: String::new() });
-            let write = Write::Suppress { phone, reason: String::new(), at_unix_ms: 0 };
+            hand.command(
+                1,
+                Command::Suppress { phone: phone.clone(), reason: String::new(), campaign: None },
+            );
+            let write = Write::Suppress { phone, reason: String::new(), campaign: None, at_unix_ms: 0 };
             hand.store(n.unsigned_abs(), write);
         }
         hand.dial(1, 1);

@@ -48,7 +48,10 @@ impl Check for Ledger {
         match input {
             Input::Restore(restore) if !std::mem::replace(&mut self.started, true) => {
                 for restored in &restore.campaigns {
-                    self.before.insert(restored.campaign.id, (restored.answered, restored.abandoned));
+                    let sums = restored.ledger.iter().fold((0, 0), |(all, bad), minute| {
+                        (all + u64::from(minute.answered), bad + u64::from(minute.abandoned))
+                    });
+                    self.before.insert(restored.campaign.id, sums);
                 }
             }
             Input::Committed { token } => {
@@ -140,6 +143,11 @@ mod tests {
             machines: crate::MachineChecks::default(),
             occupancy: 0.0,
             decision: String::new(),
+            profile: String::new(),
+            period_h: 720,
+            abandonment_cap: 0.03,
+            refused: BTreeMap::new(),
+            notice: String::new(),
         };
         Snapshot { campaigns: vec![campaign], ..Snapshot::default() }
     }

@@ -45,14 +45,7 @@ impl<C: Check + Default> Hand<C> {
                 },
                 Trunk { max_channels: 1, ..Trunk::new(TrunkId(2), "other", "+12025550102") },
             ],
-            campaigns: vec![RestoredCampaign {
-                campaign,
-                answered: 0,
-                abandoned: 0,
-                machines: 0,
-                checked: 0,
-                persons: 0,
-            }],
+            campaigns: vec![RestoredCampaign { campaign, ledger: Vec::new() }],
             next_campaign: 2,
             next_attempt: 1,
             ..Restore::default()
@@ -129,6 +122,8 @@ impl<C: Check + Default> Hand<C> {
                 price: 0,
                 at_unix_ms,
                 crash_retry_unix_ms: at_unix_ms + 10_800_000,
+
+                evidence: String::new(),
             }),
         );
     }
@@ -250,6 +245,7 @@ pub(super) fn status(status: u16) -> Failure {
 /// Calls are allowed all day.
 pub(super) fn all_day() -> CampaignSettings {
     CampaignSettings {
+        compliance: "none".into(),
         name: "Spring".into(),
         calling_hours: vec![crate::CallingWindow {
             days: (1..=7).collect(),

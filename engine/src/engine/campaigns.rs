@@ -4,6 +4,7 @@ use kraliki_time::Time;
 
 use super::Then;
 use crate::campaign::CampaignLive;
+use crate::compliance::{Governed, tightens, unfit};
 use crate::event::CampaignView;
 use crate::limits::CAMPAIGNS_MOST;
 use crate::timer::Timer;
@@ -49,6 +50,10 @@ impl Engine {
         if self.is_draining() {
             let text = "the dialer is shutting down".into();
             return self.reply(reply, Err(CommandError::Conflict(text)));
+        }
+        let fit = self.campaigns.get(&id).map(|live| self.fit(&live.campaign.settings));
+        if let Some(Err(error)) = fit {
+            return self.reply(reply, Err(error));
         }
         self.switch(now, reply, id, CampaignStatus::Running);
     }
@@ -115,6 +120,10 @@ impl Engine {
 
     fn check(&self, id: Option<CampaignId>, settings: &CampaignSettings) -> Result<(), CommandError> {
         settings.validate()?;
+        tightens(&self.law, settings)?;
+        if id.and_then(|id| self.campaigns.get(&id)).is_some_and(CampaignLive::is_running) {
+            self.fit(settings)?;
+        }
         let name = settings.name.as_str();
         let standing = self.campaigns.iter().map(|(id, live)| (*id, live.campaign.settings.name.as_str()));
         let coming = self.storing.creating().map(|campaign| (campaign.id, campaign.settings.name.as_str()));
@@ -146,9 +155,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether a campaign may dial with these settings.
+    fn fit(&self, settings: &CampaignSettings) -> Result<(), CommandError> {
+        unfit(&self.law, settings)
+            .map_or(Ok(()), |(field, message)| Err(CommandError::Invalid { field: field.into(), message }))
+    }
+
     pub(crate) fn campaign_created(&mut self, now: Time, reply: u64, campaign: Campaign) {
         let id = campaign.id;
-        let live = CampaignLive::new(campaign, &self.pacer, &self.people);
+        let live = CampaignLive::new(campaign, &self.pacer, &self.people, &self.law);
         self.campaigns.insert(id, live);
         self.campaign_replied(now, reply, id);
     }
@@ -162,7 +177,7 @@ impl Engine {
     ) {
         if let Some(live) = self.campaigns.get_mut(&id) {
             live.saving = false;
-            live.change(settings, &self.people);
+            live.change(settings, &self.people, &self.law);
         }
         self.check_screens(now, id);
         self.refill_soon(now, id);
@@ -238,10 +253,33 @@ impl Engine {
         (!file.is_empty()).then_some(file)
     }
 
+    /// What a manager can mend: a national list that was never imported, or is too old.
+    fn notice(&self, now: Time, settings: &CampaignSettings) -> String {
+        const DAY_MS: i64 = 24 * 3_600_000;
+        let Governed::By(ready) = self.law.of(settings) else { return String::new() };
+        let Some(rule) = &ready.profile.rules.national else { return String::new() };
+        let Some(country) = ready.profile.countries.first() else { return String::new() };
+        let (list, most) = (&rule.list, rule.most_age_days);
+        let age = self.national.get(country).map(|copy| self.clock.unix_ms(now) - copy.as_of_unix_ms);
+        match age {
+            None => format!(
+                "The national list of {country} ({list}) was never imported: leads without consent are not called. \
+                 Import a copy no older than {most} days."
+            ),
+            Some(age) if age > i64::from(most) * DAY_MS => format!(
+                "The copy of the national list of {country} ({list}) is {} days old: leads without consent are not \
+                 called. Import one no older than {most} days.",
+                age / DAY_MS
+            ),
+            Some(_) => String::new(),
+        }
+    }
+
     /// A campaign with its agents.
     pub(crate) fn campaign_view(&self, now: Time, id: CampaignId) -> Option<CampaignView> {
         let live = self.campaigns.get(&id)?;
         let mut view = live.view();
+        view.notice = self.notice(now, &live.campaign.settings);
         let (mut busy, mut available) = (0.0, 0.0);
         for (_, agent) in self.agents.iter().filter(|(agent, _)| live.serves(**agent)) {
             view.agents += u32::from(agent.is_available());

@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use kraliki_time::Time;
 
 use crate::caller_id::{Asked, choose};
+use crate::compliance::{self, Governed};
 use crate::event::TrunkLimit;
 use crate::trunk::{Standing, TrunkLive, longest};
 use crate::{
@@ -140,12 +141,14 @@ impl Engine {
         let trunk = &self.trunks.get(&trunk)?.trunk;
         if settings.caller_id_pool.is_empty() {
             let own = if settings.caller_id.is_empty() { &trunk.caller_id } else { &settings.caller_id };
-            return (!own.is_empty() && trunk.may_show(own)).then(|| own.clone());
+            let may = !own.is_empty() && trunk.may_show(own) && self.may_be_shown(settings, own).is_ok();
+            return may.then(|| own.clone());
         }
         let pool = &self.pools.get(&self.pool_named(&settings.caller_id_pool)?)?.pool;
         let unix_ms = self.clock.unix_ms(now);
         let known = self.caller_ids.get(keep).filter(|_| pool.numbers.iter().any(|number| number == keep));
-        if known.is_some_and(|id| !id.is_quarantined(unix_ms)) && trunk.may_show(keep) {
+        let may_show = |number: &str| trunk.may_show(number) && self.may_be_shown(settings, number).is_ok();
+        if known.is_some_and(|id| !id.is_quarantined(unix_ms)) && may_show(keep) {
             return Some(keep.to_owned());
         }
         let asked = Asked {
@@ -154,7 +157,15 @@ impl Engine {
             unix_ms,
             draw: self.draw(self.next_attempt),
         };
-        choose(pool, &self.caller_ids, &asked, |number| trunk.may_show(number))
+        choose(pool, &self.caller_ids, &asked, may_show)
+    }
+
+    /// Whether the campaign's profile lets a number be shown; else what to do.
+    fn may_be_shown(&self, settings: &CampaignSettings, number: &str) -> Result<(), String> {
+        match self.law.of(settings) {
+            Governed::By(ready) => compliance::caller_id(ready, number),
+            Governed::None | Governed::Missing => Ok(()),
+        }
     }
 
     /// Chance, of the run's seed and of something that differs.
@@ -195,6 +206,9 @@ impl Engine {
             if !line.trunk.may_show(own) {
                 return Some(format!("trunk {name} may not show {own}; see its caller_ids"));
             }
+            if let Err(text) = self.may_be_shown(settings, own) {
+                return Some(text);
+            }
         }
         if !line.up {
             return Some(format!("trunk {name} is down"));
@@ -231,18 +245,23 @@ impl Engine {
             return Some(format!("there is no pool of caller ids named {name}"));
         };
         let unix_ms = self.clock.unix_ms(now);
-        let mut states = [0_usize; 4];
+        let (mut states, mut unlawful) = ([0_usize; 4], None);
         for number in &live.pool.numbers {
             let state =
                 self.caller_ids.get(number).map_or(CallerIdState::Good, |id| id.state(&live.pool, unix_ms));
             if state == CallerIdState::Good {
-                return None;
-            }
-            if let Some(count) = states.get_mut(state as usize) {
+                match self.may_be_shown(settings, number) {
+                    Ok(()) => return None,
+                    Err(text) => unlawful = Some(text),
+                }
+            } else if let Some(count) = states.get_mut(state as usize) {
                 *count += 1;
             }
         }
         let [_, used_up, resting, quarantined] = states;
+        if unlawful.is_some() {
+            return unlawful;
+        }
         Some(format!(
             "no caller id of pool {name} is good now: {quarantined} in quarantine, {resting} resting, {used_up} with \
              their calls of today"

@@ -9,8 +9,9 @@ use super::hand::Wanted;
 use crate::agent::By;
 use crate::call::Dispose;
 use crate::campaign::is_e164;
+use crate::compliance::NationalCopy;
 use crate::limits::NAME_MOST;
-use crate::{Command, CommandError, Engine, Reply, Write};
+use crate::{CampaignId, Command, CommandError, Engine, Reply, Write};
 
 impl Engine {
     pub(crate) fn command(&mut self, now: Time, reply: u64, command: Command) {
@@ -43,8 +44,12 @@ impl Engine {
             Command::PutPool { id, pool } => return self.put_pool(now, reply, id, *pool),
             Command::DeletePool(id) => return self.delete_pool(now, reply, id),
             Command::LiftCallerId { number } => return self.lift_caller_id(now, reply, number),
-            Command::Suppress { phone, reason } => {
-                return self.suppress_command(now, reply, &phone.0, reason);
+            Command::Suppress { phone, reason, campaign } => {
+                return self.suppress_command(now, reply, &phone.0, reason, campaign);
+            }
+            Command::ListsChanged(national) => {
+                self.lists_changed(now, national.map(|copy| *copy));
+                Ok(())
             }
             Command::Dispose { call, code, note, callback_unix_ms, personal } => {
                 let said = Dispose { call, code, note, callback_unix_ms, personal };
@@ -54,7 +59,7 @@ impl Engine {
                 return;
             }
             Command::DialLead { agent, campaign, lead } => {
-                return self.dial_lead(now, reply, Wanted { agent, campaign, lead });
+                return self.dial_lead(now, reply, Wanted { agent, campaign, lead, mark: 0 });
             }
             Command::DialPreview { agent, lead } => {
                 if let Err(error) = self.dial_preview(now, Some(reply), agent, lead) {
@@ -92,31 +97,55 @@ impl Engine {
         self.reply(reply, done.map(|()| Reply::Done));
     }
 
-    fn suppress_command(&mut self, now: Time, reply: u64, phone: &str, reason: String) {
+    fn suppress_command(
+        &mut self,
+        now: Time,
+        reply: u64,
+        phone: &str,
+        reason: String,
+        campaign: Option<CampaignId>,
+    ) {
         if !is_e164(phone) || reason.len() > NAME_MOST {
             let message = "must be a number like +12025550123, the reason at most 200 characters".into();
             self.reply(reply, Err(CommandError::Invalid { field: "phone".into(), message }));
             return;
         }
-        self.forbid(now, phone);
+        if let Some(id) = campaign.filter(|id| !self.campaigns.contains_key(id)) {
+            return self.reply(reply, Err(CommandError::NotFound { what: "campaign".into(), id: id.0 }));
+        }
+        self.forbid(now, phone, campaign);
         let at_unix_ms = self.clock.unix_ms(now);
-        let write = Write::Suppress { phone: phone.to_owned().into(), reason, at_unix_ms };
+        let write = Write::Suppress { phone: phone.to_owned().into(), reason, campaign, at_unix_ms };
         self.store(now, write, Then::Reply(reply));
     }
 
     /// Puts a number on the suppression list: something that happened, nobody waits for it.
     pub(crate) fn suppress(&mut self, now: Time, phone: &str, reason: &str) {
-        self.forbid(now, phone);
+        self.forbid(now, phone, None);
         let at_unix_ms = self.clock.unix_ms(now);
-        let write = Write::Suppress { phone: phone.to_owned().into(), reason: reason.to_owned(), at_unix_ms };
+        let (phone, reason) = (phone.to_owned().into(), reason.to_owned());
+        let write = Write::Suppress { phone, reason, campaign: None, at_unix_ms };
         self.fact(now, write);
     }
 
-    /// From this moment on the number is not dialed; the disk may follow.
-    fn forbid(&mut self, now: Time, phone: &str) {
-        self.suppressed.insert(phone);
-        self.take_from_screens(now, |lead| lead.phone.0 == phone);
+    /// Lists were imported: what was read before knows nothing of them.
+    fn lists_changed(&mut self, now: Time, national: Option<NationalCopy>) {
+        if let Some(copy) = national {
+            self.national.insert(copy.country.clone(), copy);
+        }
+        self.void_leads(now);
         for live in self.campaigns.values_mut() {
+            live.dirty = true;
+        }
+        self.refill_all(now);
+    }
+
+    /// From this moment on the number is not dialed; the disk may follow.
+    fn forbid(&mut self, now: Time, phone: &str, campaign: Option<CampaignId>) {
+        self.suppressed.insert(phone, campaign);
+        let concerns = |id: CampaignId| campaign.is_none_or(|only| only == id);
+        self.take_from_screens(now, |lead| lead.phone.0 == phone && concerns(lead.campaign));
+        for (_, live) in self.campaigns.iter_mut().filter(|(id, _)| concerns(**id)) {
             if live.hopper.remove_phone(phone) > 0 {
                 live.dirty = true;
             }

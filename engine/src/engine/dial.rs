@@ -5,6 +5,7 @@ use kraliki_time::Time;
 use super::{Then, keeper};
 use crate::call::{Call, Cause, Course, Stage};
 use crate::campaign::is_e164;
+use crate::compliance::{Governed, Look, Refusal, evidence, is_open, look, union};
 use crate::lead::caps::capped;
 use crate::lead::hopper::Ready;
 use crate::lead::hours::Door;
@@ -20,13 +21,6 @@ use crate::{
     NewTry, Outcome, Output, Reply, TrunkId, TryId, Write,
 };
 
-/// Why a lead is not dialed now, and what becomes of it.
-pub(crate) struct Refusal {
-    pub(crate) rule: &'static str,
-    /// Not before this time; none: not at all.
-    pub(crate) next_unix_ms: Option<i64>,
-}
-
 /// What came of beginning an attempt.
 pub(crate) enum Begun {
     /// It is begun; a person answers it with this chance.
@@ -41,6 +35,8 @@ pub(crate) enum Begun {
 const NUMBER_BUSY_MS: i64 = 300_000;
 /// A lead that no trunk of its campaign may call is looked at again after this: somebody may allow it.
 const OUT_OF_REACH_MS: i64 = 3_600_000;
+/// A campaign whose profile is missing may get another one at any time.
+const NO_PROFILE_MS: i64 = 3_600_000;
 /// A lead whose calling window never opens is looked at again after this.
 const NEVER_OPENS_MS: i64 = 3_600_000;
 
@@ -51,7 +47,7 @@ impl Engine {
         let Some(live) = self.campaigns.get(&id) else {
             return Err(Refusal { rule: "campaign", next_unix_ms: Some(unix_ms) });
         };
-        if self.suppressed.contains(&lead.phone.0) {
+        if self.suppressed.contains(&lead.phone.0, id) {
             return Err(Refusal { rule: "suppressed", next_unix_ms: None });
         }
         if lead.attempts >= live.campaign.settings.max_attempts {
@@ -88,7 +84,46 @@ impl Engine {
             };
             return Err(Refusal { rule: "hours", next_unix_ms: Some(next) });
         }
-        Ok(())
+        let settings = &live.campaign.settings;
+        match self.law.of(settings) {
+            Governed::None => Ok(()),
+            Governed::Missing => {
+                Err(Refusal { rule: "profile", next_unix_ms: Some(unix_ms + NO_PROFILE_MS) })
+            }
+            Governed::By(ready) => {
+                let since = self.recent.of(&lead.phone.0);
+                let beside = Look { unix_ms, mode: settings.mode, since, national: &self.national };
+                look(ready, &mut self.zones, lead, beside).map_or(Ok(()), Err)
+            }
+        }
+    }
+
+    /// All leads in memory are read again: a clock was put back, or lists changed.
+    pub(crate) fn void_leads(&mut self, now: Time) {
+        for live in self.campaigns.values_mut() {
+            live.hopper.void();
+        }
+        self.take_from_screens(now, |_| true);
+        self.drop_wanted();
+    }
+
+    /// Attempts that every lead in memory was read after are forgotten.
+    pub(crate) fn forget_recent(&mut self, now: Time) {
+        if self.recent.is_full() {
+            self.void_leads(now);
+            let mark = self.recent.mark();
+            self.recent.forget(mark);
+            self.refill_all(now);
+            return;
+        }
+        let hoppers = self.campaigns.values().filter_map(|live| live.hopper.mark());
+        let oldest = hoppers.chain(self.wanted_mark()).min().unwrap_or_else(|| self.recent.mark());
+        self.recent.forget(oldest);
+    }
+
+    /// What is asked of the store now has every attempt up to this mark; not those that wait for it to take writes.
+    pub(crate) fn read_mark(&self) -> u64 {
+        if self.storing.facts_waiting() > 0 { 0 } else { self.recent.mark() }
     }
 
     /// The cap of the campaign that the lead has reached, and until when.
@@ -97,7 +132,8 @@ impl Engine {
         if settings.max_attempts_day == 0 && settings.max_attempts_24h == 0 {
             return None;
         }
-        capped(settings, &mut self.zones, lead, self.dialed.at(lead).into_iter(), unix_ms)
+        let number = union(&lead.recent, self.recent.of(&lead.phone.0)).map(|past| past.at_unix_ms);
+        capped(settings, &mut self.zones, lead, number, unix_ms)
     }
 
     /// Begins one attempt with the next lead that may be dialed.
@@ -118,9 +154,13 @@ impl Engine {
     /// Takes the next lead that may be dialed out of the campaign's hopper.
     pub(crate) fn next_lead(&mut self, now: Time, id: CampaignId) -> Option<Ready> {
         loop {
-            let ready = self.campaigns.get_mut(&id)?.hopper.take()?;
+            let mut ready = self.campaigns.get_mut(&id)?.hopper.take()?;
             match self.gate(now, id, &ready.lead) {
-                Ok(()) => return Some(ready),
+                Ok(()) => {
+                    // From here on its number is on no other line: what was seen now stays all there is.
+                    self.recent.add_to(&mut ready.lead);
+                    return Some(ready);
+                }
                 Err(refusal) => self.refuse(now, &ready.lead, &refusal),
             }
         }
@@ -145,7 +185,8 @@ impl Engine {
         self.in_flight.insert(lead.id);
         self.disposables.supersede(lead.id);
         self.numbers.insert(lead.phone.0.clone());
-        self.dialed.insert(&lead.phone, self.clock.unix_ms(now));
+        let began_unix_ms = self.clock.unix_ms(now);
+        self.recent.begin(&lead.phone.0, attempt, began_unix_ms);
         let mut call = Call {
             id: TryId { attempt, number: 1 },
             campaign: id,
@@ -158,6 +199,7 @@ impl Engine {
             failed: Vec::new(),
             reply,
             decided: now,
+            began_unix_ms,
             dialed: now,
             stage: Stage::Clearing, // not on the books yet
             since: now,
@@ -193,7 +235,12 @@ impl Engine {
         self.count_caller_id(now, &call.caller_id, |used| used.attempts = used.attempts.saturating_add(1));
         (call.decided, call.dialed) = (now, now);
         let at_unix_ms = self.clock.unix_ms(now);
-        let settings = self.campaigns.get(&call.campaign).map(|live| &live.campaign.settings);
+        let live = self.campaigns.get(&call.campaign);
+        let settings = live.map(|live| &live.campaign.settings);
+        let profile =
+            live.and_then(|live| live.terms.profile.as_deref()).and_then(|name| self.law.named(name));
+        let evidence =
+            profile.filter(|_| call.id.number == 1).map(|law| evidence(law, &call.lead, &self.national));
         let write = Write::Try(NewTry {
             id: call.id,
             campaign: call.campaign,
@@ -204,6 +251,7 @@ impl Engine {
             price,
             at_unix_ms,
             crash_retry_unix_ms: settings.map_or(at_unix_ms, |s| crash_retry_unix_ms(s, at_unix_ms)),
+            evidence: evidence.unwrap_or_default(),
         });
         self.shift(now, call, Stage::Committing);
         self.store(now, write, Then::Try(call.attempt()));
@@ -214,9 +262,21 @@ impl Engine {
         self.trunks.values().map(|line| line.committing).sum()
     }
 
+    /// A rule forbade something, by campaign and in all.
+    pub(crate) fn count_refused(&mut self, id: CampaignId, rule: &'static str) {
+        *self.counters.refused.entry(rule.into()).or_default() += 1;
+        if let Some(live) = self.campaigns.get_mut(&id) {
+            match live.refused.get_mut(rule) {
+                Some(count) => *count += 1,
+                None => drop(live.refused.insert(rule.to_owned(), 1)),
+            }
+            live.dirty = true;
+        }
+    }
+
     /// A lead is not dialed, and the store is told why it does not come back at once.
     pub(crate) fn refuse(&mut self, now: Time, lead: &Lead, refusal: &Refusal) {
-        *self.counters.refused.entry(refusal.rule.into()).or_default() += 1;
+        self.count_refused(lead.campaign, refusal.rule);
         let tally = Tally::of(lead);
         let write = match refusal.next_unix_ms {
             Some(next) => tally.again(next),
@@ -266,7 +326,7 @@ impl Engine {
         if !call.failed.is_empty() {
             return self.end_unsent(now, &mut call);
         }
-        self.dialed.remove(&call.lead.phone, self.clock.unix_ms(call.decided));
+        self.recent.never_was(&call.lead.phone.0, attempt);
         self.forget(now, &mut call);
         self.give_back(now, &call);
         self.unbind(now, &call);
@@ -362,9 +422,10 @@ impl Engine {
 
     /// Whether the call would be dialed now, whatever its trunk says.
     pub(crate) fn still_wanted(&mut self, now: Time, call: &Call) -> bool {
-        if self.is_draining() || self.suppressed.contains(&call.lead.phone.0) {
+        if self.is_draining() || self.suppressed.contains(&call.lead.phone.0, call.campaign) {
             return false;
         }
+        let unix_ms = self.clock.unix_ms(now);
         let Some(live) = self.campaigns.get(&call.campaign) else { return false };
         let wanted = match call.course {
             // A mode in which agents dial by hand stops what is not sent yet.
@@ -372,9 +433,15 @@ impl Engine {
             Course::Prompt => live.mode() == Mode::Agentless,
             Course::Bound(agent) => self.is_bound(agent, call.attempt()),
         };
+        let legal = match self.law.of(&live.campaign.settings) {
+            Governed::None => true,
+            Governed::Missing => false,
+            Governed::By(ready) => is_open(ready, &mut self.zones, &call.lead, unix_ms),
+        };
         live.is_running()
             && wanted
-            && self.zones.door(&live.hours, &call.lead.time_zone, self.clock.unix_ms(now)) == Door::Open
+            && legal
+            && self.zones.door(&live.hours, &call.lead.time_zone, unix_ms) == Door::Open
     }
 
     /// Whether anybody is there who may take the campaign's calls, now or after the present one.
@@ -400,7 +467,7 @@ impl Engine {
 
     /// A lead that was taken and not dialed is next again.
     pub(crate) fn give_back(&mut self, now: Time, call: &Call) {
-        if self.suppressed.contains(&call.lead.phone.0) {
+        if self.suppressed.contains(&call.lead.phone.0, call.campaign) {
             return;
         }
         if let Some(live) = self.campaigns.get_mut(&call.campaign)

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ready;
 
-use super::dial::Refusal;
 use crate::agent::{Activity, Next};
 use crate::call::{Call, Course, Stage};
+use crate::compliance::Refusal;
 use crate::limits::COMMITTING_MOST;
 use crate::{
     AgentId, AttemptId, CampaignId, CampaignSettings, CancelReason, CommandError, Engine, Lead, LeadAnswer,
@@ -22,13 +22,17 @@ pub(crate) struct Wanted {
     pub(crate) agent: AgentId,
     pub(crate) campaign: CampaignId,
     pub(crate) lead: LeadId,
+    /// What the store's answer will know of attempts to its number.
+    pub(crate) mark: u64,
 }
 
 impl Engine {
     /// Asks the store for the lead: it alone knows what became of it so far. A second click is answered like the first
     /// and dials nothing.
     pub(crate) fn dial_lead(&mut self, now: Time, reply: u64, wanted: Wanted) {
-        if self.dials_already(wanted.agent, wanted.lead) || self.wanted.values().any(|w| *w == wanted) {
+        let wanted = Wanted { mark: self.read_mark(), ..wanted };
+        let same = |other: &Wanted| Wanted { mark: wanted.mark, ..*other } == wanted;
+        if self.dials_already(wanted.agent, wanted.lead) || self.wanted.values().any(same) {
             return self.reply(reply, Ok(Reply::Done));
         }
         let asked = self.wanted.values().any(|other| other.agent == wanted.agent);
@@ -39,6 +43,19 @@ impl Engine {
                 self.wanted.insert(reply, wanted);
                 self.out.push_back(Output::ReadLead { reply, campaign: wanted.campaign, lead: wanted.lead });
             }
+        }
+    }
+
+    /// The oldest mark that a single lead was asked with.
+    pub(crate) fn wanted_mark(&self) -> Option<u64> {
+        self.wanted.values().map(|wanted| wanted.mark).min()
+    }
+
+    /// Single leads that are on their way were read too early.
+    pub(crate) fn drop_wanted(&mut self) {
+        for reply in std::mem::take(&mut self.wanted).into_keys() {
+            let text = "lists or the clock changed just now; try again";
+            self.reply(reply, Err(CommandError::Conflict(text.into())));
         }
     }
 
@@ -144,7 +161,8 @@ impl Engine {
         if !self.storing.is_ok(now) {
             return Some("the store takes no writes now, and nothing is dialed unwritten; try again".into());
         }
-        let reason = self.trunk_room(now, settings).err().or(self.no_caller_id(now, settings))?;
+        let trunks = || self.trunk_room(now, settings).err();
+        let reason = self.unlawful(settings).or_else(trunks).or_else(|| self.no_caller_id(now, settings))?;
         Some(format!("nothing can be dialed in this campaign now: {reason}"))
     }
 
@@ -245,6 +263,26 @@ pub(crate) fn in_words(refusal: &Refusal, lead: &Lead) -> CommandError {
         ("hours", Some(next)) => {
             format!("outside the calling hours; try again from {} on, the lead's time", local(lead, next))
         }
+        ("legal_hours", Some(next)) => {
+            format!("outside the legal hours; try again from {} on, the lead's time", local(lead, next))
+        }
+        ("number_attempts", Some(next)) => {
+            let at = local(lead, next);
+            format!("this number was called as often as the law allows; try again from {at} on, the lead's time")
+        }
+        ("abandoned", Some(next)) => {
+            let at = local(lead, next);
+            format!("a call to this number was abandoned; try again from {at} on, the lead's time")
+        }
+        ("place", _) => "it is not known where this lead lives, or the campaign's compliance profile does not hold there; \
+                         correct its country and state"
+            .into(),
+        ("consent", _) => "this lead's consent does not go far enough for this campaign; record it first".into(),
+        ("national_list", _) => "this number is on the national do-not-call list; it must not be called".into(),
+        ("national_list_age", _) => {
+            "the national do-not-call list was never imported, or is too old; import a newer one".into()
+        }
+        ("profile", _) => "the campaign's compliance profile is missing; choose another one".into(),
         ("time_zone", _) => "this lead's time zone is not known; correct it".into(),
         (rule, _) => format!("not dialed now: {rule}"),
     };

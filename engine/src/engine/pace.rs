@@ -8,9 +8,10 @@ use kraliki_time::Time;
 
 use super::dial::Begun;
 use crate::agent::Activity;
+use crate::compliance::{Governed, unfit};
 use crate::limits::{ASIDE_MOST, COMMITTING_MOST, NO_AGENT_FOR, RING_LEAST};
 use crate::pacing::{AgentPhase, LineView, Outlook, View};
-use crate::{AgentId, AttemptId, CampaignId, CancelReason, Engine};
+use crate::{AgentId, AttemptId, CampaignId, CampaignSettings, CancelReason, Engine, Mode};
 
 /// An agent who takes calls, or will after the present one.
 struct Seat {
@@ -47,6 +48,7 @@ impl Engine {
             return;
         }
         self.roll_days(now);
+        self.forget_recent(now);
         self.offer_previews(now);
         let seats = self.seats();
         let mut demands = self.demands(&seats);
@@ -136,9 +138,10 @@ impl Engine {
         let Some(mine) = demands.get(turn) else { return Vec::new() };
         let (lines, waiting, detecting) = seen(mine, demands);
         let (way, most) = self.way(now, mine);
+        let most = most.min(self.within_cap(mine, &agents, lines.len() + waiting.len() + detecting));
         let Some(live) = self.campaigns.get_mut(&mine.id) else { return Vec::new() };
         let settings = &live.campaign.settings;
-        let (cap, grace) = (settings.abandonment_cap, Duration::from_millis(u64::from(settings.grace_ms)));
+        let (cap, grace, ring_least) = (live.terms.cap, live.terms.grace, live.terms.ring_least);
         let (ring_timeout, lines_per_agent) =
             (Duration::from_secs(u64::from(settings.ring_timeout_s)), settings.lines_per_agent);
         // Who is gone before a line that is dialed now has rung out is nobody to dial it for.
@@ -191,7 +194,12 @@ impl Engine {
             live.decision = reason;
             live.dirty = true;
         }
-        let back = decision.take_back.iter().filter_map(|place| mine.attempts.get(*place)).copied();
+        let long_enough = |place: &&usize| {
+            let ringing = mine.lines.get(**place).and_then(|line| line.ringing);
+            ringing.is_none_or(|since| now.since(since) >= ring_least)
+        };
+        let back = decision.take_back.iter().filter(long_enough);
+        let back = back.filter_map(|place| mine.attempts.get(*place)).copied();
         self.cancel_lines(now, back.collect());
         if way.is_none() {
             return Vec::new();
@@ -250,6 +258,9 @@ impl Engine {
         let no = |reason: &str| (Err(format!("holding: {reason}")), 0);
         let Some(live) = self.campaigns.get(&demand.id) else { return no("no campaign") };
         let settings = &live.campaign.settings;
+        if let Some(reason) = self.unlawful(settings) {
+            return no(&reason);
+        }
         if !self.storing.is_ok(now) {
             return no("the store takes no writes");
         }
@@ -273,6 +284,22 @@ impl Engine {
         (Ok(()), room.min(own).min(COMMITTING_MOST.saturating_sub(self.committing())))
     }
 
+    /// Where a profile sets a cap and it is used up, a policy that does not look at it gets one line for each idle agent.
+    fn within_cap(&self, mine: &Demand, agents: &[AgentPhase], open: usize) -> u32 {
+        let Some(live) = self.campaigns.get(&mine.id) else { return 0 };
+        let used_up = live.ledger.abandoned() as f64 > live.terms.cap * live.ledger.answered() as f64;
+        if live.mode() != Mode::Power || live.terms.profile.is_none() || !used_up {
+            return u32::MAX;
+        }
+        let idle = agents.iter().filter(|phase| matches!(phase, AgentPhase::Idle)).count();
+        u32::try_from(idle.saturating_sub(open)).unwrap_or(u32::MAX)
+    }
+
+    /// Why a campaign must not dial as it is set up, in words: what to do.
+    pub(crate) fn unlawful(&self, settings: &CampaignSettings) -> Option<String> {
+        unfit(&self.law, settings).map(|(field, text)| format!("{field} {text}"))
+    }
+
     /// Nobody is there for a campaign's lines: they are taken back, unless they ring and have not rung long enough.
     fn take_back(&mut self, now: Time, id: CampaignId) {
         let Some(live) = self.campaigns.get_mut(&id) else { return };
@@ -280,7 +307,8 @@ impl Engine {
         if now.since(since) < NO_AGENT_FOR {
             return;
         }
-        let may = |line: &LineView| line.ringing.is_none_or(|since| now.since(since) >= RING_LEAST);
+        let least = live.terms.ring_least;
+        let may = |line: &LineView| line.ringing.is_none_or(|since| now.since(since) >= least);
         let lines: Vec<AttemptId> =
             live.lines.iter().filter(|(_, line)| may(line)).map(|(id, _)| *id).collect();
         self.cancel_lines(now, lines);

@@ -73,8 +73,9 @@ impl Engine {
         if self.is_draining() || !self.clock.known() {
             return;
         }
+        let mark = self.read_mark();
         if let Some(live) = self.campaigns.get_mut(&id) {
-            let limit = live.hopper.ask(now);
+            let limit = live.hopper.ask(now, mark);
             self.out.push_back(Output::Refill { campaign: id, limit });
         }
     }
@@ -93,9 +94,12 @@ impl Engine {
         &mut self,
         now: Time,
         id: CampaignId,
-        leads: Vec<Lead>,
+        mut leads: Vec<Lead>,
         next_due_unix_ms: Option<i64>,
     ) {
+        if self.campaigns.get_mut(&id).is_some_and(|live| live.hopper.take_void()) {
+            leads.clear();
+        }
         let read = leads.len();
         let mine = self.let_in(now, id, leads);
         let refused = mine.len() < read;

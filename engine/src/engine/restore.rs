@@ -42,14 +42,18 @@ impl Engine {
                 id.restore(known.day, known.used);
             }
         }
+        for profile in restore.profiles {
+            self.law.put(profile);
+        }
+        self.national = restore.national.into_iter().map(|copy| (copy.country.clone(), copy)).collect();
         let unix_ms = self.clock.unix_ms(now);
         for paused in restore.paused {
             self.count_pause(paused.agent, &paused.code, paused.until_unix_ms, paused.lasted_ms);
         }
         for restored in restore.campaigns {
             let id = restored.campaign.id;
-            let mut live = CampaignLive::new(restored.campaign.clone(), &self.pacer, &self.people);
-            live.ledger = Ledger::restored(unix_ms, &restored);
+            let mut live = CampaignLive::new(restored.campaign, &self.pacer, &self.people, &self.law);
+            live.ledger = Ledger::restored(live.terms.period_min, unix_ms, restored.ledger);
             self.campaigns.insert(id, live);
         }
         for (id, trunk) in restore.orphans {

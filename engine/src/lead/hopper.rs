@@ -49,6 +49,11 @@ pub(crate) struct Hopper {
     asked: Option<BTreeSet<LeadId>>,
     /// Ask again when the answer is there.
     pub(crate) again: bool,
+    /// What the refill on its way will know, and what the leads here were read with: marks of the attempts to numbers.
+    asked_mark: u64,
+    read_mark: u64,
+    /// What is on its way was read too early to be used.
+    is_void: bool,
     /// When the leads were read.
     read: Time,
     /// Dials since then, for the size of the next one.
@@ -85,7 +90,8 @@ impl Hopper {
     }
 
     /// A refill goes out: how many leads to ask for, those held included.
-    pub(crate) fn ask(&mut self, now: Time) -> u32 {
+    pub(crate) fn ask(&mut self, now: Time, mark: u64) -> u32 {
+        self.asked_mark = mark;
         let seconds = now.since(self.read).as_secs_f64().max(1.0);
         let rate = f64::from(self.taken) / seconds;
         // At least half of the last size: one quiet moment does not shrink it to nothing.
@@ -103,6 +109,7 @@ impl Hopper {
         self.leads.clear();
         self.own.clear();
         self.read = now;
+        self.read_mark = self.asked_mark;
         self.taken = 0;
         let (mut skipped, mut ranked) = (0, Vec::with_capacity(leads.len()));
         for ready in leads.into_iter().take(HOPPER_MOST as usize) {
@@ -217,6 +224,26 @@ impl Hopper {
         u32::try_from(before - self.leads.len() - self.own.len()).unwrap_or(u32::MAX)
     }
 
+    /// What is here, and what is on its way, is not to be used: it is read again.
+    pub(crate) fn void(&mut self) {
+        self.clear();
+        if self.asked.is_some() {
+            (self.is_void, self.again) = (true, true);
+        }
+    }
+
+    /// Whether the answer that came is not to be used.
+    pub(crate) fn take_void(&mut self) -> bool {
+        std::mem::take(&mut self.is_void)
+    }
+
+    /// The oldest mark that leads here, or on their way, were read with; none when there are none.
+    pub(crate) fn mark(&self) -> Option<u64> {
+        let held = (!self.leads.is_empty() || !self.own.is_empty()).then_some(self.read_mark);
+        let coming = self.asked.as_ref().map(|_| self.asked_mark);
+        held.into_iter().chain(coming).min()
+    }
+
     /// The campaign stops: nothing is held for it.
     pub(crate) fn clear(&mut self) {
         self.leads.clear();
@@ -246,10 +273,10 @@ mod tests {
     #[test]
     fn an_answer_replaces_but_skips_what_changed_since_it_was_asked() {
         let mut hopper = Hopper::default();
-        assert_eq!(hopper.ask(Time::ZERO), HOPPER_LEAST);
+        assert_eq!(hopper.ask(Time::ZERO, 0), HOPPER_LEAST);
         assert_eq!(hopper.fill(Time::ZERO, alike([1, 2, 3]), |_| false), 0);
         assert_eq!(hopper.take().unwrap().lead.id, LeadId(1));
-        hopper.ask(Time::from_millis(100));
+        hopper.ask(Time::from_millis(100), 0);
         let second = hopper.take().unwrap();
         hopper.put_back(Time::from_millis(110), second); // a commit failed: back in front
         assert_eq!(hopper.len(), 2);
@@ -266,12 +293,12 @@ mod tests {
         callback.lead.last_outcome = Some(Outcome::Connected);
         urgent.lead.priority = 1;
         let leads = vec![ready(1, 0.2), ready(2, 0.05), ready(3, 0.5), callback, urgent];
-        hopper.ask(Time::ZERO);
+        hopper.ask(Time::ZERO, 0);
         hopper.fill(Time::ZERO, leads.clone(), |_| false);
         assert_eq!(hopper.answers().collect::<Vec<_>>(), [0.1, 0.1, 0.5, 0.2, 0.05]);
         // Half an hour later a fresh lead that is likelier does not pass one that waited all the time.
         let later = Time::from_millis(1_800_000);
-        hopper.ask(later);
+        hopper.ask(later, 0);
         hopper.fill(later, vec![ready(2, 0.05), ready(6, 0.4)], |_| false);
         assert_eq!(order(&mut hopper), [2, 6]);
     }
@@ -308,20 +335,20 @@ mod tests {
         let mut hopper = Hopper::default();
         let mut now = Time::ZERO;
         for _ in 0..20 {
-            let want = hopper.ask(now);
+            let want = hopper.ask(now, 0);
             hopper.fill(now, alike(0..i64::from(want)), |_| false);
             while !hopper.is_low() {
                 hopper.take();
             }
             now += std::time::Duration::from_secs(1);
         }
-        assert_eq!(hopper.ask(now), HOPPER_MOST);
+        assert_eq!(hopper.ask(now, 0), HOPPER_MOST);
     }
 
     #[test]
     fn a_suppressed_number_goes_at_once() {
         let mut hopper = Hopper::default();
-        hopper.ask(Time::ZERO);
+        hopper.ask(Time::ZERO, 0);
         hopper.fill(Time::ZERO, alike([1, 2]), |_| false);
         assert_eq!(hopper.remove_phone(&lead(1).phone.0), 1);
         assert_eq!(order(&mut hopper), [2]);

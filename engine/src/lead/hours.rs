@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -53,32 +53,76 @@ impl Hours {
         self.days.get(day).map_or(&[], Vec::as_slice)
     }
 
-    fn holds(&self, zone: &TimeZone, at: Timestamp) -> bool {
-        let local = zone.to_datetime(at);
+    fn holds(&self, local: DateTime) -> bool {
         let minute = minute_of(local);
         self.windows(local).iter().any(|(from, to)| (*from..*to).contains(&minute))
     }
 
-    /// The next opening after `now`. A window that begins in the hour which a clock change leaves out begins after it.
-    fn opening(&self, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
-        let today = zone.to_datetime(now).date();
-        // A week and a day: today's windows may be over, and come again in a week.
-        for ahead in 0..=8_i64 {
-            let date = today.checked_add(Span::new().days(ahead)).ok()?;
-            let mut starts: Vec<u16> =
-                self.windows(date.at(0, 0, 0, 0)).iter().map(|(from, _)| *from).collect();
-            starts.sort_unstable();
-            for from in starts {
-                let hour = i8::try_from(from / 60).ok()?;
-                let local = date.at(hour, i8::try_from(from % 60).ok()?, 0, 0);
-                let Ok(at) = zone.to_timestamp(local) else { continue };
-                if at > now && self.holds(zone, at) {
-                    return Some(at);
-                }
+    /// Whether they are open only when the others are.
+    pub(crate) fn is_within(&self, others: &Hours) -> bool {
+        self.days.iter().zip(&others.days).all(|(own, others)| {
+            own.iter().all(|(from, to)| {
+                // Minute by minute: windows may meet and overlap.
+                (*from..*to).all(|minute| others.iter().any(|(from, to)| (*from..*to).contains(&minute)))
+            })
+        })
+    }
+
+    /// As `Mon 09:00-18:00, Sat 10:00-17:00`; days that are alike stand together.
+    pub(crate) fn in_words(&self) -> String {
+        const NAMES: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+        let mut parts: Vec<(String, String)> = Vec::new();
+        for (name, windows) in NAMES.iter().zip(&self.days).filter(|(_, windows)| !windows.is_empty()) {
+            let at = |minute: &u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+            let hours: Vec<String> =
+                windows.iter().map(|(from, to)| format!("{}-{}", at(from), at(to))).collect();
+            let hours = hours.join(" ");
+            match parts.last_mut().filter(|(_, last)| *last == hours) {
+                Some((days, _)) => days.push_str(&format!(" {name}")),
+                None => parts.push(((*name).to_owned(), hours)),
             }
         }
-        None
+        let parts: Vec<String> = parts.into_iter().map(|(days, hours)| format!("{days} {hours}")).collect();
+        parts.join(", ")
     }
+}
+
+/// Days that are looked ahead: a week, and as many holidays in a row as there ever are.
+const AHEAD_DAYS: i64 = 16;
+
+/// The next time after `now` at which all of these are open, on a day that is not closed. A window that begins in the hour
+/// which a clock change leaves out begins after it.
+fn opening(
+    hours: &[Hours],
+    closed: &impl Fn(Date) -> bool,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let today = zone.to_datetime(now).date();
+    for ahead in 0..=AHEAD_DAYS {
+        let date = today.checked_add(Span::new().days(ahead)).ok()?;
+        if closed(date) {
+            continue;
+        }
+        // A day that only closes on holidays opens with its first minute.
+        let midnight = hours.is_empty().then_some(0);
+        let windows = hours.iter().flat_map(|hours| hours.windows(date.at(0, 0, 0, 0)));
+        let mut starts: Vec<u16> = windows.map(|(from, _)| *from).chain(midnight).collect();
+        starts.sort_unstable();
+        for from in starts {
+            let hour = i8::try_from(from / 60).ok()?;
+            let local = date.at(hour, i8::try_from(from % 60).ok()?, 0, 0);
+            let Ok(at) = zone.to_timestamp(local) else { continue };
+            if at > now && is_open(hours, closed, zone.to_datetime(at)) {
+                return Some(at);
+            }
+        }
+    }
+    None
+}
+
+fn is_open(hours: &[Hours], closed: &impl Fn(Date) -> bool, local: DateTime) -> bool {
+    hours.iter().all(|hours| hours.holds(local)) && !closed(local.date())
 }
 
 fn minute_of(local: DateTime) -> u16 {
@@ -128,12 +172,23 @@ impl Zones {
         if hours.never() {
             return Door::NeverOpens;
         }
+        self.door_of(std::slice::from_ref(hours), |_| false, zone, unix_ms)
+    }
+
+    /// Whether somebody in that zone may be called now: all of these hours must be open, and the day not closed.
+    pub(crate) fn door_of(
+        &mut self,
+        hours: &[Hours],
+        closed: impl Fn(Date) -> bool,
+        zone: &str,
+        unix_ms: i64,
+    ) -> Door {
         let Some(zone) = self.zone(zone) else { return Door::UnknownZone };
         let Ok(now) = Timestamp::from_millisecond(unix_ms) else { return Door::UnknownZone };
-        if hours.holds(zone, now) {
+        if is_open(hours, &closed, zone.to_datetime(now)) {
             return Door::Open;
         }
-        hours.opening(zone, now).map_or(Door::NeverOpens, |at| Door::OpensAt(at.as_millisecond()))
+        opening(hours, &closed, zone, now).map_or(Door::NeverOpens, |at| Door::OpensAt(at.as_millisecond()))
     }
 
     /// The hour of the day in that zone, 0 to 23; 0 when the zone or the time is none.

@@ -3,7 +3,6 @@
 pub(crate) mod area;
 pub(crate) mod caps;
 mod columns;
-pub(crate) mod dialed;
 pub(crate) mod hopper;
 pub(crate) mod hours;
 pub(crate) mod import;
@@ -22,6 +21,7 @@ use utoipa::ToSchema;
 
 pub use self::place::{Consent, ConsentKind};
 
+use crate::compliance::Past;
 use crate::{AgentId, CampaignId, LeadId, ListId, Outcome, Pii};
 use phones::LeadPhone;
 
@@ -76,6 +76,10 @@ pub struct Lead {
     pub state: String,
     /// What the person agreed to.
     pub consent: Consent,
+    /// Whether the number is on its country's do-not-call list.
+    pub on_national_list: bool,
+    /// Attempts to the number, of all campaigns, in the last 72 hours as of when the lead was read.
+    pub recent: Vec<Past>,
     /// Higher is dialed earlier.
     pub priority: i32,
     /// Attempts that counted so far.
@@ -94,8 +98,6 @@ pub struct Lead {
     pub callback: Option<Callback>,
     /// When its attempts that counted began, in ms since 1970, as of when it was read.
     pub own: Vec<i64>,
-    /// When the last attempts at its number began, over all campaigns, as of when it was read; at most 100.
-    pub number: Vec<i64>,
     /// Leads with a lower number were read to be dialed first; of equal ones the dialer takes whom it likes.
     pub turn: u32,
     /// Further columns of the imported file, shown to the agent as they came.

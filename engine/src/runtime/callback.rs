@@ -202,7 +202,7 @@ impl Driver {
             return;
         }
         told(self.media.play(caller.leg, config.confirm.clone(), false));
-        let command = Command::Suppress { phone: number.into(), reason: REASON.into() };
+        let command = Command::Suppress { phone: number.into(), reason: REASON.into(), campaign: None };
         let (reply, done) = oneshot::channel();
         self.command(command, reply);
         tokio::spawn(async move {

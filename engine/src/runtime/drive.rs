@@ -317,7 +317,8 @@ impl Driver {
                     self.job(Job::Refill { campaign, limit, now_unix_ms });
                 }
                 Output::ReadLead { reply, campaign, lead } => {
-                    self.job(Job::Lead { reply, campaign, lead });
+                    let now_unix_ms = self.shared.clock.unix_ms();
+                    self.job(Job::Lead { reply, campaign, lead, now_unix_ms });
                 }
                 Output::Reply { reply, result } => {
                     self.publish_people();

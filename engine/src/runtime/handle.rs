@@ -11,6 +11,7 @@ use kraliki_time::Clock;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::supervise::SupervisionRequest;
+use crate::compliance::Profile;
 use crate::store::{PhoneSecret, Store, StoreError, User};
 use crate::{
     AgentId, AttemptId, CallerIdPoolView, CampaignId, Command, CommandError, Counters, Event, Gauges,
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) metrics: super::metrics::Metrics,
     pub(super) phones: PhonesAt,
     pub(super) changing: super::trunk::Changing,
+    /// Every compliance profile, by name.
+    pub(super) profiles: Vec<Profile>,
     /// Where recordings lie; none: nothing is recorded.
     pub(super) places: Option<super::recording::Places>,
     pub(super) keeping: Option<Arc<super::recording::Keeping>>,
@@ -239,6 +242,11 @@ impl EngineHandle {
     /// The store, for reading, for imports and for users.
     pub fn store(&self) -> &Store {
         &self.shared.store
+    }
+
+    /// Every compliance profile that holds, by name.
+    pub fn profiles(&self) -> &[Profile] {
+        &self.shared.profiles
     }
 
     /// The wall clock, in ms since 1970.

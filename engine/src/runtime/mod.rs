@@ -48,6 +48,7 @@ pub use trunk::{
     TrunkProfile, UnknownCountry,
 };
 
+use crate::compliance::{self, Profile};
 use crate::store::{Recovered, Store, StoreError};
 use crate::{Engine, Input, Snapshot, TrunkGroup};
 
@@ -104,6 +105,8 @@ pub struct RuntimeConfig {
     pub speech: Option<SpeechConfig>,
     /// What the called person hears on hold; none: silence.
     pub hold_music: Option<Arc<Audio>>,
+    /// Compliance profiles of the operator; one of the same name takes the place of the one that comes with the dialer.
+    pub profiles: Vec<Profile>,
 }
 
 impl RuntimeConfig {
@@ -130,6 +133,7 @@ impl RuntimeConfig {
             recording: None,
             speech: None,
             hold_music: None,
+            profiles: Vec::new(),
         }
     }
 }
@@ -254,6 +258,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
         clock,
         phones: handle::PhonesAt::new(&config, sip.local_addresses()),
         changing: trunk::Changing::new(&config),
+        profiles: compliance::with(&config.profiles),
         beside: tokio::runtime::Handle::current(),
         places: keeper.as_ref().map(|(task, _)| task.places.clone()),
         keeping: keeper.as_ref().map(|(task, _)| Arc::clone(&task.keeping)),
@@ -276,7 +281,7 @@ pub async fn start(config: RuntimeConfig, store: Store, clock: Clock) -> Result<
     let seed = config.seed.unwrap_or_else(|| u64::from_le_bytes(random_array()));
     let trunks = known.iter().map(|known| known.trunk.clone()).collect();
     let groups = trunk::groups(&config, &known, &recovered.groups)?;
-    let mut restore = recovered.restore(seed, config.pacer.clone(), trunks);
+    let mut restore = recovered.restore(seed, config.pacer.clone(), trunks, config.profiles.clone());
     restore.groups = groups;
     let resolver = Arc::new(resolver(&config, clock)?);
     let driver = drive::Driver::new(drive::Parts {

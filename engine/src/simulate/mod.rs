@@ -11,6 +11,7 @@ mod line;
 mod shock;
 mod tally;
 mod world;
+pub mod year;
 
 pub use floor::{Callee, Floor, FloorError, Lasting};
 pub use shock::{Shock, ShockReport, ShockRun};

@@ -11,6 +11,7 @@ use super::lead::Leads;
 use super::line::Lines;
 use super::tally::Tally;
 use super::{Change, SimConfig, SimReport, Tape};
+use crate::compliance::NO_PROFILE;
 use crate::{
     AgentId, CallingWindow, CampaignId, CampaignSettings, Command, Engine, Input, LineEvent, Output, Restore,
     Trunk, TrunkId, TryId, Write,
@@ -285,6 +286,7 @@ fn settings(config: &SimConfig) -> CampaignSettings {
         grace_ms: config.floor.grace_ms,
         wrap_up_s: 0,
         calling_hours: vec![day],
+        compliance: NO_PROFILE.into(),
         max_attempts: 100,
         ..CampaignSettings::default()
     }

@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 
 use super::StoreError;
 use super::round::Round;
-use crate::{Campaign, Write};
+use crate::{Campaign, CampaignId, Write};
 
 /// What came of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub(super) enum Applied {
 /// leaves nothing behind.
 pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<Applied, StoreError> {
     match write {
-        Write::Suppress { phone, reason, at_unix_ms } => {
-            suppress(conn, phone, reason, *at_unix_ms).await?;
+        Write::Suppress { phone, reason, campaign, at_unix_ms } => {
+            suppress(conn, phone, reason, *campaign, *at_unix_ms).await?;
             Ok(Applied::Done)
         }
         Write::Campaign(campaign) => put_campaign(conn, campaign).await,
@@ -90,36 +90,62 @@ async fn put_campaign(conn: &mut SqliteConnection, campaign: &Campaign) -> Resul
     Ok(if done.rows_affected() == 0 { Applied::Refused } else { Applied::Done })
 }
 
-/// Puts a number on the list and takes its leads, of every campaign, out of dialing.
+/// Puts a number on the list, or on a campaign's own, and takes its leads out of dialing: of every campaign, or of that one.
 pub(super) async fn suppress(
     conn: &mut SqliteConnection,
     phone: &str,
     reason: &str,
+    campaign: Option<CampaignId>,
     at_unix_ms: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO suppressions (phone, reason, at_unix_ms) VALUES ($1, $2, $3) ON CONFLICT (phone) DO NOTHING",
-    )
-    .bind(phone)
-    .bind(reason)
-    .bind(at_unix_ms)
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query("UPDATE lead_phones SET state = 'suppressed' WHERE phone = $1 AND state <> 'suppressed'")
+    match campaign {
+        Some(campaign) => sqlx::query(
+            "INSERT INTO campaign_suppressions (phone, reason, at_unix_ms, campaign) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (phone, campaign) DO NOTHING",
+        )
         .bind(phone)
-        .execute(&mut *conn)
-        .await?;
-    // A lead with another phone goes on with that one.
-    sqlx::query(
-        "UPDATE leads SET status = 'suppressed' WHERE phone = $1 AND status <> 'suppressed' \
-         AND NOT EXISTS (SELECT 1 FROM lead_phones p WHERE p.lead = leads.id)",
-    )
-    .bind(phone)
+        .bind(reason)
+        .bind(at_unix_ms)
+        .bind(campaign.0),
+        None => sqlx::query(
+            "INSERT INTO suppressions (phone, reason, at_unix_ms) VALUES ($1, $2, $3) \
+             ON CONFLICT (phone) DO NOTHING",
+        )
+        .bind(phone)
+        .bind(reason)
+        .bind(at_unix_ms),
+    }
     .execute(&mut *conn)
     .await?;
-    let which = "SELECT p.lead FROM lead_phones p JOIN leads l ON l.id = p.lead \
-                 WHERE l.status <> 'suppressed' AND p.phone = $1";
-    settle_phones(conn, which, phone).await
+    take_out(conn, &numbers(&[phone])?, campaign).await
+}
+
+/// Numbers as a statement takes them.
+pub(super) fn numbers<T: Serialize>(phones: &[T]) -> Result<String, StoreError> {
+    serde_json::to_string(phones)
+        .map_err(|e| StoreError::Invalid { field: "numbers", message: e.to_string() })
+}
+
+/// Takes numbers (as `numbers` makes them) out of dialing, in every campaign or in one. A lead with another phone goes on
+/// with that one.
+pub(super) async fn take_out(
+    conn: &mut SqliteConnection,
+    numbers: &str,
+    campaign: Option<CampaignId>,
+) -> Result<(), StoreError> {
+    for sql in [
+        "UPDATE lead_phones SET state = 'suppressed' WHERE phone IN (SELECT w.value FROM json_each($1) AS w) \
+         AND state <> 'suppressed' AND ($2 IS NULL \
+         OR EXISTS (SELECT 1 FROM leads l WHERE l.id = lead_phones.lead AND l.campaign = $2))",
+        "UPDATE leads SET status = 'suppressed' WHERE phone IN (SELECT w.value FROM json_each($1) AS w) \
+         AND status <> 'suppressed' AND ($2 IS NULL OR campaign = $2) \
+         AND NOT EXISTS (SELECT 1 FROM lead_phones p WHERE p.lead = leads.id)",
+    ] {
+        sqlx::query(sql).bind(numbers).bind(campaign.map(|id| id.0)).execute(&mut *conn).await?;
+    }
+    let which = "SELECT p.lead FROM lead_phones p JOIN leads l ON l.id = p.lead WHERE l.status <> 'suppressed' \
+                 AND p.phone IN (SELECT w.value FROM json_each($1) AS w)";
+    settle_phones(conn, which, numbers).await
 }
 
 /// Leads with several phones, of which some must not be dialed: the first that may be is next; when none may be, the lead

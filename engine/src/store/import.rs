@@ -284,6 +284,11 @@ impl Store {
         dedupe: Dedupe,
         rows: &[Row],
     ) -> Result<u64, StoreError> {
+        let phones = |row: &Row| {
+            let others = row.phones.iter().map(|(_, phone)| phone.as_str());
+            std::iter::once(row.phone.0.as_str()).chain(others)
+        };
+        let hashed = self.hashed(rows.iter().flat_map(phones)).await?;
         self.write(async |conn| {
             // The campaign or the list may have been deleted since the import began, or the list changed.
             live_campaign(conn, campaign).await?;
@@ -297,7 +302,10 @@ impl Store {
                 added += insert.build().execute(&mut *conn).await?.rows_affected();
             }
             if rows.iter().any(|row| !row.phones.is_empty()) {
-                other_phones(conn, list.id, last, rows).await?;
+                other_phones(conn, &list, last, rows).await?;
+            }
+            if !hashed.is_empty() {
+                apply::take_out(conn, &numbers(&hashed)?, None).await?;
             }
             if !list.settings.is_plain() {
                 lists::arrange(conn, &list, last, i64::MAX).await?;
@@ -325,8 +333,12 @@ fn statement(campaign: CampaignId, list: ListId, dedupe: Dedupe, rows: &[Row]) -
     sql.push_bind(campaign.0).push(", ").push_bind(list.0);
     sql.push(
         ", column1, column2, column3, column3, column4, column5, column6, column7, column8, column9, column10, \
-         column11, \
-         CASE WHEN EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = column1) THEN 'suppressed' ELSE 'new' END, \
+         column11, CASE WHEN EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = column1) \
+         OR EXISTS (SELECT 1 FROM campaign_suppressions c WHERE c.phone = column1 AND c.campaign = ",
+    );
+    sql.push_bind(campaign.0);
+    sql.push(
+        ") THEN 'suppressed' ELSE 'new' END, \
          0, 0, 0 FROM (",
     );
     sql.push_values(rows, |mut values, row| {
@@ -366,7 +378,7 @@ struct PhoneRow<'a>(&'a str, usize, &'a str, &'a str);
 /// not on the suppression list.
 async fn other_phones(
     conn: &mut SqliteConnection,
-    list: ListId,
+    list: &ListRecord,
     last: i64,
     rows: &[Row],
 ) -> Result<(), StoreError> {
@@ -383,13 +395,16 @@ async fn other_phones(
     sqlx::query(
         "INSERT INTO lead_phones (lead, number, phone, kind, attempts, state) \
          SELECT l.id, w.value->>1, w.value->>2, w.value->>3, 0, \
-         CASE WHEN EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = w.value->>2) THEN 'suppressed' ELSE 'ok' END \
+         CASE WHEN EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = w.value->>2) \
+         OR EXISTS (SELECT 1 FROM campaign_suppressions c WHERE c.phone = w.value->>2 AND c.campaign = $4) \
+         THEN 'suppressed' ELSE 'ok' END \
          FROM json_each($1) AS w CROSS JOIN leads AS l \
          WHERE l.phone = w.value->>0 AND l.list = $2 AND l.id > $3 ON CONFLICT (lead, number) DO NOTHING",
     )
     .bind(json)
-    .bind(list.0)
+    .bind(list.id.0)
     .bind(last)
+    .bind(list.campaign.0)
     .execute(&mut *conn)
     .await?;
     let which = "SELECT lead FROM lead_phones WHERE state <> 'ok' AND lead > $1";

@@ -142,10 +142,15 @@ impl Store {
                 .bind(id.0)
                 .fetch_all(readers)
                 .await?;
+        let evidence: String = sqlx::query_scalar("SELECT evidence FROM attempts WHERE id = $1")
+            .bind(id.0)
+            .fetch_one(readers)
+            .await?;
         let recording = self.recording(id).await?.map(|stored| stored.record);
         let code = |n: Option<i64>| n.and_then(|n| u16::try_from(n).ok());
         Ok(Some(CallDetail {
             call: row::call(&found)?,
+            evidence,
             recording,
             tries: tries
                 .iter()
@@ -174,6 +179,12 @@ impl Store {
         }))
     }
 
+    /// How many attempts a campaign made.
+    pub(crate) async fn attempts_of(&self, campaign: CampaignId) -> Result<i64, StoreError> {
+        let count = sqlx::query_scalar("SELECT count(*) FROM attempts WHERE campaign = $1");
+        Ok(count.bind(campaign.0).fetch_one(&self.inner.readers).await?)
+    }
+
     /// Every campaign that is not deleted, by id.
     pub async fn campaigns(&self) -> Result<Vec<Campaign>, StoreError> {
         sqlx::query("SELECT id, status, settings FROM campaigns WHERE deleted = 0 ORDER BY id")
@@ -200,16 +211,16 @@ impl Store {
     pub async fn suppress(&self, phone: &str, reason: &str, at_unix_ms: i64) -> Result<(), StoreError> {
         let phone = e164(phone, Home::new(""))
             .map_err(|why| StoreError::Invalid { field: "phone", message: why.to_owned() })?;
-        self.write(async |conn| apply::suppress(conn, &phone, reason, at_unix_ms).await).await
+        self.write(async |conn| apply::suppress(conn, &phone, reason, None, at_unix_ms).await).await
     }
 
-    /// Whether a number, E.164, is on the suppression list.
+    /// Whether a number, E.164, is on the suppression list, by itself or as a hash.
     pub async fn is_suppressed(&self, phone: &str) -> Result<bool, StoreError> {
         let found: Option<i64> = sqlx::query_scalar("SELECT id FROM suppressions WHERE phone = $1")
             .bind(phone)
             .fetch_optional(&self.inner.readers)
             .await?;
-        Ok(found.is_some())
+        Ok(found.is_some() || !self.hashed(std::iter::once(phone)).await?.is_empty())
     }
 
     /// The suppression list, oldest first.

@@ -7,6 +7,7 @@
 
 mod apply;
 mod caller_ids;
+mod erase;
 mod error;
 mod import;
 mod imports;
@@ -14,6 +15,7 @@ mod leads;
 mod legs;
 mod limits;
 mod lists;
+mod national;
 mod open;
 mod people;
 mod phones;
@@ -45,9 +47,11 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::Mutex;
 
+pub use erase::Erased;
 pub use error::StoreError;
 pub use import::{ImportFailure, Importer};
 pub use imports::{ImportRecord, ImportState};
+pub use national::{NumberList, NumbersImport, NumbersReport};
 pub use prompts::{PROMPT_SAMPLES_MOST, PromptRecord};
 pub use queue::QueuePlace;
 pub use record::{

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::RestoredCampaign;
+use crate::compliance::{NationalCopy, Profile};
 use crate::{
     AgentId, AttemptId, Callback, CallerIdDay, CallerIdPool, CallerIdPoolId, CampaignId, Consent, LeadId,
     LeadPhone, LeadStatus, LegRecord, ListId, ListSettings, Outcome, PausedBefore, People, Pii, Quarantine,
@@ -220,6 +221,9 @@ pub struct CallDetail {
     pub tries: Vec<TryRecord>,
     /// What agents said of it, oldest first.
     pub dispositions: Vec<DispositionRecord>,
+    /// Under which rules it was made: profile and its date, places, the national list's copy, time zone, consent; empty: under
+    /// none.
+    pub evidence: String,
     /// Its recording.
     pub recording: Option<RecordingRecord>,
     /// What each agent had of it, where more than one agent had it; else empty.
@@ -461,7 +465,7 @@ pub struct Orphan {
 /// What the store knows at start.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {
-    /// Every campaign with its numbers of the last 30 days.
+    /// Every campaign with its ledger of the last 30 days.
     pub campaigns: Vec<RestoredCampaign>,
     /// The next campaign's id.
     pub next_campaign: i64,
@@ -497,12 +501,14 @@ pub struct Recovered {
     pub undisposed: Vec<Undisposed>,
     /// Attempts that had no outcome and got `unknown_crash`.
     pub closed: u64,
+    /// Copies of national do-not-call lists.
+    pub national: Vec<NationalCopy>,
 }
 
 impl Recovered {
-    /// What the engine is told at start. `trunks`: those of the configuration and `self.trunks`, as the driver reads them.
-    /// Groups of the configuration come beside it.
-    pub fn restore(self, seed: u64, pacer: String, trunks: Vec<Trunk>) -> Restore {
+    /// What the engine is told at start. `trunks`: those of the configuration and `self.trunks`, as the driver reads them;
+    /// `profiles`: of the operator, beside those that come with the dialer. Groups of the configuration come beside it.
+    pub fn restore(self, seed: u64, pacer: String, trunks: Vec<Trunk>, profiles: Vec<Profile>) -> Restore {
         Restore {
             seed,
             pacer,
@@ -524,6 +530,8 @@ impl Recovered {
             orphans: self.orphans.iter().map(|orphan| (orphan.id, orphan.trunk)).collect(),
             undisposed: self.undisposed,
             truth: None,
+            profiles,
+            national: self.national,
         }
     }
 }

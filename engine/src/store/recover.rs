@@ -8,7 +8,8 @@ use super::limits::{LEDGER_MS, UNDISPOSED_MOST, UNDISPOSED_MS};
 use super::{Orphan, Recovered, StoreError, row};
 use crate::limits::ORPHAN_HOLDS;
 use crate::{
-    AgentId, AttemptId, CampaignId, LeadId, Outcome, Pii, RestoredCampaign, TrunkId, TryId, Undisposed,
+    AgentId, AttemptId, CampaignId, LeadId, LedgerCounts, LedgerMinute, Outcome, Pii, RestoredCampaign, TrunkId, TryId,
+    Undisposed,
 };
 
 /// In one transaction: a crash in the middle of it starts it anew.
@@ -16,17 +17,15 @@ pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Re
     let orphans = orphans(conn, now_unix_ms).await?;
     let closed = close_attempts(conn, now_unix_ms).await?;
     super::imports::interrupt(conn, now_unix_ms).await?;
-    let ledger = ledger(conn, now_unix_ms).await?;
-    let checks = checks(conn, now_unix_ms).await?;
+    let mut ledger = ledger(conn, now_unix_ms).await?;
     let rows = sqlx::query("SELECT id, status, settings FROM campaigns WHERE deleted = 0 ORDER BY id")
         .fetch_all(&mut *conn)
         .await?;
     let mut campaigns = Vec::with_capacity(rows.len());
     for campaign in &rows {
         let campaign = row::campaign(campaign)?;
-        let (answered, abandoned) = ledger.get(&campaign.id).copied().unwrap_or_default();
-        let (machines, checked, persons) = checks.get(&campaign.id).copied().unwrap_or_default();
-        campaigns.push(RestoredCampaign { campaign, answered, abandoned, machines, checked, persons });
+        let ledger = ledger.remove(&campaign.id).unwrap_or_default();
+        campaigns.push(RestoredCampaign { campaign, ledger });
     }
     let undisposed = undisposed(conn, now_unix_ms).await?;
     let next_campaign = sqlx::query_scalar::<_, i64>("SELECT coalesce(max(id), 0) + 1 FROM campaigns")
@@ -34,6 +33,7 @@ pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Re
         .await?;
     let next_attempt = sqlx::query_scalar::<_, i64>("SELECT coalesce(max(id), 0) + 1 FROM attempts");
     let next_attempt = next_attempt.fetch_one(&mut *conn).await?;
+    let national = super::national::copies(conn).await?;
     let (trunks, next_trunk) = super::trunks::recover(conn).await?;
     let (people, next_team) = super::people::recover(conn, now_unix_ms).await?;
     let paused = super::people::paused(conn, now_unix_ms).await?;
@@ -61,6 +61,7 @@ pub(super) async fn recover(conn: &mut SqliteConnection, now_unix_ms: i64) -> Re
         orphans,
         undisposed,
         closed,
+        national,
     })
 }
 
@@ -125,45 +126,41 @@ async fn close_attempts(conn: &mut SqliteConnection, now_unix_ms: i64) -> Result
     Ok(closed.rows_affected())
 }
 
-/// Calls that a person answered, and those of them that were abandoned, by campaign. A call that was answered when we
-/// crashed counts as a person's, and as abandoned unless an agent had it: the doubt is ours to bear.
+/// What the ledgers count, by campaign and minute of the answer: calls that a person answered, those of them that were
+/// abandoned; calls that were taken for machines and that no agent had, those that agents checked, people among these. A call
+/// that was answered when we crashed counts as a person's, and as abandoned unless an agent had it: the doubt is ours to bear.
 async fn ledger(
     conn: &mut SqliteConnection,
     now_unix_ms: i64,
-) -> Result<BTreeMap<CampaignId, (u64, u64)>, StoreError> {
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-        "SELECT campaign, count(*), sum(CASE WHEN outcome = 'abandoned' OR late <> 0 \
-         OR (outcome = 'unknown_crash' AND connected_unix_ms IS NULL) THEN 1 ELSE 0 END) \
-         FROM attempts WHERE answered_unix_ms >= $1 \
-         AND outcome IN ('connected', 'abandoned', 'caller_hangup', 'unknown_crash') GROUP BY campaign",
+) -> Result<BTreeMap<CampaignId, Vec<LedgerMinute>>, StoreError> {
+    let rows: Vec<(i64, i64, i64, i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT campaign, answered_unix_ms / 60000, \
+         sum(outcome IN ('connected', 'abandoned', 'caller_hangup', 'unknown_crash')), \
+         sum(outcome IN ('connected', 'abandoned', 'caller_hangup', 'unknown_crash') AND (outcome = 'abandoned' \
+         OR late <> 0 OR (outcome = 'unknown_crash' AND connected_unix_ms IS NULL))), \
+         sum(outcome IN ('machine', 'screened') AND agent IS NULL), \
+         sum(machine_check IS NOT NULL AND machine_check IN ('machine', 'person')), \
+         sum(machine_check IS NOT NULL AND machine_check = 'person') \
+         FROM attempts WHERE answered_unix_ms >= $1 AND outcome IS NOT NULL GROUP BY 1, 2",
     )
-    .bind(now_unix_ms.saturating_sub(LEDGER_MS))
+    .bind(now_unix_ms.saturating_sub(LEDGER_MS + 60_000))
     .fetch_all(conn)
     .await?;
-    let unsigned = |n: i64| u64::try_from(n).unwrap_or_default();
-    Ok(rows.into_iter().map(|(c, all, bad)| (CampaignId(c), (unsigned(all), unsigned(bad)))).collect())
-}
-
-/// Calls that were taken for machines and that no agent had; those that agents checked; people among these. By campaign.
-async fn checks(
-    conn: &mut SqliteConnection,
-    now_unix_ms: i64,
-) -> Result<BTreeMap<CampaignId, (u64, u64, u64)>, StoreError> {
-    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
-        "SELECT campaign, sum(CASE WHEN outcome IN ('machine', 'screened') AND agent IS NULL THEN 1 ELSE 0 END), \
-         sum(CASE WHEN machine_check IN ('machine', 'person') THEN 1 ELSE 0 END), \
-         sum(CASE WHEN machine_check = 'person' THEN 1 ELSE 0 END) \
-         FROM attempts WHERE answered_unix_ms >= $1 AND (outcome IN ('machine', 'screened') \
-         OR machine_check IS NOT NULL) GROUP BY campaign",
-    )
-    .bind(now_unix_ms.saturating_sub(LEDGER_MS))
-    .fetch_all(conn)
-    .await?;
-    let unsigned = |n: i64| u64::try_from(n).unwrap_or_default();
-    let counts = |(id, ended, checked, persons)| {
-        (CampaignId(id), (unsigned(ended), unsigned(checked), unsigned(persons)))
-    };
-    Ok(rows.into_iter().map(counts).collect())
+    let small = |n: i64| u32::try_from(n).unwrap_or_default();
+    let mut minutes: BTreeMap<CampaignId, Vec<LedgerMinute>> = BTreeMap::new();
+    for (campaign, minute, answered, abandoned, ended, checked, persons) in rows {
+        let counts = LedgerCounts {
+            answered: small(answered),
+            abandoned: small(abandoned),
+            machines: small(ended),
+            checked: small(checked),
+            persons: small(persons),
+        };
+        if counts != LedgerCounts::default() {
+            minutes.entry(CampaignId(campaign)).or_default().push(LedgerMinute { minute, counts });
+        }
+    }
+    Ok(minutes)
 }
 
 async fn undisposed(conn: &mut SqliteConnection, now_unix_ms: i64) -> Result<Vec<Undisposed>, StoreError> {

@@ -6,9 +6,13 @@ use rand_chacha::ChaCha8Rng;
 use sqlx::{Row, SqliteConnection};
 
 use super::limits::REFILL_MOST;
-use super::row::{self, lead_columns};
+use super::row::{self, gate_columns, lead_columns};
 use super::{ListRecord, StoreError, lists};
+use crate::compliance::LOOK_BACK_H;
 use crate::{CampaignId, Lead, LeadAnswer, LeadId, LeadStatus, ListId, ListOrder, Mix};
+
+/// How far the gate looks back on a number.
+const LOOK_BACK_MS: i64 = LOOK_BACK_H as i64 * 3_600_000;
 
 /// Leads that may be dialed now, in the order in which they are to be dialed: callbacks, then the lists as the campaign
 /// mixes them. When there are none: when the next one is due, or nothing when no lead is left.
@@ -161,8 +165,14 @@ async fn read(
     now_unix_ms: i64,
     limit: u32,
 ) -> Result<Vec<Lead>, StoreError> {
-    let rows =
-        sqlx::query(sql).bind(of).bind(rank).bind(now_unix_ms).bind(i64::from(limit)).fetch_all(conn).await?;
+    let rows = sqlx::query(sql)
+        .bind(of)
+        .bind(rank)
+        .bind(now_unix_ms)
+        .bind(i64::from(limit))
+        .bind(now_unix_ms.saturating_sub(LOOK_BACK_MS))
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(row::lead).collect()
 }
 
@@ -202,8 +212,14 @@ pub(super) async fn one(
     conn: &mut SqliteConnection,
     campaign: CampaignId,
     lead: LeadId,
+    now_unix_ms: i64,
 ) -> Result<LeadAnswer, StoreError> {
-    let found = sqlx::query(ONE).bind(lead.0).bind(campaign.0).fetch_optional(conn).await?;
+    let found = sqlx::query(ONE)
+        .bind(lead.0)
+        .bind(campaign.0)
+        .bind(now_unix_ms.saturating_sub(LOOK_BACK_MS))
+        .fetch_optional(conn)
+        .await?;
     let Some(found) = found else { return Ok(LeadAnswer::NotFound) };
     let record = row::lead_record(&found)?;
     let suppressed: i64 = found.try_get("listed")?;
@@ -232,7 +248,9 @@ macro_rules! ready {
 /// Suppression shows in the status; the list is asked again all the same, before somebody is called who must not be.
 macro_rules! not_suppressed {
     () => {
-        "NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = coalesce(leads.dial, leads.phone))"
+        "(NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = coalesce(leads.dial, leads.phone)) \
+         AND NOT EXISTS (SELECT 1 FROM campaign_suppressions c WHERE c.phone = coalesce(leads.dial, leads.phone) \
+         AND c.campaign = leads.campaign))"
     };
 }
 
@@ -242,6 +260,8 @@ pub(super) const RANK: &str =
 pub(super) const DUE: &str = concat!(
     "SELECT ",
     lead_columns!(),
+    ", ",
+    gate_columns!("$5"),
     " FROM leads WHERE ",
     ready!(),
     " AND rank = $2 AND next_unix_ms > 0 AND next_unix_ms <= $3 AND ",
@@ -252,6 +272,8 @@ pub(super) const DUE: &str = concat!(
 pub(super) const FRESH: &str = concat!(
     "SELECT ",
     lead_columns!(),
+    ", ",
+    gate_columns!("$5"),
     " FROM leads WHERE ",
     ready!(),
     " AND rank = $2 AND next_unix_ms <= 0 AND next_unix_ms <= $3 AND ",
@@ -270,6 +292,8 @@ macro_rules! promised {
 pub(super) const CALLBACKS: &str = concat!(
     "SELECT ",
     lead_columns!(),
+    ", ",
+    gate_columns!("$5"),
     " FROM leads WHERE ",
     promised!(),
     " AND $2 IS NULL AND next_unix_ms <= $3 AND ",
@@ -286,8 +310,11 @@ pub(super) const LATER_CALLBACK: &str = concat!(
 pub(super) const ONE: &str = concat!(
     "SELECT ",
     lead_columns!(),
-    ", EXISTS (SELECT 1 FROM suppressions s WHERE s.phone = coalesce(leads.dial, leads.phone)) AS listed \
-     FROM leads WHERE id = $1 AND campaign = $2"
+    ", ",
+    gate_columns!("$3"),
+    ", NOT ",
+    not_suppressed!(),
+    " AS listed FROM leads WHERE id = $1 AND campaign = $2"
 );
 
 pub(super) const LATER: &str = concat!(

@@ -37,7 +37,7 @@ enum Subject {
 // Rows, as arrays in JSON; what is where stands beside the statements.
 
 #[derive(Serialize)]
-struct TryRow<'a>(i64, u32, i64, i64, i64, &'a str, &'a str, i64, i64, i64);
+struct TryRow<'a>(i64, u32, i64, i64, i64, &'a str, &'a str, i64, i64, i64, &'a str);
 
 #[derive(Serialize)]
 struct TryEndedRow(i64, u32, i64, Option<u16>, Option<u16>);
@@ -107,6 +107,7 @@ impl<'a> Round<'a> {
                 new.at_unix_ms,
                 new.crash_retry_unix_ms,
                 count(new.price),
+                &new.evidence,
             )),
             Write::Answered { id, dialog, at_unix_ms } => {
                 let dialog = dialog.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -307,10 +308,11 @@ macro_rules! change_leads {
 
 /// In the order of [`Kind`]. What a write needs to find is returned when it is there, as [`Settled`] has it.
 pub(super) const STATEMENTS: &str = concat!(
-    // $1: attempt, number, campaign, lead, trunk, phone, caller id, at, not again after a crash before, price.
+    // $1: attempt, number, campaign, lead, trunk, phone, caller id, at, not again after a crash before, price, evidence.
     // The last check that nobody is dialed twice: a lead that is on a line, done or suppressed is not dialed.
     "INSERT INTO attempts (id, campaign, lead, phone, caller_id, started_unix_ms, crash_retry_unix_ms, late, talk_ms, \
-     note) SELECT w.value->>0, w.value->>2, w.value->>3, w.value->>5, w.value->>6, w.value->>7, w.value->>8, 0, 0, '' \
+     note, evidence) SELECT w.value->>0, w.value->>2, w.value->>3, w.value->>5, w.value->>6, w.value->>7, w.value->>8, \
+     0, 0, '', w.value->>10 \
      FROM json_each($1) AS w CROSS JOIN leads \
      WHERE w.value->>1 = 1 AND leads.id = w.value->>3 AND leads.status IN ('new', 'retry');",
     "UPDATE leads SET status = 'dialing', last_caller_id = w.value->>6 FROM json_each($1) AS w \

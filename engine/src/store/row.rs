@@ -6,6 +6,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{CallRecord, LeadRecord, MachineCheck, StoreError};
+use crate::compliance::Past;
 use crate::{
     AgentId, AttemptId, Callback, Campaign, CampaignId, CampaignStatus, Consent, ConsentKind, Lead, LeadId,
     LeadPhone, LeadStatus, ListId, Outcome, PhoneStatus, Pii,
@@ -85,13 +86,7 @@ macro_rules! lead_columns {
          custom, status, next_unix_ms, country, state, consent, consent_unix_ms, consent_source, dial, callback, \
          callback_agent, left_out, \
          (SELECT json_group_array(json_array(p.number, p.phone, p.kind, p.attempts, p.state)) \
-         FROM lead_phones p WHERE p.lead = leads.id), last_agent, last_caller_id, \
-         (SELECT json_group_array(a.started_unix_ms) FROM attempts a WHERE a.lead = leads.id \
-         AND a.outcome IS NOT 'not_sent' AND a.outcome IS NOT 'congestion' AND a.outcome IS NOT 'blocked' \
-         AND a.outcome IS NOT 'trunk_fault') AS own_times, \
-         (SELECT json_group_array(r.at) FROM (SELECT a.started_unix_ms AS at FROM attempts a \
-         WHERE a.phone = coalesce(leads.dial, leads.phone) AND a.outcome IS NOT 'not_sent' \
-         ORDER BY a.started_unix_ms DESC LIMIT 100) AS r) AS number_times"
+         FROM lead_phones p WHERE p.lead = leads.id), last_agent, last_caller_id"
     };
 }
 pub(super) use lead_columns;
@@ -159,8 +154,14 @@ fn times(text: &str) -> Result<Vec<i64>, StoreError> {
 pub(super) fn lead(row: &SqliteRow) -> Result<Lead, StoreError> {
     let last_agent = row.try_get::<Option<i64>, _>("last_agent")?.map(AgentId);
     let last_caller_id = row.try_get("last_caller_id")?;
-    let (own, number) = (times(row.try_get("own_times")?)?, times(row.try_get("number_times")?)?);
-    Ok(Lead { last_agent, last_caller_id, own, number, ..lead_record(row)?.into() })
+    Ok(Lead {
+        last_agent,
+        last_caller_id,
+        own: times(row.try_get("own_times")?)?,
+        on_national_list: row.try_get::<i64, _>("national")? != 0,
+        recent: recent(row.try_get("recent")?)?,
+        ..lead_record(row)?.into()
+    })
 }
 
 impl From<LeadRecord> for Lead {
@@ -181,7 +182,8 @@ impl From<LeadRecord> for Lead {
             repeats: record.repeats,
             callback: record.callback,
             own: Vec::new(),
-            number: Vec::new(),
+            on_national_list: false,
+            recent: Vec::new(),
             turn: 0,
             last_agent: None,
             last_caller_id: String::new(),
@@ -190,6 +192,39 @@ impl From<LeadRecord> for Lead {
             custom: record.custom,
         }
     }
+}
+
+/// What the gate wants to know beside the lead itself, with the parameter that says how far to look back. An attempt that
+/// was not sent never was; a call that a crash ended before an agent had it counts as abandoned.
+macro_rules! gate_columns {
+    ($since:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM national_numbers n \
+             WHERE n.number = CAST(substr(coalesce(leads.dial, leads.phone), 2) AS INTEGER)) AS national, \
+             (SELECT json_group_array(a.started_unix_ms) FROM attempts a WHERE a.lead = leads.id \
+             AND a.outcome IS NOT 'not_sent' AND a.outcome IS NOT 'congestion' AND a.outcome IS NOT 'blocked' \
+             AND a.outcome IS NOT 'trunk_fault') AS own_times, \
+             (SELECT json_group_array(json_array(a.id, a.started_unix_ms, CASE WHEN a.outcome = 'abandoned' \
+             OR (a.outcome = 'unknown_crash' AND a.answered_unix_ms IS NOT NULL AND a.connected_unix_ms IS NULL) \
+             THEN coalesce(a.ended_unix_ms, a.started_unix_ms) END)) FROM attempts a \
+             WHERE a.phone = coalesce(leads.dial, leads.phone) AND a.started_unix_ms > ",
+            $since,
+            " AND a.outcome IS NOT 'not_sent') AS recent"
+        )
+    };
+}
+pub(super) use gate_columns;
+
+/// Attempts as `[[id, begun, abandoned or null]]`.
+fn recent(text: &str) -> Result<Vec<Past>, StoreError> {
+    if text == "[]" {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(i64, i64, Option<i64>)> =
+        serde_json::from_str(text).map_err(|_| StoreError::Corrupt { what: "attempts of a number" })?;
+    let past =
+        |(id, at_unix_ms, abandoned_unix_ms)| Past { attempt: AttemptId(id), at_unix_ms, abandoned_unix_ms };
+    Ok(rows.into_iter().map(past).collect())
 }
 
 /// The columns of `call`, in its order.

@@ -50,6 +50,8 @@ pub enum Job {
         campaign: CampaignId,
         /// Which.
         lead: LeadId,
+        /// Milliseconds since 1970.
+        now_unix_ms: i64,
     },
 }
 
@@ -226,7 +228,7 @@ impl WriterTask {
     }
 
     /// One transaction for all of them, and the answers.
-    async fn commit(&mut self, batch: Vec<(Time, Job)>) {
+    pub(crate) async fn commit(&mut self, batch: Vec<(Time, Job)>) {
         let oldest = batch.iter().map(|&(at, _)| at).min();
         let inner = Arc::clone(&self.inner);
         let mut conn = inner.writer.lock().await;
@@ -399,7 +401,9 @@ async fn apply_all(
                 let (leads, next_due) = refill(conn, *campaign, *limit, *now_unix_ms).await?;
                 Answer::Leads(leads, next_due)
             }
-            Job::Lead { campaign, lead, .. } => Answer::Lead(one(conn, *campaign, *lead).await?),
+            Job::Lead { campaign, lead, now_unix_ms, .. } => {
+                Answer::Lead(one(conn, *campaign, *lead, *now_unix_ms).await?)
+            }
         });
     }
     Ok(answers)

@@ -204,7 +204,7 @@ fn a_number_s_attempts_of_all_campaigns_count_against_its_cap() {
     let mut other = lead(8);
     other.campaign = CampaignId(2);
     other.phone = lead(1).phone;
-    other.number = vec![NOON - 3_600_000];
+    other.recent = vec![Past { attempt: AttemptId(900), at_unix_ms: NOON - 3_600_000, abandoned_unix_ms: None }];
     assert_eq!(hand.first(&other, LeadStatus::New, 0).0, "no_agent", "one is less than two");
     hand.leads = vec![lead(1)];
     hand.changed();

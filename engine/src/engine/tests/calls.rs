@@ -326,7 +326,8 @@ fn a_suppressed_number_is_not_dialed_again() {
     hand.line(id, failed(486, None, true));
     hand.wait_ms(10);
     let phone = lead(2).phone;
-    hand.command(Command::Suppress { phone: Pii(phone.0.clone()), reason: "asked".into() }).unwrap();
+    hand.command(Command::Suppress { phone: Pii(phone.0.clone()), reason: "asked".into(), campaign: None })
+        .unwrap();
     hand.leads = vec![lead(2), lead(3)]; // the store read it before it knew
     for _ in 0..5 {
         hand.wait_ms(3_000);

@@ -261,7 +261,7 @@ fn row_17_only_while_the_campaign_still_wants_the_call() {
         ("after hours", |hand| hand.input(Input::Clock { unix_ms: NOON + 9 * 3_600_000 })),
         ("suppressed", |hand| {
             let phone = Pii(lead(1).phone.0.clone());
-            drop(hand.command(Command::Suppress { phone, reason: "asked".into() }).unwrap());
+            drop(hand.command(Command::Suppress { phone, reason: "asked".into(), campaign: None }).unwrap());
         }),
         ("by hand", |hand| {
             let settings = Box::new(CampaignSettings { mode: Mode::Manual, ..settings() });

@@ -132,7 +132,7 @@ fn a_refusal_says_the_rule_and_what_to_do() {
     hand.leads[2].time_zone = "Asia/Tokyo".into();
     hand.leads[3].phone = Pii("12".into());
     hand.leads[4].phone = hand.leads[0].phone.clone();
-    hand.command(Command::Suppress { phone: lead(6).phone, reason: "asked".into() }).unwrap();
+    hand.command(Command::Suppress { phone: lead(6).phone, reason: "asked".into(), campaign: None }).unwrap();
     assert!(
         matches!(hand.command(dial_lead(1, 99)), Err(CommandError::NotFound { what, .. }) if what == "lead")
     );
@@ -324,7 +324,7 @@ fn a_previewed_lead_goes_back_when_its_agent_or_campaign_stops() {
 fn a_number_that_is_suppressed_leaves_the_screen() {
     let mut hand = Hand::floor(preview(), 3);
     hand.wait_ms(200);
-    hand.command(Command::Suppress { phone: lead(1).phone, reason: "asked".into() }).unwrap();
+    hand.command(Command::Suppress { phone: lead(1).phone, reason: "asked".into(), campaign: None }).unwrap();
     hand.wait_ms(200);
     assert_eq!(shown(&hand, 1), Some(LeadId(2)));
     hand.sound();

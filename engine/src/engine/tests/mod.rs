@@ -9,6 +9,7 @@ mod fail_over;
 mod groups;
 mod hand;
 mod journaled;
+mod law;
 mod machines;
 mod people;
 mod pools;
@@ -38,6 +39,7 @@ pub(super) fn trunk(max_cps: u32, max_channels: u32) -> Trunk {
 pub(super) fn settings() -> CampaignSettings {
     CampaignSettings {
         name: "Spring".into(),
+        compliance: "none".into(),
         mode: Mode::Progressive,
         calling_hours: vec![CallingWindow {
             days: vec![1, 2, 3, 4, 5, 6, 7],
@@ -50,7 +52,7 @@ pub(super) fn settings() -> CampaignSettings {
 
 pub(super) fn restored(id: i64, settings: CampaignSettings) -> RestoredCampaign {
     let campaign = Campaign { id: CampaignId(id), status: CampaignStatus::Running, settings };
-    RestoredCampaign { campaign, answered: 0, abandoned: 0, machines: 0, checked: 0, persons: 0 }
+    RestoredCampaign { campaign, ledger: Vec::new() }
 }
 
 /// An engine driven by hand, step by step; the store answers at once unless told otherwise.

@@ -68,7 +68,11 @@ fn a_store_that_failed_a_command_only_is_tried_before_anybody_is_dialed() {
     let mut hand = Hand::floor(settings(), 20);
     let id = hand.dial();
     hand.commits = false;
-    let suppress = Command::Suppress { phone: crate::Pii("+12025559999".into()), reason: "asked".into() };
+    let suppress = Command::Suppress {
+        phone: crate::Pii("+12025559999".into()),
+        reason: "asked".into(),
+        campaign: None,
+    };
     hand.input(Input::Command { reply: 901, command: suppress });
     for step in 0..40 {
         if step == 20 {

@@ -35,6 +35,7 @@ async fn store(dir: &Path, calls: i64) -> Store {
             price: 0,
             at_unix_ms: 0,
             crash_retry_unix_ms: 0,
+            evidence: String::new(),
         };
         write(&store, Write::Try(new)).await;
     }

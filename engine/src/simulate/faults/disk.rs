@@ -42,6 +42,7 @@ pub(super) struct AttemptRow {
     pub(super) agent: Option<AgentId>,
     pub(super) disposed: bool,
     pub(super) crash_retry_unix_ms: i64,
+    pub(super) answered_unix_ms: i64,
     /// When a start closed it.
     pub(super) closed_unix_ms: Option<i64>,
 }
@@ -228,9 +229,12 @@ impl Disk {
                 let Some(row) = self.tries.get_mut(&id) else { return false };
                 (row.ended_unix_ms, row.dialog) = (Some(at_unix_ms), None);
             }
-            Write::Answered { id, dialog, .. } => {
+            Write::Answered { id, dialog, at_unix_ms } => {
                 let Some(row) = self.tries.get_mut(&id) else { return false };
                 row.dialog = Some(dialog);
+                if let Some(row) = self.attempts.get_mut(&id.attempt) {
+                    row.answered_unix_ms = at_unix_ms;
+                }
                 self.entry(id.attempt).answered = true;
             }
             Write::Connected { attempt, agent, late, .. } => {
@@ -307,6 +311,7 @@ impl Disk {
                     agent: None,
                     disposed: false,
                     crash_retry_unix_ms: new.crash_retry_unix_ms,
+                    answered_unix_ms: 0,
                     closed_unix_ms: None,
                 },
             );

@@ -53,7 +53,11 @@ pub(super) fn next(
         14 => Nonsense::Command(Command::Hangup(attempt)),
         15 => Nonsense::Command(Command::PauseCampaign(campaign)),
         16 | 17 => Nonsense::Command(Command::StartCampaign(campaign)),
-        18 => Nonsense::Command(Command::Suppress { phone: Pii(phone(attempt.0)), reason: "chaos".into() }),
+        18 => Nonsense::Command(Command::Suppress {
+            phone: Pii(phone(attempt.0)),
+            reason: "chaos".into(),
+            campaign: None,
+        }),
         19 => {
             Nonsense::Command(Command::UpdateCampaign { id: campaign, settings: Box::new(settings.clone()) })
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::disk::{Disk, TryRow};
 use crate::limits::ORPHAN_HOLDS;
 use crate::store::{Orphan, Recovered};
-use crate::{AttemptId, CampaignId, LeadStatus, Outcome, RestoredCampaign, TryId, Undisposed};
+use crate::{AttemptId, CampaignId, LeadStatus, LedgerMinute, Outcome, RestoredCampaign, TryId, Undisposed};
 
 impl Disk {
     /// Closes what a crash left open and gives the engine what it must know.
@@ -15,9 +15,8 @@ impl Disk {
         let closed = self.close_attempts(now_unix_ms);
         let ledger = self.ledger();
         let campaigns = self.campaigns.values().map(|campaign| {
-            let (answered, abandoned) = ledger.get(&campaign.id).copied().unwrap_or_default();
-            let campaign = campaign.clone();
-            RestoredCampaign { campaign, answered, abandoned, machines: 0, checked: 0, persons: 0 }
+            let ledger = ledger.get(&campaign.id).cloned().unwrap_or_default();
+            RestoredCampaign { campaign: campaign.clone(), ledger }
         });
         Recovered {
             campaigns: campaigns.collect(),
@@ -77,16 +76,22 @@ impl Disk {
 
     /// Calls that a person answered, and those of them that were abandoned. A call that was answered when we crashed counts
     /// as a person's, and as abandoned unless an agent had it.
-    fn ledger(&self) -> BTreeMap<CampaignId, (u64, u64)> {
-        let mut sums: BTreeMap<CampaignId, (u64, u64)> = BTreeMap::new();
+    fn ledger(&self) -> BTreeMap<CampaignId, Vec<LedgerMinute>> {
+        let mut sums: BTreeMap<CampaignId, Vec<LedgerMinute>> = BTreeMap::new();
         for (id, entry) in self.books.attempts.iter().filter(|(_, entry)| entry.answered) {
             let (Some(row), Some(outcome)) = (self.attempts.get(id), entry.outcome) else { continue };
             let crashed = outcome == Outcome::UnknownCrash;
             if outcome.is_person() || crashed {
                 let bad = outcome == Outcome::Abandoned || entry.late || (crashed && !entry.connected);
-                let sum = sums.entry(row.campaign).or_default();
-                sum.0 += 1;
-                sum.1 += u64::from(bad);
+                let minute = row.answered_unix_ms.div_euclid(60_000);
+                let minutes = sums.entry(row.campaign).or_default();
+                match minutes.iter_mut().find(|known| known.minute == minute) {
+                    Some(known) => {
+                        known.answered += 1;
+                        known.abandoned += u32::from(bad);
+                    }
+                    None => minutes.push(LedgerMinute { minute, answered: 1, abandoned: u32::from(bad) }),
+                }
             }
         }
         sums

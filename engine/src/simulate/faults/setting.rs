@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::super::floor::{Floor, Lasting};
 use super::carrier::Troubles;
 use super::{Family, FaultConfig, pick};
+use crate::compliance::NO_PROFILE;
 use crate::{
     AgentId, CallerIdPool, CallerIdPoolId, CallingWindow, Campaign, CampaignId, CampaignSettings,
     CampaignStatus, Consent, GroupMember, Lead, LeadId, ListId, Mode, Outcome, Pii, RecordingPolicy,
@@ -158,6 +159,8 @@ fn campaigns(overload: bool, hours: &[CallingWindow], rng: &mut ChaCha8Rng) -> V
         outcomes.map(|outcome| (outcome, RetryRule::after(rng.random_range(20..=240), 100))).collect();
     let base = CampaignSettings {
         calling_hours: hours.to_vec(),
+        // Numbers and zones are drawn by themselves, and no law knows such places.
+        compliance: NO_PROFILE.into(),
         retry: retry.into_iter().collect(),
         max_attempts: rng.random_range(1..=4),
         wrap_up_s: rng.random_range(0..=1) * 30,
@@ -222,6 +225,8 @@ fn leads(campaigns: usize, each: i64, rng: &mut ChaCha8Rng) -> Vec<Lead> {
             country: String::new(),
             state: String::new(),
             consent: Consent::default(),
+            on_national_list: false,
+            recent: Vec::new(),
             priority: i32::from(rng.random_range(0..8) == 0),
             attempts: 0,
             last_outcome: None,
@@ -229,7 +234,6 @@ fn leads(campaigns: usize, each: i64, rng: &mut ChaCha8Rng) -> Vec<Lead> {
             repeats: 0,
             callback: None,
             own: Vec::new(),
-            number: Vec::new(),
             turn: 0,
             first_name: Pii::default(),
             last_name: Pii::default(),

@@ -455,7 +455,7 @@ impl<'a> World<'a> {
             Some(Trunk { id: stored.id, ..trunk })
         });
         let trunks = configured.chain(made).collect();
-        let mut restore = recovered.clone().restore(self.config.seed, String::new(), trunks);
+        let mut restore = recovered.clone().restore(self.config.seed, String::new(), trunks, Vec::new());
         (restore.groups, restore.pools) = (self.setting.groups.clone(), self.setting.pools.clone());
         let engine = Engine::new();
         if self.config.record {

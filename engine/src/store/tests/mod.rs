@@ -5,6 +5,7 @@ mod crash;
 mod faults;
 mod imports;
 mod lists;
+mod numbers;
 mod people;
 mod reads;
 mod trunks;
@@ -165,6 +166,7 @@ fn new_try(attempt: i64, number: u32, lead: i64) -> Write {
         price: 60_000,
         at_unix_ms: NOW,
         crash_retry_unix_ms: NOW + 3_600_000,
+        evidence: String::new(),
     })
 }
 

@@ -88,7 +88,8 @@ async fn a_suppressed_number_stays_suppressed() {
     let mut rig = Rig::new().await;
     rig.leads(3).await;
     assert!(rig.write(new_try(1, 1, 1)).await);
-    let stop = |i| Write::Suppress { phone: Pii(phone(i)), reason: "asked".into(), at_unix_ms: NOW };
+    let stop =
+        |i| Write::Suppress { phone: Pii(phone(i)), reason: "asked".into(), campaign: None, at_unix_ms: NOW };
     assert!(rig.write(stop(0)).await);
     assert!(rig.write(stop(1)).await);
     assert!(rig.write(stop(1)).await);
@@ -303,7 +304,7 @@ async fn a_single_lead_is_read_in_order() {
     let mut rig = Rig::new().await;
     rig.leads(2).await;
     let read = async |rig: &mut Rig, campaign, lead| {
-        rig.writer.try_send(Job::Lead { reply: 7, campaign, lead }).unwrap();
+        rig.writer.try_send(Job::Lead { reply: 7, campaign, lead, now_unix_ms: NOW }).unwrap();
         match rig.events.recv().await.unwrap() {
             StoreEvent::Lead { reply: 7, answer } => answer,
             other => panic!("{other:?}"),
@@ -317,7 +318,10 @@ async fn a_single_lead_is_read_in_order() {
     assert_eq!(read(&mut rig, CampaignId(2), LeadId(1)).await, LeadAnswer::NotFound);
     assert_eq!(read(&mut rig, ONE, LeadId(9)).await, LeadAnswer::NotFound);
     // In the same breath: the writes before it count.
-    rig.send(None, Write::Suppress { phone: phone(0).into(), reason: "asked".into(), at_unix_ms: 1 });
+    rig.send(
+        None,
+        Write::Suppress { phone: phone(0).into(), reason: "asked".into(), campaign: None, at_unix_ms: 1 },
+    );
     assert_eq!(standing(read(&mut rig, ONE, LeadId(1)).await), (phone(0), LeadStatus::Suppressed));
     // A number that an agent types is that lead, or becomes one.
     let found = rig.store.lead_of_number(ONE, "by hand", "US", &phone(1)).await.unwrap();
@@ -385,9 +389,12 @@ async fn many_at_once_are_what_they_are_one_by_one() {
                 }
                 5 => ended(attempt, Outcome::Busy, change(lead, status, rng.random_range(0..9))),
                 6 => disposed(attempt, "sale", change(lead, status, 1)),
-                7 if rng.random_bool(0.2) => {
-                    Write::Suppress { phone: Pii(phone(3)), reason: "asked".into(), at_unix_ms: NOW }
-                }
+                7 if rng.random_bool(0.2) => Write::Suppress {
+                    phone: Pii(phone(3)),
+                    reason: "asked".into(),
+                    campaign: None,
+                    at_unix_ms: NOW,
+                },
                 _ => Write::Lead(change(lead, status, rng.random_range(0..9))),
             });
         }

@@ -6,6 +6,7 @@ import type {
 	Campaign,
 	CampaignSettings,
 	CallDetail,
+	ComplianceSummary,
 	CallRecord,
 	CallerIdPool,
 	CallerIdPoolView,
@@ -18,7 +19,9 @@ import type {
 	ListSettings,
 	ListView,
 	Login,
+	NationalCopy,
 	NewLead,
+	NumbersReport,
 	Outcome,
 	Page,
 	PauseReason,
@@ -35,6 +38,7 @@ import type {
 	TrunkProfile,
 	TrunkView,
 	SupervisionMode,
+	Suppression,
 	WhyView,
 } from './types';
 
@@ -125,6 +129,32 @@ export const callerIds = {
 		json<CallerIdPoolView>('PUT', `/api/caller-id-pools/${id}`, pool),
 	remove: (id: number) => request('DELETE', `/api/caller-id-pools/${id}`),
 	lift: (number: string) => request('POST', '/api/caller-ids/lift', { body: { number } }),
+};
+
+export const compliance = {
+	profiles: () => json<ComplianceSummary[]>('GET', '/api/compliance/profiles'),
+};
+
+export const suppressions = {
+	list: (filter: { campaign?: number | ''; limit?: number; after?: Page<unknown>['next'] }) =>
+		json<Page<Suppression>>('GET', `/api/suppressions${query(filter)}`),
+	add: (phone: string, reason: string, campaign: number | null) =>
+		json<unknown>('POST', '/api/suppressions', { phone, reason, campaign }),
+	/** A file with a number on each line. */
+	import: async (file: File, campaign: number | null): Promise<NumbersReport> => {
+		const path = `/api/suppressions${query({ campaign: campaign ?? '', reason: file.name.slice(0, 100) })}`;
+		const response = await request('POST', path, { raw: { type: 'text/csv', body: file } });
+		return (await response.json()) as NumbersReport;
+	},
+	national: () => json<NationalCopy[]>('GET', '/api/suppressions/national'),
+	importNational: async (
+		file: File,
+		list: { country: string; name: string; as_of_unix_ms: number },
+	): Promise<{ list: NationalCopy; report: NumbersReport }> => {
+		const raw = { type: 'text/csv', body: file };
+		const response = await request('POST', `/api/suppressions/national${query(list)}`, { raw });
+		return (await response.json()) as { list: NationalCopy; report: NumbersReport };
+	},
 };
 
 export const agent = {

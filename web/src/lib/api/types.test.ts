@@ -17,7 +17,7 @@ const { schemas } = (
 	}
 ).components;
 
-const source = ['types', 'carriers'].map((file) => readFileSync(`src/lib/api/${file}.ts`, 'utf8')).join('\n');
+const source = ['types', 'carriers', 'compliance', 'people'].map((file) => readFileSync(`src/lib/api/${file}.ts`, 'utf8')).join('\n');
 
 /** The fields of an interface, those that it inherits included. */
 function fieldsOf(name: string): string[] {
@@ -85,6 +85,8 @@ describe('fields', () => {
 		['NewLead', 'LeadRequest'],
 		['NewPhone', 'PhoneRequest'],
 		['Page', 'Listing_CallRecord'],
+		['NationalCopy', 'NationalCopy'],
+		['NumbersReport', 'NumbersReport'],
 		['PausedSpan', 'PausedSpan'],
 		['PauseReason', 'PauseReason'],
 		['Person', 'Person'],
@@ -99,6 +101,7 @@ describe('fields', () => {
 		['ShiftWindow', 'ShiftWindow'],
 		['Skill', 'Skill'],
 		['Snapshot', 'Snapshot'],
+		['Suppression', 'Suppression'],
 		['Team', 'Team'],
 		['TeamSettings', 'TeamSettings'],
 		['TrunkDetail', 'TrunkDetail'],

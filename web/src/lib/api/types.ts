@@ -5,6 +5,8 @@
 import type { TrunkView } from './carriers';
 
 export * from './carriers';
+export * from './compliance';
+export * from './people';
 
 export type Role = 'admin' | 'manager' | 'supervisor' | 'analyst' | 'agent';
 
@@ -297,6 +299,8 @@ export interface CampaignSettings {
 	retry: Partial<Record<Outcome, RetryRule>>;
 	dispositions: Disposition[];
 	country: string;
+	/** A profile's name; empty: that of the country; none: no profile. */
+	compliance: string;
 	agents: number[];
 	teams: number[];
 	routing: Routing;
@@ -347,6 +351,15 @@ export interface CampaignView {
 	machines: MachineChecks;
 	occupancy: number;
 	decision: string;
+	/** The compliance profile by which it goes; empty: none. */
+	profile: string;
+	/** The regulator's period, of `answered` and `abandoned`. */
+	period_h: number;
+	abandonment_cap: number;
+	/** How often a lead was not dialed, by rule. */
+	refused: Record<string, number>;
+	/** What keeps leads from being dialed and can be mended, in English. */
+	notice: string;
 }
 
 export interface Campaign {
@@ -420,62 +433,6 @@ export interface ForcedView {
 	by: number;
 	by_name: string;
 	reason: string;
-}
-
-export interface ShiftWindow {
-	/** 1 is Monday, 7 is Sunday. */
-	days: number[];
-	/** HH:MM */
-	from: string;
-	/** HH:MM, 24:00 is midnight. */
-	to: string;
-}
-
-export interface TeamSettings {
-	name: string;
-	parent: number | null;
-	members: number[];
-	supervisors: number[];
-	time_zone: string;
-	shifts: ShiftWindow[];
-}
-
-export interface Team {
-	id: number;
-	settings: TeamSettings;
-}
-
-/** An agent or a supervisor, signed in or not. */
-export interface Person {
-	id: number;
-	username: string;
-	name: string;
-	role: Role;
-}
-
-export interface Skill {
-	agent: number;
-	campaign: number;
-	/** 1 to 10. */
-	level: number;
-	/** Whom the agent takes first of those who wait. */
-	priority: number;
-}
-
-export interface Labels {
-	en: string;
-	es: string;
-	cs: string;
-}
-
-export interface PauseReason {
-	code: string;
-	label: Labels;
-	/** 0: no limit. */
-	limit_min: number;
-	/** 0: no limit. */
-	day_limit_min: number;
-	paid: boolean;
 }
 
 /** A lead on an agent's screen that is not dialed yet. */
@@ -667,6 +624,8 @@ export interface PromptRecord {
 }
 
 export interface CallDetail extends CallRecord {
+	/** Under which rules it was made; empty: under none. */
+	evidence: string;
 	tries: TryRecord[];
 	dispositions: DispositionRecord[];
 	/** What each agent had of it, where more than one agent had it. */

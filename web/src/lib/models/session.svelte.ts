@@ -63,6 +63,6 @@ export function homeOf(user: User): string {
 export function mayOpen(user: User, path: string): boolean {
 	if (path.startsWith('/desk')) return user.role === 'agent';
 	if (path === '/teams') return may(user, 'supervisor');
-	if (path === '/campaigns/new' || path.startsWith('/prompts')) return may(user, 'manager');
+	if (path === '/campaigns/new' || /^\/(prompts|suppressions)/.test(path)) return may(user, 'manager');
 	return user.role !== 'agent';
 }

@@ -41,6 +41,7 @@ export function defaultSettings(label: (key: Key) => string): CampaignSettings {
 			{ code: 'do_not_call', label: label('disposition.do_not_call'), follow_up: 'suppress' },
 		],
 		country: 'US',
+		compliance: '',
 		agents: [],
 		teams: [],
 		routing: 'longest_idle',
