@@ -183,6 +183,7 @@ fn attempt(writer: &Writer, n: u64) -> anyhow::Result<()> {
         at_unix_ms: NOW,
         price: 0,
         crash_retry_unix_ms: NOW + 3_600_000,
+        evidence: String::new(),
     };
     send_write(writer, Some(n), Write::Try(new))?;
     let lead = LeadChange {

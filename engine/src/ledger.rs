@@ -163,7 +163,8 @@ impl Ledger {
     fn recount(&mut self) {
         let first = self.now_min.saturating_sub(self.period_min);
         let from = self.minutes.partition_point(|known| known.minute < first);
-        self.sums = self.minutes.range(from..).fold(LedgerCounts::default(), |sums, known| sums.plus(known.counts));
+        self.sums =
+            self.minutes.range(from..).fold(LedgerCounts::default(), |sums, known| sums.plus(known.counts));
     }
 }
 

@@ -104,8 +104,6 @@ pub(crate) const ORPHAN_HOLDS: Duration = Duration::from_secs(60);
 /// An answered call gone sooner than this was no answer (false answer supervision).
 pub(crate) const FALSE_ANSWER: Duration = Duration::from_secs(1);
 
-/// Attempts whose numbers and times are remembered beside the store: more than begin while a lead waits in memory.
-pub(crate) const DIALED_MOST: usize = 50_000;
 /// Another phone of a lead is tried this long after the one before, in ms: who heard the first ring has time to pick up
 /// the second, and no two lines are dialed at once.
 pub(crate) const NEXT_PHONE_MS: i64 = 60_000;

@@ -53,7 +53,9 @@ async fn why(
     let record = store.lead(id).await?.ok_or_else(missing)?;
     let (campaign, list) = (record.campaign, record.list);
     let held = store.list(list).await?;
-    let LeadAnswer::Found { lead, status, next_unix_ms } = store.standing(campaign, id).await? else {
+    let LeadAnswer::Found { lead, status, next_unix_ms } =
+        store.standing(campaign, id, api.engine().wall_unix_ms()).await?
+    else {
         return Err(missing());
     };
     let command = Command::Why { lead, status, next_unix_ms };

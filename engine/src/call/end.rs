@@ -123,7 +123,9 @@ impl Engine {
                 callback: *callback,
                 ..change
             },
-            None if self.suppressed.contains(&call.lead.phone.0, call.campaign) && !has_another(&call.lead) => {
+            None if self.suppressed.contains(&call.lead.phone.0, call.campaign)
+                && !has_another(&call.lead) =>
+            {
                 crate::LeadChange { status: LeadStatus::Suppressed, ..change }
             }
             None => change,

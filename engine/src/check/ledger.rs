@@ -49,7 +49,7 @@ impl Check for Ledger {
             Input::Restore(restore) if !std::mem::replace(&mut self.started, true) => {
                 for restored in &restore.campaigns {
                     let sums = restored.ledger.iter().fold((0, 0), |(all, bad), minute| {
-                        (all + u64::from(minute.answered), bad + u64::from(minute.abandoned))
+                        (all + u64::from(minute.counts.answered), bad + u64::from(minute.counts.abandoned))
                     });
                     self.before.insert(restored.campaign.id, sums);
                 }

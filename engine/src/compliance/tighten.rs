@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(field(&uk(|_| {})), "");
         assert_eq!(field(&uk(|s| s.abandonment_cap = 0.04)), "abandonment_cap");
         assert_eq!(field(&uk(|s| s.grace_ms = 2_001)), "grace_ms");
-        let retry = RetryRule { delay_s: 3_600, most: 3 };
+        let retry = RetryRule::after(3_600, 3);
         assert_eq!(field(&uk(|s| s.retry = [(Outcome::Abandoned, retry)].into())), "retry");
         assert_eq!(field(&uk(|s| s.compliance = "xx".into())), "compliance");
         let spain = |days: &[u8], from: &str, to: &str| {

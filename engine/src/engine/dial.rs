@@ -459,7 +459,7 @@ impl Engine {
             self.end_try(now, &mut call, Cause::default());
             return self.end_unsent(now, &mut call);
         }
-        self.dialed.remove(&call.lead.phone, self.clock.unix_ms(call.decided));
+        self.recent.never_was(&call.lead.phone.0, call.attempt());
         self.end(now, &mut call, Outcome::NotSent, Cause::default());
         self.forget(now, &mut call);
         self.give_back(now, &call);

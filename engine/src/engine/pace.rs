@@ -8,8 +8,8 @@ use kraliki_time::Time;
 
 use super::dial::Begun;
 use crate::agent::Activity;
-use crate::compliance::{Governed, unfit};
-use crate::limits::{ASIDE_MOST, COMMITTING_MOST, NO_AGENT_FOR, RING_LEAST};
+use crate::compliance::unfit;
+use crate::limits::{ASIDE_MOST, COMMITTING_MOST, NO_AGENT_FOR};
 use crate::pacing::{AgentPhase, LineView, Outlook, View};
 use crate::{AgentId, AttemptId, CampaignId, CampaignSettings, CancelReason, Engine, Mode};
 
@@ -138,12 +138,8 @@ impl Engine {
         let Some(mine) = demands.get(turn) else { return Vec::new() };
         let (lines, waiting, detecting) = seen(mine, demands);
         let (way, most) = self.way(now, mine);
-        let most = most.min(self.within_cap(mine, &agents, lines.len() + waiting.len() + detecting));
-        let Some(live) = self.campaigns.get_mut(&mine.id) else { return Vec::new() };
-        let settings = &live.campaign.settings;
-        let (cap, grace, ring_least) = (live.terms.cap, live.terms.grace, live.terms.ring_least);
-        let (ring_timeout, lines_per_agent) =
-            (Duration::from_secs(u64::from(settings.ring_timeout_s)), settings.lines_per_agent);
+        let Some(live) = self.campaigns.get(&mine.id) else { return Vec::new() };
+        let ring_timeout = Duration::from_secs(u64::from(live.campaign.settings.ring_timeout_s));
         // Who is gone before a line that is dialed now has rung out is nobody to dial it for.
         let stays = |seat: &&Seat| seat.leaves.is_none_or(|leaves| leaves > now + ring_timeout);
         let agents: Vec<AgentPhase> = mine
@@ -153,6 +149,11 @@ impl Engine {
             .filter(stays)
             .map(|seat| seat.phase)
             .collect();
+        let most = most.min(self.within_cap(mine, &agents, lines.len() + waiting.len() + detecting));
+        let Some(live) = self.campaigns.get_mut(&mine.id) else { return Vec::new() };
+        let settings = &live.campaign.settings;
+        let (cap, grace, ring_least) = (live.terms.cap, live.terms.grace, live.terms.ring_least);
+        let lines_per_agent = settings.lines_per_agent;
         let leads: Vec<f64> = live.hopper.answers().take(most as usize).collect();
         let allowance = live.budget.allowance(now, cap, live.ledger.answered(), live.ledger.abandoned());
         let (answered, abandoned) = (live.ledger.answered(), live.ledger.abandoned());

@@ -313,7 +313,7 @@ mod tests {
         leads[2].answers = 0.9;
         leads[3].answers = 0.9;
         leads[4].keeper = Some(agent);
-        hopper.ask(Time::ZERO);
+        hopper.ask(Time::ZERO, 0);
         hopper.fill(Time::from_millis(5), leads, |_| false);
         assert_eq!(hopper.place(LeadId(1)), Some((2, None)));
         assert_eq!(hopper.place(LeadId(5)), Some((0, Some(agent))));

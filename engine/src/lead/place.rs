@@ -79,6 +79,12 @@ pub(crate) struct Places<'a> {
     pub(crate) second: Option<Place<'a>>,
 }
 
+impl<'a> Places<'a> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = Place<'a>> {
+        self.first.into_iter().chain(self.second)
+    }
+}
+
 /// The place that a number, E.164, tells.
 pub(crate) fn of_number(e164: &str) -> Option<Place<'static>> {
     let digits = e164.strip_prefix('+').unwrap_or(e164);

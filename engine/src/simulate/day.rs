@@ -88,7 +88,7 @@ pub async fn run(config: &DayConfig, path: &Path) -> Result<DayReport, DayError>
         breaker_failures: 0,
         ..Trunk::new(TrunkId(1), "simulated", "+12025550100")
     };
-    let restore = recovered.restore(config.seed, String::new(), vec![trunk]);
+    let restore = recovered.restore(config.seed, String::new(), vec![trunk], Vec::new());
     let mut day = Day::new(config, writer, events);
     day.open(restore).await?;
     day.leads = import(config, &store).await?;

@@ -1,5 +1,6 @@
 //! What each write does to the tables.
 
+use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::StoreError;

@@ -9,7 +9,7 @@ use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
 use super::limits::{IDLE_AFTER, IMPORT_BATCH, IMPORT_BATCH_IDLE, IMPORT_STATEMENT};
 use super::row::custom_text;
-use super::{LeadRecord, NewLead, Store, StoreError, apply, leads, lists};
+use super::{LeadRecord, ListRecord, NewLead, Store, StoreError, apply, leads, lists};
 use crate::lead::import::{Csv, Dedupe, ImportError, ImportOptions, ImportReport, Row};
 use crate::lead::phone::{Home, e164};
 use crate::{CampaignId, ListId};
@@ -284,11 +284,9 @@ impl Store {
         dedupe: Dedupe,
         rows: &[Row],
     ) -> Result<u64, StoreError> {
-        let phones = |row: &Row| {
-            let others = row.phones.iter().map(|(_, phone)| phone.as_str());
-            std::iter::once(row.phone.0.as_str()).chain(others)
-        };
-        let hashed = self.hashed(rows.iter().flat_map(phones)).await?;
+        let first = rows.iter().map(|row| row.phone.0.as_str());
+        let others = rows.iter().flat_map(|row| &row.phones).map(|(_, phone)| phone.as_str());
+        let hashed = self.hashed(first.chain(others)).await?;
         self.write(async |conn| {
             // The campaign or the list may have been deleted since the import began, or the list changed.
             live_campaign(conn, campaign).await?;
@@ -305,7 +303,7 @@ impl Store {
                 other_phones(conn, &list, last, rows).await?;
             }
             if !hashed.is_empty() {
-                apply::take_out(conn, &numbers(&hashed)?, None).await?;
+                apply::take_out(conn, &apply::numbers(&hashed)?, None).await?;
             }
             if !list.settings.is_plain() {
                 lists::arrange(conn, &list, last, i64::MAX).await?;

@@ -20,10 +20,15 @@ impl Store {
         found.as_ref().map(row::lead_record).transpose()
     }
 
-    /// A lead as the dialer would take it, and where it stands.
-    pub async fn standing(&self, campaign: CampaignId, lead: LeadId) -> Result<LeadAnswer, StoreError> {
+    /// A lead as the dialer would take it now, and where it stands.
+    pub async fn standing(
+        &self,
+        campaign: CampaignId,
+        lead: LeadId,
+        now_unix_ms: i64,
+    ) -> Result<LeadAnswer, StoreError> {
         let mut reader = self.inner.readers.acquire().await?;
-        one(&mut reader, campaign, lead).await
+        one(&mut reader, campaign, lead, now_unix_ms).await
     }
 
     /// A campaign's leads by id.

@@ -8,8 +8,8 @@ use super::limits::{LEDGER_MS, UNDISPOSED_MOST, UNDISPOSED_MS};
 use super::{Orphan, Recovered, StoreError, row};
 use crate::limits::ORPHAN_HOLDS;
 use crate::{
-    AgentId, AttemptId, CampaignId, LeadId, LedgerCounts, LedgerMinute, Outcome, Pii, RestoredCampaign, TrunkId, TryId,
-    Undisposed,
+    AgentId, AttemptId, CampaignId, LeadId, LedgerCounts, LedgerMinute, Outcome, Pii, RestoredCampaign,
+    TrunkId, TryId, Undisposed,
 };
 
 /// In one transaction: a crash in the middle of it starts it anew.

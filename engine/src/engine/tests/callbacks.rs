@@ -1,6 +1,7 @@
 //! What was promised to people, and why a lead is not dialed.
 
 use super::*;
+use crate::compliance::Past;
 use crate::testing::phone;
 use crate::{Callback, Mix, PreviewView, Prospect, Why};
 
@@ -182,7 +183,8 @@ fn each_kind_of_refusal_says_why() {
     hand.input(Input::Trunk { id: TrunkId(1), up: true });
     hand.command(Command::PauseCampaign(CampaignId(1))).unwrap();
     assert_eq!(hand.first(&fresh, New, 0), ("campaign_paused".into(), Waits));
-    hand.command(Command::Suppress { phone: fresh.phone.clone(), reason: "asked".into() }).unwrap();
+    hand.command(Command::Suppress { phone: fresh.phone.clone(), reason: "asked".into(), campaign: None })
+        .unwrap();
     assert_eq!(hand.first(&fresh, New, 0), ("suppressed".into(), Never));
     hand.command(Command::Drain { deadline: Duration::from_secs(60) }).unwrap();
     let why = hand.why(&lead(30), New, 0);
@@ -204,7 +206,8 @@ fn a_number_s_attempts_of_all_campaigns_count_against_its_cap() {
     let mut other = lead(8);
     other.campaign = CampaignId(2);
     other.phone = lead(1).phone;
-    other.recent = vec![Past { attempt: AttemptId(900), at_unix_ms: NOON - 3_600_000, abandoned_unix_ms: None }];
+    other.recent =
+        vec![Past { attempt: AttemptId(900), at_unix_ms: NOON - 3_600_000, abandoned_unix_ms: None }];
     assert_eq!(hand.first(&other, LeadStatus::New, 0).0, "no_agent", "one is less than two");
     hand.leads = vec![lead(1)];
     hand.changed();
@@ -222,7 +225,8 @@ fn a_suppressed_phone_is_passed_over_when_there_is_another() {
     let mut hand = Hand::floor(settings(), 0);
     let mut two = lead(5);
     two.phones = vec![phone(&two.phone), phone("+12025550999")];
-    hand.command(Command::Suppress { phone: two.phone.clone(), reason: "asked".into() }).unwrap();
+    hand.command(Command::Suppress { phone: two.phone.clone(), reason: "asked".into(), campaign: None })
+        .unwrap();
     hand.leads = vec![two];
     hand.changed();
     let written = hand.out.iter().find_map(|output| match output {

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use super::disk::{Disk, TryRow};
 use crate::limits::ORPHAN_HOLDS;
 use crate::store::{Orphan, Recovered};
-use crate::{AttemptId, CampaignId, LeadStatus, LedgerMinute, Outcome, RestoredCampaign, TryId, Undisposed};
+use crate::{
+    AttemptId, CampaignId, LeadStatus, LedgerCounts, LedgerMinute, Outcome, RestoredCampaign, TryId,
+    Undisposed,
+};
 
 impl Disk {
     /// Closes what a crash left open and gives the engine what it must know.
@@ -87,10 +90,14 @@ impl Disk {
                 let minutes = sums.entry(row.campaign).or_default();
                 match minutes.iter_mut().find(|known| known.minute == minute) {
                     Some(known) => {
-                        known.answered += 1;
-                        known.abandoned += u32::from(bad);
+                        known.counts.answered += 1;
+                        known.counts.abandoned += u32::from(bad);
                     }
-                    None => minutes.push(LedgerMinute { minute, answered: 1, abandoned: u32::from(bad) }),
+                    None => {
+                        let (answered, abandoned) = (1, u32::from(bad));
+                        let counts = LedgerCounts { answered, abandoned, ..LedgerCounts::default() };
+                        minutes.push(LedgerMinute { minute, counts });
+                    }
                 }
             }
         }

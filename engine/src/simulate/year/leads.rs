@@ -43,7 +43,7 @@ pub(super) const WAVE_DAYS: u32 = 60;
 
 fn settings(name: &str, mode: Mode, country: &str, days: &[u8], from: &str, to: &str) -> CampaignSettings {
     // Odd times, so that calls come up at every hour of the day.
-    let again = |hours: u32, minutes: u32| RetryRule { delay_s: hours * 3_600 + minutes * 60, most: 1_000 };
+    let again = |hours: u32, minutes: u32| RetryRule::after(hours * 3_600 + minutes * 60, 1_000);
     let retry: BTreeMap<Outcome, RetryRule> = [
         (Outcome::NoAnswer, again(25, 17)),
         (Outcome::Busy, again(7, 13)),
@@ -76,7 +76,7 @@ const WEEK: [u8; 7] = [1, 2, 3, 4, 5, 6, 7];
 
 /// The campaigns, as wide open as their profiles let them be.
 pub(super) fn campaigns() -> Vec<CampaignSettings> {
-    let often = RetryRule { delay_s: 3 * 3_600 + 120, most: 1_000 };
+    let often = RetryRule::after(3 * 3_600 + 120, 1_000);
     let mut again = settings("us-again", Mode::Progressive, "US", &WEEK, "08:00", "21:00");
     for outcome in [Outcome::NoAnswer, Outcome::Busy, Outcome::Connected] {
         again.retry.insert(outcome, often);

@@ -168,7 +168,7 @@ impl<'a> World<'a> {
     /// The next thing to do.
     async fn step(&mut self) -> Result<(), YearError> {
         // Every other crash comes while nobody is on a line, so that ledgers can be compared.
-        let busy = self.report.crashes % 2 == 0;
+        let busy = self.report.crashes.is_multiple_of(2);
         if self.dials >= self.next_crash && self.lines.is_empty() != busy {
             self.next_crash = self.dials + CRASH_EVERY;
             self.crash().await?;

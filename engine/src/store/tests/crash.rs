@@ -8,7 +8,10 @@ use super::*;
 
 /// Answered and abandoned of the whole ledger.
 fn sums(restored: &crate::RestoredCampaign) -> (u32, u32) {
-    restored.ledger.iter().fold((0, 0), |(all, bad), minute| (all + minute.answered, bad + minute.abandoned))
+    restored
+        .ledger
+        .iter()
+        .fold((0, 0), |(all, bad), minute| (all + minute.counts.answered, bad + minute.counts.abandoned))
 }
 
 #[tokio::test]
