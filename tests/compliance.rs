@@ -41,11 +41,10 @@ fn days_under_every_profile_keep_to_the_law_and_planted_violations_are_found() {
         ("hours", format!("UPDATE attempts SET started_unix_ms = 1798963200000 WHERE {}", one("us"))),
         // A Sunday in Madrid.
         ("hours", format!("UPDATE attempts SET started_unix_ms = 1798974000000 WHERE {}", one("es"))),
-        ("attempts", "INSERT INTO attempts SELECT id + 1000000 * n, campaign, lead, phone, caller_id, \
-            started_unix_ms + n, crash_retry_unix_ms, answered_unix_ms, connected_unix_ms, ended_unix_ms, agent, wait_ms, \
-            late, talk_ms, outcome, disposition, note, evidence FROM attempts, \
-            (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3) \
-            WHERE id = (SELECT max(id) FROM attempts WHERE phone LIKE '+1305%')".into()),
+        ("attempts", format!("CREATE TEMP TABLE one AS SELECT * FROM attempts \
+            WHERE id = (SELECT max(id) FROM attempts WHERE phone LIKE '+1305%'); {}",
+            "UPDATE one SET id = id + 1000000, started_unix_ms = started_unix_ms + 1; \
+            INSERT INTO attempts SELECT * FROM one; ".repeat(3))),
         ("suppressed", "INSERT INTO suppressions (phone, reason, at_unix_ms) SELECT phone, 'x', 0 FROM attempts LIMIT 1".into()),
         ("redial", format!("UPDATE attempts SET outcome = 'abandoned', answered_unix_ms = started_unix_ms, \
             ended_unix_ms = started_unix_ms WHERE {OF}'uk')")),

@@ -214,7 +214,6 @@ fn a_number_s_attempts_of_all_campaigns_count_against_its_cap() {
     hand.agent_ready(1);
     let id = hand.dial();
     hand.line(id, LineEvent::Failed(crate::Failure::Timeout { rang: true }));
-    hand.wait_ms(100);
     let why = hand.why(&other, LeadStatus::New, 0);
     assert_eq!(why.reasons[0].rule, "max_attempts_24h", "{:?}", why.reasons);
     assert_eq!(why.reasons[0].next_unix_ms, Some(NOON + 23 * 3_600_000));

@@ -17,7 +17,9 @@ const { schemas } = (
 	}
 ).components;
 
-const source = ['types', 'carriers', 'compliance', 'people'].map((file) => readFileSync(`src/lib/api/${file}.ts`, 'utf8')).join('\n');
+const source = ['types', 'carriers', 'compliance', 'people']
+	.map((file) => readFileSync(`src/lib/api/${file}.ts`, 'utf8'))
+	.join('\n');
 
 /** The fields of an interface, those that it inherits included. */
 function fieldsOf(name: string): string[] {
