@@ -160,3 +160,39 @@ async fn a_lead_says_why_it_is_not_dialed() {
     assert_eq!((&said["prospect"], rules(&said)[0].as_str()), (&json!("never"), "suppressed"));
     fixture.get("ana", "/api/leads/99/why").await.problem(404);
 }
+
+#[tokio::test]
+async fn an_erased_person_is_not_there_any_more_and_is_not_called_again() {
+    let fixture = Fixture::start().await;
+    let path = campaign(&fixture).await;
+    let csv = "phone,phone2,first_name\n+12025550100,,Ada\n+12025550101,+12025550100,Bob\n+12025550102,,Cy\n";
+    let into = format!("{path}/leads?list=May");
+    fixture.upload("mia", Method::POST, &into, "text/csv", csv.into()).await.ok(200);
+    let erase = json!({"phone": "+1 202 555 0100"});
+    fixture.post("mia", "/api/erase", erase.clone()).await.problem(403);
+    let wrong = fixture.post("root", "/api/erase", json!({"phone": "2025550100"})).await.problem(422);
+    assert_eq!(wrong["field"], "phone");
+    let erased = fixture.post("root", "/api/erase", erase.clone()).await.ok(200).json();
+    assert_eq!(erased, json!({"leads": 1, "phones": 1, "calls": 0, "recordings": 0}));
+
+    let leads = async || {
+        let items = fixture.get("ana", &format!("{path}/leads")).await.ok(200).json()["items"].clone();
+        let lead = |lead: &Value| format!("{} {} {}", lead["first_name"], lead["phone"], lead["status"]);
+        items.as_array().unwrap().iter().map(lead).collect::<Vec<_>>()
+    };
+    let [bob, cy] = [r#""Bob" "+12025550101" "new""#, r#""Cy" "+12025550102" "new""#];
+    assert_eq!(leads().await, [bob, cy]);
+    // The number stands nowhere, and whoever brings it in again brings it in suppressed.
+    assert_eq!(fixture.get("mia", "/api/suppressions").await.ok(200).json()["items"], json!([]));
+    let into = format!("{path}/leads?list=June");
+    let again = "phone,phone2,first_name\n+12025550100,,Ada\n+12025550103,+12025550100,Dan\n";
+    fixture.upload("mia", Method::POST, &into, "text/csv", again.into()).await.ok(200);
+    let [ada, dan] = [r#""Ada" "+12025550100" "suppressed""#, r#""Dan" "+12025550103" "new""#];
+    assert_eq!(leads().await, [bob, cy, ada, dan]);
+    let all = fixture.get("ana", &format!("{path}/leads")).await.ok(200).json();
+    let lead = &all["items"][3];
+    assert_eq!((&lead["phones"][1]["status"], &lead["dial"]), (&json!("suppressed"), &Value::Null), "{lead}");
+    // Once more changes nothing but the lead that came since.
+    let erased = fixture.post("root", "/api/erase", erase).await.ok(200).json();
+    assert_eq!((&erased["leads"], &erased["phones"]), (&json!(1), &json!(1)));
+}

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use super::floor::{Floor, Lasting};
 use super::line::Lines;
 use super::world::{Agenda, Happening};
+use crate::compliance::NO_PROFILE;
 use crate::store::{ImportFailure, Job, LeadFilter, Store, StoreError, StoreEvent, Writer};
 use crate::{
     AgentLost, CallingWindow, CampaignId, CampaignSettings, Command, Engine, Event, Input, Lead, Output,
@@ -407,6 +408,7 @@ fn floor() -> Floor {
 fn campaigns() -> [CampaignSettings; 2] {
     let day = CallingWindow { days: (1..=7).collect(), from: "00:00".into(), to: "24:00".into() };
     let both = CampaignSettings {
+        compliance: NO_PROFILE.into(),
         calling_hours: vec![day],
         max_attempts: 100,
         wrap_up_s: 45,

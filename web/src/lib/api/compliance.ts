@@ -34,3 +34,14 @@ export interface ComplianceSummary {
 	reviewed: string;
 	rules: { national: { list: string; most_age_days: number } | null };
 }
+
+/** What was erased of a person. */
+export interface ErasedView {
+	/** Leads with that first phone. */
+	leads: number;
+	/** Leads that had it as a further phone. */
+	phones: number;
+	/** Calls whose number and notes went. */
+	calls: number;
+	recordings: number;
+}

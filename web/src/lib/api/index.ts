@@ -7,6 +7,7 @@ import type {
 	CampaignSettings,
 	CallDetail,
 	ComplianceSummary,
+	ErasedView,
 	CallRecord,
 	CallerIdPool,
 	CallerIdPoolView,
@@ -136,6 +137,7 @@ export const compliance = {
 };
 
 export const suppressions = {
+	erase: (phone: string) => json<ErasedView>('POST', '/api/erase', { phone }),
 	list: (filter: { campaign?: number | ''; limit?: number; after?: Page<unknown>['next'] }) =>
 		json<Page<Suppression>>('GET', `/api/suppressions${query(filter)}`),
 	add: (phone: string, reason: string, campaign: number | null) =>

@@ -66,6 +66,7 @@ describe('fields', () => {
 		['DispositionRecord', 'DispositionRecord'],
 		['DueLead', 'DueLead'],
 		['CallPart', 'CallPart'],
+		['ErasedView', 'ErasedView'],
 		['ForcedView', 'ForcedView'],
 		['GroupMember', 'GroupMember'],
 		['IceServerSettings', 'IceServerSettings'],

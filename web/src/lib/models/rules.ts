@@ -4,6 +4,10 @@ import { t, type Key } from '$lib/i18n/index.svelte';
 const NAMES: Record<string, Key> = {
 	suppressed: 'rule.suppressed',
 	max_attempts: 'rule.max_attempts',
+	max_attempts_24h: 'rule.max_attempts_24h',
+	max_attempts_day: 'rule.max_attempts_day',
+	premium: 'rule.premium',
+	prefix: 'rule.prefix',
 	number: 'rule.number',
 	number_in_use: 'rule.number_in_use',
 	hours: 'rule.hours',
