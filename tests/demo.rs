@@ -21,9 +21,18 @@ fn the_demo_connects_calls_and_its_counts_add_up() {
     let figures: Value = serde_json::from_str(&run.stdout).unwrap();
     eprintln!("{figures}");
     let count = |key: &str| figures[key].as_u64().unwrap_or_else(|| panic!("no {key} in {figures}"));
-    let eight =
-        ["connected", "abandoned", "caller_hangup", "machines", "busy", "no_answer", "cancelled", "failed"];
-    assert_eq!(eight.iter().map(|key| count(key)).sum::<u64>(), count("attempts"), "{figures}");
+    let nine = [
+        "connected",
+        "abandoned",
+        "caller_hangup",
+        "machines",
+        "busy",
+        "no_answer",
+        "cancelled",
+        "not_sent",
+        "failed",
+    ];
+    assert_eq!(nine.iter().map(|key| count(key)).sum::<u64>(), count("attempts"), "{figures}");
     assert_eq!(count("answered"), count("connected") + count("abandoned") + count("caller_hangup"));
     assert!(count("connected") > 0, "{figures}");
     assert_eq!(count("failed"), 0, "{figures}");

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::manage;
 
-/// The eight counts from `connected` to `failed` add up to `attempts`.
+/// The nine counts from `connected` to `failed` add up to `attempts`.
 #[derive(Debug, Serialize)]
 struct Summary {
     attempts: u64,
@@ -19,6 +19,8 @@ struct Summary {
     busy: u64,
     no_answer: u64,
     cancelled: u64,
+    /// Written down too late to be sent, and dialed again.
+    not_sent: u64,
     /// All other outcomes.
     failed: u64,
     occupancy: f64,
@@ -39,8 +41,10 @@ pub(super) fn print(handle: &EngineHandle, json: bool) -> anyhow::Result<()> {
         Outcome::Busy,
         Outcome::NoAnswer,
         Outcome::Cancelled,
+        Outcome::NotSent,
     ];
-    let [connected, abandoned, caller_hangup, machines, busy, no_answer, cancelled] = named.map(count);
+    let [connected, abandoned, caller_hangup, machines, busy, no_answer, cancelled, not_sent] =
+        named.map(count);
     let attempts: u64 = counters.outcomes.values().sum();
     let summary = Summary {
         attempts,
@@ -52,6 +56,7 @@ pub(super) fn print(handle: &EngineHandle, json: bool) -> anyhow::Result<()> {
         busy,
         no_answer,
         cancelled,
+        not_sent,
         failed: attempts - named.map(count).iter().sum::<u64>(),
         occupancy: (gauges.occupancy * 1e4).round() / 1e4,
         bridge_ms_p50: counters.bridge_us.quantile(0.5) as f64 / 1e3,
@@ -65,7 +70,7 @@ pub(super) fn print(handle: &EngineHandle, json: bool) -> anyhow::Result<()> {
     }
     let share = |n: u64| if summary.answered == 0 { 0.0 } else { n as f64 * 100.0 / summary.answered as f64 };
     eprintln!(
-        "{} attempts: {} answered by a person ({} connected, {} abandoned = {:.1}%, {} hung up first), {} machines, {} busy, {} not answered, {} taken back, {} failed\nagents were occupied {:.0}% of their time; from the answer to the agent's ear {:.0} ms (99% within {:.0} ms)",
+        "{} attempts: {} answered by a person ({} connected, {} abandoned = {:.1}%, {} hung up first), {} machines, {} busy, {} not answered, {} taken back, {} not sent, {} failed\nagents were occupied {:.0}% of their time; from the answer to the agent's ear {:.0} ms (99% within {:.0} ms)",
         summary.attempts,
         summary.answered,
         summary.connected,
@@ -76,6 +81,7 @@ pub(super) fn print(handle: &EngineHandle, json: bool) -> anyhow::Result<()> {
         summary.busy,
         summary.no_answer,
         summary.cancelled,
+        summary.not_sent,
         summary.failed,
         summary.occupancy * 100.0,
         summary.bridge_ms_p50,
