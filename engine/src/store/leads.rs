@@ -1,5 +1,6 @@
 //! Leads, calls, campaigns and the suppression list, as readers get them.
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::limits::PAGE_MOST;
@@ -242,15 +243,20 @@ impl Store {
         .bind(i64::from(limit) + 1)
         .fetch_all(&self.inner.readers)
         .await?;
-        let items = rows
-            .iter()
-            .map(|r| {
-                let (id, phone) = (r.try_get(0)?, Pii(r.try_get(1)?));
-                Ok(Suppression { id, phone, reason: r.try_get(2)?, at_unix_ms: r.try_get(3)? })
-            })
-            .collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(page(items, limit, |row| row.id))
+        suppression_page(&rows, limit)
     }
+}
+
+/// Rows of id, phone, reason and time.
+pub(super) fn suppression_page(rows: &[SqliteRow], limit: u32) -> Result<Page<Suppression>, StoreError> {
+    let items = rows
+        .iter()
+        .map(|r| {
+            let (id, phone) = (r.try_get(0)?, Pii(r.try_get(1)?));
+            Ok(Suppression { id, phone, reason: r.try_get(2)?, at_unix_ms: r.try_get(3)? })
+        })
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    Ok(page(items, limit, |row| row.id))
 }
 
 /// The lead of a number in a campaign.

@@ -2,13 +2,13 @@
 //! that are kept as keyed hashes only.
 
 use aws_lc_rs::hmac;
-use sqlx::{Row, SqliteConnection};
+use sqlx::SqliteConnection;
 
-use super::leads::{page, page_limit};
+use super::leads::{page_limit, suppression_page};
 use super::{Page, Store, StoreError, Suppression, apply};
+use crate::CampaignId;
 use crate::compliance::NationalCopy;
 use crate::lead::phone::{Home, e164};
-use crate::{CampaignId, Pii};
 
 /// Numbers in one transaction: attempts and dispositions go between two.
 const BATCH: usize = 5_000;
@@ -249,14 +249,7 @@ impl Store {
         .bind(i64::from(limit) + 1)
         .fetch_all(&self.inner.readers)
         .await?;
-        let items = rows
-            .iter()
-            .map(|r| {
-                let (id, phone) = (r.try_get(0)?, Pii(r.try_get(1)?));
-                Ok(Suppression { id, phone, reason: r.try_get(2)?, at_unix_ms: r.try_get(3)? })
-            })
-            .collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(page(items, limit, |row| row.id))
+        suppression_page(&rows, limit)
     }
 
     /// Suppresses a number, E.164, without keeping it: a keyed hash stays. Its leads are not dialed any more, and a lead
