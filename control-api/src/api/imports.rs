@@ -330,7 +330,12 @@ async fn lines(api: &Api, mut importer: Importer, record: &mut ImportRecord) -> 
         note(api, &mut importer, record, &mut rejected).await?;
         fed.map_err(refused)?;
         let cancelled = api.imports().get(&record.id).is_none_or(|running| running.cancelled.load(Relaxed));
-        if read == 0 || cancelled || *api.stopped().borrow() {
+        if read == 0 {
+            break;
+        }
+        if cancelled || *api.stopped().borrow() {
+            importer.stop().await?;
+            note(api, &mut importer, record, &mut rejected).await?;
             break;
         }
         if told.elapsed() >= TELL {

@@ -1,14 +1,18 @@
-//! Lists into the store: batches in short transactions, between which attempts and dispositions go.
+//! Lists into the store: batches in short transactions, between which attempts and dispositions go. While a batch is
+//! written the next one is read.
 
+use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 
 use kraliki_time::Time;
 use serde::Serialize;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
+use tokio::task::JoinHandle;
 
-use super::limits::{IDLE_AFTER, IMPORT_BATCH, IMPORT_BATCH_IDLE, IMPORT_STATEMENT};
+use super::limits::{IDLE_AFTER, IMPORT_BATCH, IMPORT_PAUSES, IMPORT_STATEMENT, LOG_PAGES, LOG_PAGES_IDLE};
 use super::row::custom_text;
+use super::transaction::Durability;
 use super::{LeadRecord, ListRecord, NewLead, Store, StoreError, apply, leads, lists};
 use crate::lead::import::{Csv, Dedupe, ImportError, ImportOptions, ImportReport, Row};
 use crate::lead::phone::{Home, e164};
@@ -25,6 +29,8 @@ pub struct Importer {
     dedupe: Dedupe,
     csv: Csv,
     rows: Vec<Row>,
+    /// How many rows are being written, and what will be said of how many were added.
+    writing: Option<(u64, JoinHandle<Result<u64, StoreError>>)>,
     report: ImportReport,
     /// Errors that nobody took yet, for a file of them.
     fresh: Option<Vec<ImportError>>,
@@ -84,7 +90,14 @@ impl Importer {
     pub async fn end(&mut self) -> Result<(), ImportFailure> {
         self.csv.end();
         self.take_rows().await?;
-        Ok(self.flush().await?)
+        self.flush().await?;
+        Ok(self.settle().await?)
+    }
+
+    /// Stops here. When this returns, the leads that the report counts are on disk; what was read after them is dropped.
+    pub async fn stop(&mut self) -> Result<(), StoreError> {
+        self.rows.clear();
+        self.settle().await
     }
 
     /// Bytes of the file in memory.
@@ -104,38 +117,61 @@ impl Importer {
                     self.report.reject(error);
                 }
             }
-            if self.rows.len() >= self.batch() {
+            if self.rows.len() >= IMPORT_BATCH {
                 self.flush().await?;
             }
         }
         Ok(())
     }
 
-    /// Rows for one transaction: few while calls are dialed.
-    fn batch(&self) -> usize {
-        let inner = &self.store.inner;
-        let last_job = Time::from_millis(inner.last_job_ms.load(Relaxed));
-        if inner.clock.now().since(last_job) < IDLE_AFTER { IMPORT_BATCH } else { IMPORT_BATCH_IDLE }
-    }
-
     async fn flush(&mut self) -> Result<(), StoreError> {
-        if self.rows.is_empty() {
+        self.written().await?;
+        let all = self.rows.len() as u64;
+        if all == 0 {
             return Ok(());
         }
-        let added = match self.list {
-            // The lock is fair: a commit that waits goes before the next batch.
-            Some(list) => self.store.insert(self.campaign, list, self.dedupe, &self.rows).await?,
-            None => self.would_add().await?,
+        let Some(list) = self.list else {
+            let added = self.would_add().await?;
+            self.count(all, added);
+            self.rows.clear();
+            return Ok(());
         };
-        let all = self.rows.len() as u64;
+        let (store, campaign, dedupe) = (self.store.clone(), self.campaign, self.dedupe);
+        let rows = std::mem::take(&mut self.rows);
+        let write = async move { store.insert_all(campaign, list, dedupe, &rows).await };
+        self.writing = Some((all, tokio::spawn(write)));
+        Ok(())
+    }
+
+    /// Waits for the batch that is being written.
+    async fn written(&mut self) -> Result<(), StoreError> {
+        let Some((all, writing)) = self.writing.take() else { return Ok(()) };
+        // It ends early only with the program.
+        let ended =
+            |error| StoreError::Path { path: self.store.inner.path.clone(), source: io::Error::other(error) };
+        let added = writing.await.map_err(ended)??;
+        self.count(all, added);
+        Ok(())
+    }
+
+    /// All that was written is on disk.
+    async fn settle(&mut self) -> Result<(), StoreError> {
+        self.written().await?;
+        if self.list.is_some() {
+            self.store.sync().await?;
+            // Readers search a long log for each page.
+            self.store.fold_beside(LOG_PAGES_IDLE);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, all: u64, added: u64) {
         self.report.rows += all;
         self.report.imported += added;
         self.report.duplicates += all.saturating_sub(added);
         if self.list.is_some() {
             self.store.inner.stats.imported.fetch_add(added, Relaxed);
         }
-        self.rows.clear();
-        Ok(())
     }
 
     /// How many of the rows would be leads.
@@ -178,6 +214,23 @@ impl Importer {
     }
 }
 
+impl From<NewLead> for Row {
+    fn from(new: NewLead) -> Row {
+        Row {
+            phone: new.phone,
+            first_name: new.first_name,
+            last_name: new.last_name,
+            time_zone: new.time_zone,
+            country: new.country,
+            state: new.state,
+            consent: new.consent,
+            priority: new.priority,
+            phones: new.phones,
+            custom: new.custom,
+        }
+    }
+}
+
 impl Store {
     /// Starts an import of a CSV file into a list of a campaign (made if it is new); numbers without a country code are
     /// of `country`, ISO 3166.
@@ -203,7 +256,8 @@ impl Store {
         let csv = Csv::new(Home::new(country), map);
         let (rows, report) = (Vec::new(), ImportReport::default());
         let store = self.clone();
-        Ok(Importer { store, campaign, list, dedupe, csv, rows, report, fresh: None, seen: None })
+        let (writing, fresh, seen) = (None, None, None);
+        Ok(Importer { store, campaign, list, dedupe, csv, rows, writing, report, fresh, seen })
     }
 
     /// Adds one lead.
@@ -214,35 +268,13 @@ impl Store {
         country: &str,
         lead: NewLead,
     ) -> Result<LeadRecord, StoreError> {
-        let NewLead {
-            phone,
-            phones,
-            first_name,
-            last_name,
-            time_zone,
-            country: lives,
-            state,
-            consent,
-            priority,
-            custom,
-        } = lead;
-        let row = Row {
-            phone,
-            first_name,
-            last_name,
-            time_zone,
-            country: lives,
-            state,
-            consent,
-            priority,
-            phones,
-            custom,
-        };
+        let row = Row::from(lead);
         let row = row
             .check(Home::new(country))
             .map_err(|(field, message)| StoreError::Invalid { field, message })?;
         let list = self.list_named(campaign, list).await?.id;
-        if self.insert(campaign, list, Dedupe::Campaign, std::slice::from_ref(&row)).await? == 0 {
+        let rows = std::slice::from_ref(&row);
+        if self.insert(campaign, list, Dedupe::Campaign, rows, Durability::Disk).await?.1 == 0 {
             return Err(StoreError::Exists { what: "a lead with this phone number" });
         }
         let mut reader = self.inner.readers.acquire().await?;
@@ -277,28 +309,62 @@ impl Store {
         }
     }
 
-    async fn insert(
+    /// A batch of an import, in as many transactions as others need to come in between. Not on the disk until the log is
+    /// synced.
+    async fn insert_all(
         &self,
         campaign: CampaignId,
         list: ListId,
         dedupe: Dedupe,
         rows: &[Row],
     ) -> Result<u64, StoreError> {
+        let (mut added, mut rest) = (0, rows);
+        while !rest.is_empty() {
+            self.fold_if_long(LOG_PAGES).await;
+            let began = self.inner.clock.now();
+            let last_job = Time::from_millis(self.inner.last_job_ms.load(Relaxed));
+            let dialing = began.since(last_job) < IDLE_AFTER;
+            let most = if dialing { IMPORT_STATEMENT } else { IMPORT_BATCH };
+            let some = rest.get(..most).unwrap_or(rest);
+            let (taken, new) = self.insert(campaign, list, dedupe, some, Durability::Later).await?;
+            added += new;
+            rest = rest.get(taken..).unwrap_or_default();
+            if dialing {
+                tokio::time::sleep(self.inner.clock.now().since(began) * IMPORT_PAUSES).await;
+            }
+        }
+        Ok(added)
+    }
+
+    /// As many of the rows as others have patience for. Gives how many these were, and how many leads were new.
+    pub(super) async fn insert(
+        &self,
+        campaign: CampaignId,
+        list: ListId,
+        dedupe: Dedupe,
+        rows: &[Row],
+        durability: Durability,
+    ) -> Result<(usize, u64), StoreError> {
         let first = rows.iter().map(|row| row.phone.0.as_str());
         let others = rows.iter().flat_map(|row| &row.phones).map(|(_, phone)| phone.as_str());
         let hashed = self.hashed(first.chain(others)).await?;
-        self.write(async |conn| {
+        self.write_with(durability, async |conn| {
             // The campaign or the list may have been deleted since the import began, or the list changed.
             live_campaign(conn, campaign).await?;
             let list =
                 lists::read(conn, list).await?.ok_or(StoreError::NotFound { what: "list", id: list.0 })?;
             let last: i64 =
                 sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM leads").fetch_one(&mut *conn).await?;
-            let mut added = 0;
-            for rows in rows.chunks(IMPORT_STATEMENT) {
-                let mut insert = statement(campaign, list.id, dedupe, rows);
+            let (mut added, mut taken) = (0, 0);
+            for some in rows.chunks(IMPORT_STATEMENT) {
+                let mut insert = statement(campaign, list.id, dedupe, some);
                 added += insert.build().execute(&mut *conn).await?.rows_affected();
+                taken += some.len();
+                if self.inner.waiting.load(Relaxed) > 0 {
+                    break;
+                }
             }
+            let rows = rows.get(..taken).unwrap_or_default();
             if rows.iter().any(|row| !row.phones.is_empty()) {
                 other_phones(conn, &list, last, rows).await?;
             }
@@ -308,7 +374,7 @@ impl Store {
             if !list.settings.is_plain() {
                 lists::arrange(conn, &list, last, i64::MAX).await?;
             }
-            Ok(added)
+            Ok((taken, added))
         })
         .await
     }
@@ -322,10 +388,11 @@ pub(super) async fn live_campaign(conn: &mut SqliteConnection, id: CampaignId) -
     live.map(|_| ()).ok_or(StoreError::NotFound { what: "campaign", id: id.0 })
 }
 
-/// One statement for many rows. A number on the suppression list comes in as suppressed.
+/// One statement for many rows. A number on the suppression list comes in as suppressed; one that is twice in a list is
+/// left out (IGNORE, not an upsert: a statement that cannot fail halfway keeps no copy of the pages it changes).
 fn statement(campaign: CampaignId, list: ListId, dedupe: Dedupe, rows: &[Row]) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(
-        "INSERT INTO leads (campaign, list, phone, time_zone, priority, rank, first_name, last_name, custom, country, \
+        "INSERT OR IGNORE INTO leads (campaign, list, phone, time_zone, priority, rank, first_name, last_name, custom, country, \
          state, consent, consent_unix_ms, consent_source, status, next_unix_ms, attempts, repeats) SELECT ",
     );
     sql.push_bind(campaign.0).push(", ").push_bind(list.0);
@@ -355,7 +422,7 @@ fn statement(campaign: CampaignId, list: ListId, dedupe: Dedupe, rows: &[Row]) -
     });
     sql.push(") AS v WHERE ");
     match dedupe {
-        // The index sees to it. The WHERE parts the SELECT from the ON of the upsert (sqlite.org/lang_upsert.html).
+        // The index sees to it.
         Dedupe::List => sql.push("true"),
         Dedupe::Campaign => sql
             .push("NOT EXISTS (SELECT 1 FROM leads l WHERE l.phone = column1 AND l.campaign = ")
@@ -363,8 +430,6 @@ fn statement(campaign: CampaignId, list: ListId, dedupe: Dedupe, rows: &[Row]) -
             .push(")"),
         Dedupe::System => sql.push("NOT EXISTS (SELECT 1 FROM leads l WHERE l.phone = column1)"),
     };
-    // Twice in one statement is twice in one list.
-    sql.push(" ON CONFLICT (phone, list) DO NOTHING");
     sql
 }
 

@@ -11,7 +11,7 @@ use super::{
     Suppression, TryRecord, apply,
 };
 use crate::lead::phone::{Home, e164};
-use crate::{AgentId, AttemptId, Campaign, CampaignId, Lead, LeadAnswer, LeadId, Pii, TrunkId};
+use crate::{AgentId, AttemptId, Campaign, CampaignId, Lead, LeadAnswer, LeadId, LeadStatus, Pii, TrunkId};
 
 impl Store {
     /// A lead.
@@ -39,17 +39,12 @@ impl Store {
         filter: LeadFilter,
     ) -> Result<Page<LeadRecord>, StoreError> {
         let limit = page_limit(filter.limit);
+        let of = filter.list.map_or(("campaign", campaign.0), |list| ("list", list.0));
+        let statuses = filter.status.as_ref().map_or(&LeadStatus::ALL[..], std::slice::from_ref);
         let mut sql: QueryBuilder<Sqlite> =
-            QueryBuilder::new(concat!("SELECT ", lead_columns!(), " FROM leads WHERE campaign = "));
-        sql.push_bind(campaign.0);
-        if let Some(list) = filter.list {
-            sql.push(" AND list = ").push_bind(list.0);
-        }
-        sql.push(" AND id > ").push_bind(filter.after.map_or(0, |id| id.0));
-        if let Some(status) = filter.status {
-            sql.push(" AND status = ").push_bind(row::lead_status(status));
-        }
-        sql.push(" ORDER BY id LIMIT ").push_bind(i64::from(limit) + 1);
+            QueryBuilder::new(concat!("SELECT ", lead_columns!(), " FROM leads WHERE id IN ("));
+        push_first(&mut sql, of, statuses, filter.after.map_or(0, |id| id.0), i64::from(limit) + 1);
+        sql.push(") AND campaign = ").push_bind(campaign.0).push(" ORDER BY id");
         let rows = sql.build().fetch_all(&self.inner.readers).await?;
         let items = rows.iter().map(row::lead_record).collect::<Result<Vec<_>, _>>()?;
         Ok(page(items, limit, |lead| lead.id.0))
@@ -245,6 +240,24 @@ impl Store {
         .await?;
         suppression_page(&rows, limit)
     }
+}
+
+/// The ids of the first leads of a campaign or a list above `after`, in their order: of each status so many from an
+/// index, and of these the first.
+pub(super) fn push_first(
+    sql: &mut QueryBuilder<Sqlite>,
+    (column, of): (&'static str, i64),
+    statuses: &[LeadStatus],
+    after: i64,
+    most: i64,
+) {
+    for (n, status) in statuses.iter().enumerate() {
+        sql.push(if n == 0 { "SELECT id FROM (" } else { " UNION ALL SELECT id FROM (" });
+        sql.push("SELECT id FROM leads WHERE ").push(column).push(" = ").push_bind(of);
+        sql.push(" AND status = ").push_bind(row::lead_status(*status));
+        sql.push(" AND id > ").push_bind(after).push(" ORDER BY id LIMIT ").push_bind(most).push(")");
+    }
+    sql.push(" ORDER BY id LIMIT ").push_bind(most);
 }
 
 /// Rows of id, phone, reason and time.

@@ -6,7 +6,7 @@ use std::time::Duration;
 pub(super) const BATCH_MOST: usize = 512;
 /// Transactions begin at least so far apart. A commit costs as much as the writes of some dozens of calls; nobody notices
 /// that a number is dialed or a disposition acknowledged this much later.
-pub(super) const GATHER: Duration = Duration::from_millis(20);
+pub(super) const GATHER: Duration = Duration::from_millis(8);
 /// Writes without a token that are kept while the disk fails: about 20 MB. Beyond, the writer takes no more jobs, its
 /// queue fills up and `try_send` says so.
 pub(super) const BACKLOG_MOST: usize = 65_536;
@@ -21,18 +21,32 @@ pub(super) const REFILL_AGAIN_MS: i64 = 1_000;
 /// Leads in one refill.
 pub(super) const REFILL_MOST: u32 = 10_000;
 
-/// Leads in one transaction of an import while calls are being dialed: what a commit may have to wait for, 10–20 ms.
-pub(super) const IMPORT_BATCH: usize = 1_000;
-/// And while nothing is: numbers come in no order, so each transaction rewrites much of their index, whatever its size
-/// (9 kB a lead at 500, 2.3 kB at 5,000).
-pub(super) const IMPORT_BATCH_IDLE: usize = 5_000;
-/// Rows of one statement; its text stays the same and prepared.
-pub(super) const IMPORT_STATEMENT: usize = 500;
+/// Leads that an import keeps in memory twice (one half is read while the other is written), and writes in one transaction
+/// as long as nobody waits: 25 MB. Numbers come in no order, so each transaction rewrites much of their index whatever its
+/// size.
+pub(super) const IMPORT_BATCH: usize = 20_000;
+/// And while somebody dials: what a commit may have to wait for, about 5 ms. Also the rows of one statement, whose text
+/// stays the same and prepared; after each an import looks whether somebody waits.
+pub(super) const IMPORT_STATEMENT: usize = 250;
+/// Then it rests so many times as long as it took: the disk is there for the calls.
+pub(super) const IMPORT_PAUSES: u32 = 3;
 /// The writer counts as idle this long after its last job.
 pub(super) const IDLE_AFTER: Duration = Duration::from_secs(1);
-/// Pages in the log before a commit folds them into the file: 64 MB. A page is folded once for many commits: at 16 MB
-/// an import wrote a fifth more and the slowest commits beside it took twice as long.
-pub(super) const LOG_PAGES: &str = "16000";
+/// Pages in the log before it is folded into the file: 256 MB. A page is written to its place once for many commits, and
+/// one after the other; at 64 MB an import of a million took half as long again.
+pub(super) const LOG_PAGES: i64 = 64_000;
+/// And after an import.
+pub(super) const LOG_PAGES_IDLE: i64 = 4_000;
+/// As much of its file stays.
+pub(super) const LOG_BYTES_KEPT: &str = "268435456";
+/// When it gets so long all the same, the commit that notices folds it.
+pub(super) const LOG_PAGES_MOST: &str = "256000";
+/// Pages that may be left in it when commits are held up to fold the rest: some milliseconds.
+pub(super) const LOG_PAGES_LEFT: i64 = 500;
+/// Rounds of folding beside commits, each of what came in during the one before.
+pub(super) const FOLDS_MOST: usize = 8;
+/// How often commits have somebody look at its length.
+pub(super) const LOG_LOOK: Duration = Duration::from_millis(200);
 
 /// Leads of a deleted campaign removed in one transaction.
 pub(super) const PURGE_BATCH: i64 = 500;
@@ -50,6 +64,8 @@ pub(super) const IMPORTS_LISTED: i64 = 20;
 
 /// Readers at once; SQLite reads are short, more would only share two cores.
 pub(super) const READERS: u32 = 4;
+/// Refills at once: one waits for another for some milliseconds.
+pub(super) const REFILLS: u32 = 1;
 /// A reader that gets no connection for this long gives up.
 pub(super) const READER_WAIT: Duration = Duration::from_secs(5);
 /// How long a lock of another program (a backup, a shell) is waited for.

@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::import::live_campaign;
+use super::leads::push_first;
 use super::limits::{LIST_WORK_BATCH, LISTS_MOST, NAME_MOST};
 use super::{ListRecord, Store, StoreError, row};
 use crate::lead::list::{Comparison, LeadPick, ListOrder, ListSettings};
@@ -313,21 +314,9 @@ pub(super) async fn work(conn: &mut SqliteConnection) -> Result<bool, StoreError
 
 /// The id of the last lead of the next batch of a list.
 async fn batch_end(conn: &mut SqliteConnection, list: ListId, after: i64) -> Result<Option<i64>, StoreError> {
-    let mut ids: Vec<i64> = Vec::new();
-    for status in LeadStatus::ALL {
-        let some: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM leads WHERE list = $1 AND status = $2 AND id > $3 ORDER BY id LIMIT $4",
-        )
-        .bind(list.0)
-        .bind(row::lead_status(status))
-        .bind(after)
-        .bind(LIST_WORK_BATCH)
-        .fetch_all(&mut *conn)
-        .await?;
-        ids.extend(some);
-    }
-    ids.sort_unstable();
-    ids.truncate(usize::try_from(LIST_WORK_BATCH).unwrap_or(usize::MAX));
+    let mut sql = QueryBuilder::new("");
+    push_first(&mut sql, ("list", list.0), &LeadStatus::ALL, after, LIST_WORK_BATCH);
+    let ids: Vec<i64> = sql.build_query_scalar().fetch_all(conn).await?;
     Ok(ids.last().copied())
 }
 

@@ -15,6 +15,7 @@ mod leads;
 mod legs;
 mod limits;
 mod lists;
+mod log;
 mod national;
 mod open;
 mod people;
@@ -40,17 +41,20 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use kraliki_time::Clock;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 pub use erase::Erased;
 pub use error::StoreError;
 pub use import::{ImportFailure, Importer};
 pub use imports::{ImportRecord, ImportState};
+use limits::{READERS, REFILLS};
+use log::Log;
 pub use national::{NumberList, NumbersImport, NumbersReport};
 pub use prompts::{PROMPT_SAMPLES_MOST, PromptRecord};
 pub use queue::QueuePlace;
@@ -61,7 +65,7 @@ pub use record::{
     StoredRecording, Suppression, TryRecord, User,
 };
 pub use stats::{COMMIT_BUCKETS_US, StoreStats};
-use transaction::WriteConnection;
+use transaction::{Durability, WriteConnection};
 pub use writer::{Job, QueueFull, StoreEvent, Writer, WriterTask};
 
 /// A handle; clones share one file.
@@ -75,14 +79,35 @@ struct Inner {
     /// Fair: whoever waits longest is next, so an import's batches and the writer's take turns.
     writer: Mutex<WriteConnection>,
     readers: SqlitePool,
+    /// For refills: they wait for no page of the console.
+    refills: SqlitePool,
+    log: Log,
     stats: Arc<StoreStats>,
     clock: Clock,
     seal: seal::Seal,
     path: std::path::PathBuf,
+    /// How many wait for the writing connection, imports left out: these give it up then.
+    waiting: AtomicU32,
     /// When the writer got its last job, in ms of the clock; imports make room for it.
     last_job_ms: AtomicU64,
     /// Released last.
     _lock: open::Lock,
+}
+
+impl Inner {
+    /// The writing connection, for somebody who is waited for.
+    async fn turn(&self) -> MutexGuard<'_, WriteConnection> {
+        // Also when this is dropped halfway (a client of the API that went away).
+        struct Waiting<'a>(&'a AtomicU32);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Relaxed);
+            }
+        }
+        self.waiting.fetch_add(1, Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        self.writer.lock().await
+    }
 }
 
 impl Store {
@@ -95,11 +120,14 @@ impl Store {
         crate::lead::phone::warm_up();
         let inner = Inner {
             writer: Mutex::new(WriteConnection::new(writer)),
-            readers: open::readers(path),
+            readers: open::readers(path, READERS),
+            refills: open::readers(path, REFILLS),
+            log: Log::of(path).await?,
             stats: Arc::default(),
             clock: Clock::start(),
             seal: seal::Seal::beside(path),
             path: path.to_owned(),
+            waiting: AtomicU32::new(0),
             last_job_ms: AtomicU64::new(0),
             _lock: lock,
         };
@@ -116,19 +144,21 @@ impl Store {
         self.write(async |conn| recover::recover(conn, now_unix_ms).await).await
     }
 
-    /// The engine's way in: a queue of `bound` jobs and the task that works it off. `on_event` is called from the task,
-    /// in the order of the jobs; it must not block. One at a time.
+    /// The engine's way in: a queue of `bound` jobs and the task that works it off. `on_event` is called in the order of
+    /// the jobs, refills excepted, which are read beside the writes; it must not block. One at a time.
     pub fn writer(
         &self,
         bound: usize,
-        on_event: impl FnMut(StoreEvent) + Send + 'static,
+        on_event: impl Fn(StoreEvent) + Send + Sync + 'static,
     ) -> (Writer, WriterTask) {
-        WriterTask::new(Arc::clone(&self.inner), bound, Box::new(on_event))
+        WriterTask::new(Arc::clone(&self.inner), bound, Arc::new(on_event))
     }
 
     /// Ends reading and writing, and folds the log back into the file. Other handles fail from now on.
     pub async fn close(self) {
         self.inner.readers.close().await;
+        self.inner.refills.close().await;
+        self.inner.log.close().await;
         let mut conn = self.inner.writer.lock().await;
         if let Err(error) = conn.fold().await {
             tracing::warn!(%error, "the log stays beside the database; the next start reads it");
@@ -140,9 +170,20 @@ impl Store {
         &self,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut conn = self.inner.writer.lock().await;
+        self.write_with(Durability::Disk, work).await
+    }
+
+    async fn write_with<T>(
+        &self,
+        durability: Durability,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut conn = match durability {
+            Durability::Disk => self.inner.turn().await,
+            Durability::Later => self.inner.writer.lock().await,
+        };
         let result = async {
-            let done = work(conn.begin().await?).await?;
+            let done = work(conn.begin_with(durability).await?).await?;
             conn.commit().await?;
             Ok(done)
         }
@@ -150,6 +191,8 @@ impl Store {
         if result.is_err() {
             conn.rollback().await;
         }
+        drop(conn);
+        self.log_grew();
         result
     }
 }

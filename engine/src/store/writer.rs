@@ -10,8 +10,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use kraliki_time::Time;
-use sqlx::SqliteConnection;
+use sqlx::{Connection, SqliteConnection};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::apply::{Applied, apply};
 use super::error::Fault;
@@ -55,7 +56,7 @@ pub enum Job {
     },
 }
 
-/// What the writer has to say, in the order of the jobs.
+/// What the writer has to say, in the order of the jobs; only `Leads` may come later.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StoreEvent {
     /// This write and all before it are on disk. A fact that can never be applied (a second outcome, an attempt that is
@@ -114,11 +115,16 @@ impl Writer {
     }
 }
 
+/// Whoever is told.
+pub(super) type OnEvent = Arc<dyn Fn(StoreEvent) + Send + Sync>;
+
 /// The writer itself: to be spawned.
 pub struct WriterTask {
     jobs: mpsc::Receiver<(Time, Job)>,
     inner: Arc<Inner>,
-    on_event: Box<dyn FnMut(StoreEvent) + Send>,
+    on_event: OnEvent,
+    /// Refills that are being read.
+    refills: JoinSet<()>,
     /// What the last transaction could not take and is not to be lost.
     backlog: VecDeque<(Time, Job)>,
     /// Failures in a row.
@@ -136,19 +142,21 @@ impl std::fmt::Debug for WriterTask {
 }
 
 impl WriterTask {
-    pub(super) fn new(
-        inner: Arc<Inner>,
-        bound: usize,
-        on_event: Box<dyn FnMut(StoreEvent) + Send>,
-    ) -> (Writer, WriterTask) {
+    pub(super) fn new(inner: Arc<Inner>, bound: usize, on_event: OnEvent) -> (Writer, WriterTask) {
         let (send, jobs) = mpsc::channel(bound.max(1));
         let writer = Writer { jobs: send, inner: Arc::clone(&inner) };
         let (backlog, began) = (VecDeque::new(), Time::ZERO);
-        (writer, WriterTask { jobs, inner, on_event, backlog, failures: 0, purging: true, began })
+        let refills = JoinSet::new();
+        (writer, WriterTask { jobs, inner, on_event, refills, backlog, failures: 0, purging: true, began })
     }
 
     /// Until every `Writer` is dropped and all is on disk (or the disk does not take it within about 15 s).
     pub async fn run(mut self) {
+        self.write_all().await;
+        self.refilled().await;
+    }
+
+    async fn write_all(&mut self) {
         let mut open = true;
         loop {
             let mut batch: Vec<(Time, Job)> = Vec::new();
@@ -183,6 +191,7 @@ impl WriterTask {
                 }
             }
             self.commit(batch).await;
+            while self.refills.try_join_next().is_some() {}
             let stats = &self.inner.stats;
             stats.queued.store(self.jobs.len() as u64, Relaxed);
             stats.backlog.store(self.backlog.len() as u64, Relaxed);
@@ -227,11 +236,16 @@ impl WriterTask {
         }
     }
 
+    /// Until every refill is answered.
+    pub(crate) async fn refilled(&mut self) {
+        while self.refills.join_next().await.is_some() {}
+    }
+
     /// One transaction for all of them, and the answers.
     pub(crate) async fn commit(&mut self, batch: Vec<(Time, Job)>) {
         let oldest = batch.iter().map(|&(at, _)| at).min();
         let inner = Arc::clone(&self.inner);
-        let mut conn = inner.writer.lock().await;
+        let mut conn = inner.turn().await;
         let mut result = transact(&mut conn, &batch, false).await;
         if result.as_ref().is_err_and(|e| e.fault() == Fault::Write) {
             // Somebody's write is bad: again, each on its own.
@@ -244,6 +258,7 @@ impl WriterTask {
                 let latency = oldest.map_or(Duration::ZERO, |at| inner.clock.now().since(at));
                 let writes = batch.iter().filter(|(_, job)| matches!(job, Job::Write { .. })).count() as u64;
                 inner.stats.committed(latency, writes);
+                Store { inner }.log_grew();
                 for ((_, job), answer) in batch.into_iter().zip(answers) {
                     self.answer(job, answer);
                 }
@@ -268,18 +283,20 @@ impl WriterTask {
     fn answer(&mut self, job: Job, answer: Answer) {
         let stats = &self.inner.stats;
         match (job, answer) {
-            (Job::Refill { campaign, .. }, Answer::Leads(leads, next_due_unix_ms)) => {
-                stats.refills.fetch_add(1, Relaxed);
-                (self.on_event)(StoreEvent::Leads { campaign, leads, next_due_unix_ms });
+            (Job::Refill { campaign, limit, now_unix_ms }, _) => {
+                let (inner, on_event) = (Arc::clone(&self.inner), Arc::clone(&self.on_event));
+                self.refills.spawn(async move {
+                    on_event(leads(&inner, campaign, limit, now_unix_ms).await);
+                });
             }
             (Job::Lead { reply, .. }, Answer::Lead(answer)) => {
                 (self.on_event)(StoreEvent::Lead { reply, answer });
             }
-            (job @ (Job::Refill { .. } | Job::Lead { .. }), _) => self.fail(job),
+            (job @ Job::Lead { .. }, _) => self.fail(job),
             (Job::Write { token, write }, answer) => {
                 let applied = match answer {
                     Answer::Write(applied) => applied,
-                    Answer::Leads(..) | Answer::Lead(_) => Applied::Done,
+                    Answer::Later | Answer::Lead(_) => Applied::Done,
                 };
                 match applied {
                     Applied::Done => {}
@@ -310,11 +327,7 @@ impl WriterTask {
             Job::Lead { reply, .. } => {
                 (self.on_event)(StoreEvent::Lead { reply, answer: LeadAnswer::Failed })
             }
-            Job::Refill { campaign, now_unix_ms, .. } => (self.on_event)(StoreEvent::Leads {
-                campaign,
-                leads: Vec::new(),
-                next_due_unix_ms: Some(now_unix_ms.saturating_add(REFILL_AGAIN_MS)),
-            }),
+            Job::Refill { campaign, now_unix_ms, .. } => (self.on_event)(come_again(campaign, now_unix_ms)),
         }
     }
 
@@ -336,8 +349,33 @@ enum Next {
 
 enum Answer {
     Write(Applied),
-    Leads(Vec<Lead>, Option<i64>),
     Lead(LeadAnswer),
+    /// It is read after the commit.
+    Later,
+}
+
+/// A refill. What is committed meanwhile may be in it or not: its asker knows which leads changed since.
+async fn leads(inner: &Inner, campaign: CampaignId, limit: u32, now_unix_ms: i64) -> StoreEvent {
+    let read = async {
+        let mut reader = inner.refills.acquire().await?;
+        let mut snapshot = reader.begin().await?;
+        refill(&mut snapshot, campaign, limit, now_unix_ms).await
+    };
+    match read.await {
+        Ok((leads, next_due_unix_ms)) => {
+            inner.stats.refills.fetch_add(1, Relaxed);
+            StoreEvent::Leads { campaign, leads, next_due_unix_ms }
+        }
+        Err(error) => {
+            tracing::error!(%error, "no leads could be read");
+            come_again(campaign, now_unix_ms)
+        }
+    }
+}
+
+fn come_again(campaign: CampaignId, now_unix_ms: i64) -> StoreEvent {
+    let next_due_unix_ms = Some(now_unix_ms.saturating_add(REFILL_AGAIN_MS));
+    StoreEvent::Leads { campaign, leads: Vec::new(), next_due_unix_ms }
 }
 
 /// Whether a job must not be lost: nobody else knows of it.
@@ -397,10 +435,7 @@ async fn apply_all(
         answers.push(match job {
             Job::Write { write, .. } if carefully => Answer::Write(apply_carefully(conn, write).await?),
             Job::Write { write, .. } => Answer::Write(apply(conn, write).await?),
-            Job::Refill { campaign, limit, now_unix_ms } => {
-                let (leads, next_due) = refill(conn, *campaign, *limit, *now_unix_ms).await?;
-                Answer::Leads(leads, next_due)
-            }
+            Job::Refill { .. } => Answer::Later,
             Job::Lead { campaign, lead, now_unix_ms, .. } => {
                 Answer::Lead(one(conn, *campaign, *lead, *now_unix_ms).await?)
             }

@@ -299,6 +299,7 @@ impl<'a> World<'a> {
                 return Ok(replies);
             }
             self.task.commit(jobs).await;
+            self.task.refilled().await;
             while let Some(event) = self.answer() {
                 let input = match event {
                     StoreEvent::Committed { token } => Input::Committed { token },

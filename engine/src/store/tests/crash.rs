@@ -151,10 +151,11 @@ async fn child() {
     let Some(dir) = std::env::var_os("KRALIKI_TEST_CRASH_DIR") else { return };
     let store = Store::open(&PathBuf::from(dir).join("kraliki.db")).await.unwrap();
     let recovered = store.recover(NOW).await.unwrap();
-    let mut out = std::io::stdout();
+    let out = std::sync::Mutex::new(std::io::stdout());
     let (writer, task) = store.writer(100_000, move |event| {
         // Not println: the tests' harness would keep it.
         let StoreEvent::Committed { token } = event else { panic!("{event:?}") };
+        let mut out = out.lock().unwrap();
         writeln!(out, "committed {token}").unwrap();
         out.flush().unwrap();
     });

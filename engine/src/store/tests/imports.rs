@@ -1,6 +1,11 @@
 //! Lists into the store.
 
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::super::transaction::Durability;
 use super::*;
+use crate::lead::import::Dedupe;
+use crate::lead::phone::Home;
 
 #[tokio::test]
 async fn a_list_comes_in_once() {
@@ -116,4 +121,53 @@ async fn a_lead_by_itself() {
         assert!(matches!(&refused, Err(StoreError::Invalid { field: f, .. }) if *f == field), "{refused:?}");
     }
     assert!(rig.store.add_lead(ONE, "", "US", lead("+18505550100", "America/Chicago")).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_import_gives_way_to_who_waits() {
+    let rig = Rig::new().await;
+    let list = rig.store.list_named(ONE, "big").await.unwrap().id;
+    let row = |n: u32| {
+        let new = NewLead { phone: phone(n).into(), ..NewLead::default() };
+        crate::lead::import::Row::from(new).check(Home::new("US")).unwrap()
+    };
+    let rows: Vec<_> = (0..600).map(row).collect();
+    let insert = async |rows: &[_]| {
+        let inserted = rig.store.insert(ONE, list, Dedupe::Campaign, rows, Durability::Later).await;
+        inserted.unwrap()
+    };
+    rig.store.inner.waiting.store(1, Relaxed);
+    assert_eq!(insert(&rows).await, (250, 250), "a statement, and then somebody else");
+    rig.store.inner.waiting.store(0, Relaxed);
+    assert_eq!(insert(&rows).await, (600, 350));
+}
+
+#[tokio::test]
+async fn an_import_that_is_stopped_counts_what_is_there() {
+    let rig = Rig::new().await;
+    let mut importer = rig.store.importer(ONE, "", "US").await.unwrap();
+    let mut csv = "phone\n".to_owned();
+    for n in 0..20_010 {
+        csv.push_str(&phone(n));
+        csv.push('\n');
+    }
+    importer.feed(csv.as_bytes()).await.unwrap();
+    importer.stop().await.unwrap();
+    assert_eq!((importer.report().rows, importer.report().imported), (20_000, 20_000));
+    assert_eq!(rig.lead(20_000).await.phone.as_str(), phone(19_999));
+    assert_eq!(rig.store.lead(LeadId(20_001)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_log_is_folded_beside_the_writes() {
+    let mut rig = Rig::new().await;
+    rig.leads(1_000).await;
+    rig.store.fold_if_long(1).await;
+    // It begins again with the next commit.
+    assert!(rig.write(new_try(1, 1, 1)).await);
+    let mut reader = rig.store.inner.readers.acquire().await.unwrap();
+    let (_, pages, _): (i64, i64, i64) =
+        sqlx::query_as("PRAGMA wal_checkpoint(NOOP)").fetch_one(&mut *reader).await.unwrap();
+    assert!((1..40).contains(&pages), "{pages} pages in the log");
+    assert_eq!(rig.lead(1_000).await.phone.as_str(), phone(999));
 }
