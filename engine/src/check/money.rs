@@ -34,6 +34,17 @@ pub(super) struct Money {
     later: bool,
 }
 
+/// By a rule of our own: that of the longest prefix that fits.
+fn price(trunk: &Trunk, number: &str) -> u128 {
+    let mut best = (0, 0);
+    for (prefix, price) in &trunk.prices {
+        if number.starts_with(prefix.as_str()) && prefix.len() > best.0 {
+            best = (prefix.len(), *price);
+        }
+    }
+    u128::from(best.1)
+}
+
 impl Money {
     /// Whether a trunk that ends its calls then has come to its last minute.
     pub(super) fn may_end(&self, id: TryId) -> bool {
@@ -83,7 +94,8 @@ impl Money {
         }
         match output {
             Output::Store { write: Write::Try(new), .. } => {
-                self.prices.insert(new.id, (new.trunk, u128::from(new.price)));
+                let price = self.purses.get(&new.trunk).map_or(0, |purse| price(&purse.trunk, &new.phone.0));
+                self.prices.insert(new.id, (new.trunk, price));
             }
             Output::Store { write: Write::TryEnded { id, .. }, .. } => {
                 if let Some((trunk, price, since)) = self.running.remove(id)
@@ -130,5 +142,61 @@ impl Money {
                 purse.spare = spent; // once
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cut::Cut;
+    use super::super::testing::*;
+    use crate::{AgentId, Input, Output, OverCap, Restore, Trunk, TrunkId, Write};
+
+    /// A trunk that may spend two minutes, and a call of agent 1 that was just answered.
+    fn hand(over_cap: OverCap) -> Hand<Cut> {
+        let trunk = Trunk {
+            prices: [("+".into(), 1_000_000), ("+1".into(), 60_000)].into(),
+            spend_per_day: 120_000,
+            over_cap,
+            ..Trunk::new(TrunkId(1), "carrier", "+12025550100")
+        };
+        let mut hand = Hand::new(all_day());
+        hand.input(&Input::Restore(Box::new(Restore { trunks: vec![trunk], ..Restore::default() })));
+        hand.call(1, 1);
+        hand.answer(1);
+        hand.output(&Output::Bridge { id: id(1), agent: AgentId(1) });
+        hand
+    }
+
+    fn end(hand: &mut Hand<Cut>) {
+        hand.output(&Output::Hangup { id: id(1) });
+        hand.store(0, Write::TryEnded { id: id(1), status: Some(200), q850: None, at_unix_ms: NOON });
+    }
+
+    #[test]
+    fn a_call_may_end_with_the_money_and_not_before_its_last_minute() {
+        let mut early = hand(OverCap::End);
+        early.wait_ms(59_000);
+        end(&mut early);
+        early.caught("of agent 1 is cut");
+        let mut right = hand(OverCap::End);
+        right.wait_ms(60_000);
+        end(&mut right);
+        right.clean();
+        let mut finishes = hand(OverCap::Finish);
+        finishes.wait_ms(100_000);
+        end(&mut finishes);
+        finishes.caught("of agent 1 is cut");
+    }
+
+    #[test]
+    fn sees_a_trunk_that_spends_more_than_it_may() {
+        let mut late = hand(OverCap::End);
+        late.wait_ms(120_100);
+        end(&mut late);
+        late.caught("trunk carrier has spent");
+        let mut finishes = hand(OverCap::Finish);
+        finishes.wait_ms(500_000);
+        finishes.far_end(1);
+        finishes.clean();
     }
 }
