@@ -20,7 +20,9 @@ use toml::Spanned;
 
 pub(crate) use self::recording::Recording;
 
-use self::read::{at_least_one_codec, megabytes, percent, ports, seconds_1_30, seconds_5_3600, shards};
+use self::read::{
+    at_least_one_codec, days_1_365, megabytes, percent, ports, seconds_1_30, seconds_5_3600, shards,
+};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -79,12 +81,20 @@ pub(crate) struct Sip {
 }
 
 /// What callers to our numbers hear.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Callback {
     pub(crate) prompt: Option<Spanned<PathBuf>>,
     pub(crate) confirm: Option<Spanned<PathBuf>>,
     pub(crate) opt_out_key: Option<String>,
+    #[serde(deserialize_with = "days_1_365")]
+    pub(crate) look_back_days: u32,
+}
+
+impl Default for Callback {
+    fn default() -> Self {
+        Callback { prompt: None, confirm: None, opt_out_key: None, look_back_days: 90 }
+    }
 }
 
 /// By what callers are verified.
@@ -520,6 +530,7 @@ mod tests {
             ),
             ("[sip]\nlisten = \"tls:0.0.0.0:5061\"", "give [sip] tls_cert and tls_key"),
             ("[callback]\nopt_out_key = \"99\"", "opt_out_key must be one of"),
+            ("[callback]\nlook_back_days = 0", "k.toml:2: 0 is out of range; give 1 to 365"),
             (
                 "[stir]\ntrusted_roots = \"/nope\"",
                 "k.toml:2: /nope does not exist; give the path of a PEM file",

@@ -298,6 +298,7 @@ fn callback_config(config: &Config) -> anyhow::Result<Option<CallbackConfig>> {
             None => Arc::new(Audio::beep()),
         },
         opt_out_key: keys.opt_out_key.as_deref().and_then(|key| key.chars().next()).unwrap_or('9'),
+        look_back: Duration::from_secs(u64::from(keys.look_back_days) * 86_400),
     }))
 }
 

@@ -187,6 +187,11 @@ fn configure(site: &Site, shared: Shared, v6: bool, more: &str) {
 
 /// A WAV file (µ-law) of one sound.
 fn prompt(seconds: u32) -> Vec<u8> {
+    sound(seconds, SOUND)
+}
+
+/// A sound file in which every byte is this one, as it goes out in PCMU.
+fn sound(seconds: u32, byte: u8) -> Vec<u8> {
     let length = seconds * 8_000;
     let mut wav = b"RIFF".to_vec();
     wav.extend((length + 36).to_le_bytes());
@@ -198,7 +203,7 @@ fn prompt(seconds: u32) -> Vec<u8> {
     wav.extend([1u16, 8].map(u16::to_le_bytes).concat());
     wav.extend(b"data");
     wav.extend(length.to_le_bytes());
-    wav.resize(wav.len() + length as usize, SOUND);
+    wav.resize(wav.len() + length as usize, byte);
     wav
 }
 

@@ -7,6 +7,7 @@ mod attacks;
 mod browser;
 mod cli;
 mod compliance;
+mod console;
 mod crash;
 mod day;
 mod demo;

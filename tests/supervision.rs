@@ -15,7 +15,7 @@ const CALLER_HZ: f64 = 700.0;
 const PEOPLE: [(&str, f64); 3] = [("ada", 1000.0), ("bob", 1300.0), ("boss", 1900.0)];
 /// Somebody is heard when this share of a window's energy is theirs: three may speak at once.
 const SHARE: f64 = 0.15;
-/// Each speaks half of the time; of forty windows this many say that they are heard, also on a machine that is busy.
+/// Each speaks half of the time; of 24 windows this many say that they are heard, also on a machine that is busy.
 const HEARD: usize = 4;
 /// A window at a tone's edge may have some of everything.
 const STRAY: usize = 2;

@@ -10,7 +10,7 @@ mod shift;
 mod wrap_up;
 
 pub(crate) use forced::By;
-pub(crate) use live::{Activity, AgentLive, Next, Preview};
+pub(crate) use live::{Activity, AgentLive, Next, Preview, WrapUp};
 pub(crate) use pauses::Pauses;
 
 use serde::{Deserialize, Serialize};

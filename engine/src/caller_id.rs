@@ -1,10 +1,12 @@
 //! Caller ids: pools of them, which one is shown to whom, how each does, and when it rests.
 
 mod choose;
+mod hold;
 mod live;
 mod place;
 
 pub(crate) use choose::{Asked, choose};
+pub use hold::NoCallerId;
 pub(crate) use live::{IdLive, PoolLive, day_of};
 
 use std::collections::BTreeSet;

@@ -213,6 +213,9 @@ pub struct CampaignSettings {
     pub machine_detection: MachineDetection,
     /// Sound file, `prompt:NAME` of an uploaded one, or text as `say:VOICE:TEXT`, that machines are left where `machine_detection` is `voicemail`.
     pub voicemail_message: String,
+    /// As `voicemail_message`, for people who call a number back that this campaign showed them: who called, and the key that takes
+    /// them off the lists; empty: the dialer's own (`[callback]`).
+    pub callback_message: String,
     /// The share of calls taken for machines that goes to an agent who is free all the same, to be checked (0 to 0.1): so
     /// it is known how many of them are people.
     pub machine_sample: f64,
@@ -307,6 +310,7 @@ impl Default for CampaignSettings {
             caller_id_pool: String::new(),
             machine_detection: MachineDetection::Off,
             voicemail_message: String::new(),
+            callback_message: String::new(),
             machine_sample: 0.0,
             recording: RecordingPolicy::Off,
             recording_beep_s: 0,

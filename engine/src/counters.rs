@@ -52,6 +52,8 @@ pub struct Counters {
     pub taken_back: u64,
     /// Calls ended because they were as long as their trunk lets calls be.
     pub too_long: u64,
+    /// Calls ended because their trunk had spent what it may in a day.
+    pub over_cap: u64,
     /// CANCELs and BYEs that were never confirmed.
     pub unconfirmed: u64,
     /// Pauses that lasted longer than their limits.

@@ -208,6 +208,7 @@ impl Engine {
                 Timer::Send(trunk) => self.pump(now, trunk),
                 Timer::Ask(trunk) => self.ask_trunk(now, trunk),
                 Timer::Longest(call) => self.longest(now, call),
+                Timer::Spend(trunk) => self.spend_used_up(now, trunk),
                 Timer::Orphans => self.orphans_over(now),
                 Timer::Refill(campaign) => self.refill_if_due(now, campaign),
                 Timer::Probe => self.probe_store(now),

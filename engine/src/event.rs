@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     AgentId, AgentState, AttemptId, CallQuality, Callback, CampaignId, CampaignStatus, ConsentKind, LeadId,
-    Mode, Outcome, Pii, TrunkId, UnheardView,
+    Mode, NoCallerId, Outcome, Pii, TrunkId, UnheardView,
 };
 
 /// A change, sent to every live listener who may see it.
@@ -333,6 +333,8 @@ pub struct CampaignView {
     pub refused: BTreeMap<String, u64>,
     /// What keeps leads from being dialed and can be mended, in words; empty: nothing.
     pub notice: String,
+    /// Why none of its caller ids may be shown now, and so nobody is dialed; none: one may.
+    pub no_caller_id: Option<NoCallerId>,
 }
 
 /// A trunk.

@@ -21,7 +21,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 /// `KRVJ` and the version of the records. It changes whenever [`crate::Input`] or the records do.
 const MAGIC: [u8; 4] = *b"KRVJ";
-const VERSION: u16 = 8;
+const VERSION: u16 = 9;
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut sum = [0; 32];

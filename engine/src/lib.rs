@@ -36,8 +36,8 @@ mod trunk;
 
 pub use agent::AgentState;
 pub use caller_id::{
-    CallerIdDay, CallerIdPool, CallerIdPoolView, CallerIdState, CallerIdUse, CallerIdView, Quarantine,
-    QuarantineReason, Rotation,
+    CallerIdDay, CallerIdPool, CallerIdPoolView, CallerIdState, CallerIdUse, CallerIdView, NoCallerId,
+    Quarantine, QuarantineReason, Rotation,
 };
 pub use campaign::{
     AgentLost, CallingWindow, Campaign, CampaignSettings, CampaignStatus, Disposition, FollowUp,
@@ -70,4 +70,4 @@ pub use quality::{CallQuality, Grade, LegFigures, LegRecord, Side, Unheard, Unhe
 pub use team::{
     Labels, PauseReason, People, PeopleChange, SKILL_DEFAULT, ShiftWindow, Skill, Team, TeamSettings,
 };
-pub use trunk::{GroupMember, StoredTrunk, Trunk, TrunkGroup};
+pub use trunk::{GroupMember, OverCap, StoredTrunk, Trunk, TrunkGroup};

@@ -142,6 +142,8 @@ pub enum Message {
     Prompt,
     /// What machines are left.
     Voicemail,
+    /// For people who call back.
+    Callback,
 }
 
 /// An INVITE to send.
@@ -172,6 +174,8 @@ pub enum CancelReason {
     Pacing,
     /// The dialer stops.
     Drain,
+    /// Its trunk has spent what it may today.
+    Spend,
     /// A person asked for it.
     Command,
 }

@@ -27,6 +27,8 @@ pub(crate) enum Timer {
     Ask(TrunkId),
     /// A call is about to be as long as it may, or is.
     Longest(AttemptId),
+    /// What a trunk may spend today is about to be used up.
+    Spend(TrunkId),
     /// Calls from before a crash count no longer.
     Orphans,
     /// Leads may be due.

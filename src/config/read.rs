@@ -26,6 +26,10 @@ pub(super) fn seconds_1_30<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Er
     in_range(d, 1..=30)
 }
 
+pub(super) fn days_1_365<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    in_range(d, 1..=365)
+}
+
 pub(super) fn seconds_5_3600<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     in_range(d, 5..=3600)
 }

@@ -7,7 +7,7 @@ import { launch, toneShares } from './page.mjs';
 
 const options = JSON.parse(process.argv[2]);
 const STEP_MS = 20_000;
-const WINDOWS = 40;
+const WINDOWS = 24;
 const WINDOW_EVERY_MS = 100;
 const TABS = 60;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::wire::{Ear, header};
-use super::{SIPP_ENDS, SOUND, prompt};
+use super::{SIPP_ENDS, SOUND, prompt, sound};
 use crate::peers::start_sipp;
 use crate::support::{Client, Process, Site, campaign, free_port, wait_for};
 
@@ -233,6 +233,9 @@ fn people_who_call_back_are_not_called(site: &Site, manager: &Client, carrier: &
     }
 
     // A list with both and a third person: only this one is called.
+    // Another one, older, shows the number as well.
+    let owner = campaign("Owner", json!({"mode": "agentless"}));
+    let owner = manager.post("/api/campaigns", &owner).ok(201)["id"].as_i64().unwrap();
     let settings = campaign("After", json!({"mode": "agentless", "max_lines": 5}));
     let id = manager.post("/api/campaigns", &settings).ok(201)["id"].as_i64().unwrap();
     for number in [first, second, third] {
@@ -255,4 +258,38 @@ fn people_who_call_back_are_not_called(site: &Site, manager: &Client, carrier: &
         (calls["items"][0]["outcome"] == "invalid").then_some(())
     });
     assert_eq!(site.sql("SELECT phone FROM attempts"), [[third]]);
+    they_hear_the_campaign_that_called(site, manager, [owner, id], third);
+}
+
+/// Who was called hears that campaign; who was not, the oldest one that shows the number.
+fn they_hear_the_campaign_that_called(site: &Site, manager: &Client, campaigns: [i64; 2], called: &str) {
+    const OF: [(&str, u8); 2] = [("Owner", 0x41), ("After", 0x42)];
+    for (id, (name, byte)) in campaigns.into_iter().zip(OF) {
+        let file = site.dir.path().join(format!("{name}.wav"));
+        std::fs::write(&file, sound(20, byte)).unwrap();
+        let settings = campaign(name, json!({"mode": "agentless", "callback_message": file}));
+        manager.put(&format!("/api/campaigns/{id}"), &settings).ok(200);
+    }
+    // It had one lead: now neither runs.
+    let status = || manager.get(&format!("/api/campaigns/{}", campaigns[1])).ok(200)["status"] == "completed";
+    wait_for("the end of the campaign that called", SIPP_ENDS, || status().then_some(()));
+    for (number, byte) in [(called, OF[1].1), ("+12125550184", OF[0].1)] {
+        let ear = Ear::start("127.0.0.1");
+        let caller = caller(site, "caller_listens", number, ear.port());
+        let heard = wait_for("a campaign's message", SIPP_ENDS, || {
+            // Silence may come before the first words.
+            ear.next(NEVER).filter(|heard| heard.payload.len() == 160 && heard.payload[0] != 0xff)
+        });
+        assert_eq!(heard.payload[0], byte, "{number}");
+        ear.speak(heard.from);
+        ear.press(heard.from, 9, 10, 4_000);
+        let (code, said) = caller.finish(SIPP_ENDS);
+        assert_eq!(code, Some(0), "{said:#?}");
+    }
+    let metrics = manager.get("/metrics").text;
+    // The others called before there was a campaign.
+    for (found, count) in [("attempt", 1), ("caller_id", 1), ("none", 3)] {
+        let line = format!("kraliki_trunk_called_back_total{{trunk=\"main\",found=\"{found}\"}} {count}");
+        assert!(metrics.contains(&line), "{line}\n{metrics}");
+    }
 }

@@ -111,6 +111,7 @@ pub(super) async fn known(api: &Api, settings: &CampaignSettings) -> Result<(), 
         ("abandon_message", &settings.abandon_message),
         ("prompt", &settings.prompt),
         ("voicemail_message", &settings.voicemail_message),
+        ("callback_message", &settings.callback_message),
     ];
     let named: Vec<_> = fields
         .into_iter()

@@ -238,6 +238,7 @@ mod tests {
             abandonment_cap: 0.03,
             refused: BTreeMap::new(),
             notice: String::new(),
+            no_caller_id: None,
         }
     }
 

@@ -106,6 +106,10 @@ impl Engine {
             Activity::WrapUp(wrap) if !wrap.disposed => {
                 return Err(CommandError::Conflict("choose a disposition for the last call first".into()));
             }
+            Activity::WrapUp(wrap) if wrap.writing > 0 => {
+                let text = "what came of the last call is being written down; try again in a moment";
+                return Err(CommandError::Conflict(text.into()));
+            }
             Activity::WrapUp(_) => {
                 agent.next = None;
                 self.wrap_up_over(now, id);

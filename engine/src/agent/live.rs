@@ -79,6 +79,10 @@ pub(crate) struct WrapUp {
     pub(crate) call: CallView,
     /// Whether the agent has said what came of it.
     pub(crate) disposed: bool,
+    /// Dispositions of the call that wait for their commit: it does not end before everybody has seen the last one.
+    pub(crate) writing: u32,
+    /// Whether it ends with that.
+    pub(crate) over: bool,
     /// When it ends by itself; none: with a disposition, or when the agent has long gone home.
     pub(crate) ends: Option<Time>,
     /// How much longer the agent may make it, in seconds; 0: no longer.

@@ -23,7 +23,7 @@ impl Engine {
         let ends = (lasts > 0).then(|| now + Duration::from_secs(u64::from(lasts)));
         let longer = settings.map_or(0, |settings| settings.wrap_up_extension_s);
         let extension_s = if ends.is_some() { longer } else { 0 };
-        let wrap = WrapUp { campaign, call, disposed, ends, extension_s };
+        let wrap = WrapUp { campaign, call, disposed, writing: 0, over: false, ends, extension_s };
         self.enter(now, id, Activity::WrapUp(Box::new(wrap)));
         self.timers.set(Timer::WrapUp(id), ends.unwrap_or(now + WRAP_UP_MOST));
         if disposed && self.agents.get(&id).is_some_and(|agent| agent.next.is_some()) {
@@ -50,8 +50,12 @@ impl Engine {
     /// The record is finished, or its time is over.
     pub(crate) fn wrap_up_over(&mut self, now: Time, id: AgentId) {
         self.timers.clear(Timer::WrapUp(id));
-        let Some(agent) = self.agents.get(&id) else { return };
-        let Activity::WrapUp(wrap) = &agent.activity else { return };
+        let Some(agent) = self.agents.get_mut(&id) else { return };
+        let Activity::WrapUp(wrap) = &mut agent.activity else { return };
+        if wrap.writing > 0 {
+            wrap.over = true;
+            return;
+        }
         let (campaign, since) = (wrap.campaign, agent.since);
         if !wrap.disposed {
             let call = wrap.call.id;

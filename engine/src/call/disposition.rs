@@ -6,7 +6,7 @@ use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
 use super::Call;
-use crate::agent::Activity;
+use crate::agent::{Activity, WrapUp};
 use crate::engine::Then;
 use crate::lead::retry::{Tally, after_disposition};
 use crate::limits::{DISPOSABLE_MOST, NOTE_MOST};
@@ -193,6 +193,9 @@ impl Engine {
             at_unix_ms,
             lead: (!superseded).then_some(lead),
         };
+        if let Some(wrap) = agent.and_then(|agent| self.wraps_up(agent, attempt)) {
+            wrap.writing += 1;
+        }
         self.store(now, write, Then::Dispose(reply, attempt, before));
         Ok(())
     }
@@ -260,30 +263,36 @@ impl Engine {
         }
         let Some(ended) = self.disposables.calls.get(&attempt) else { return };
         let (agent, code) = (ended.agent, ended.given.as_ref().map(|given| given.code.clone()));
-        let Some(live) = self.agents.get_mut(&agent) else { return };
-        let Activity::WrapUp(wrap) = &mut live.activity else { return };
-        if wrap.call.id != attempt {
-            return;
-        }
+        let Some(wrap) = self.wraps_up(agent, attempt) else { return };
+        wrap.writing = wrap.writing.saturating_sub(1);
         wrap.disposed = true;
         wrap.call.disposition = code;
-        let view = wrap.call.clone();
+        let (view, over) = (wrap.call.clone(), wrap.over);
         self.out.push_back(Output::Event(Event::Call(view)));
-        if live.next.is_some() {
+        if over || self.agents.get(&agent).is_some_and(|live| live.next.is_some()) {
             self.wrap_up_over(now, agent);
         }
     }
 
+    /// The agent's wrap-up, when it is of that call.
+    fn wraps_up(&mut self, agent: AgentId, attempt: AttemptId) -> Option<&mut WrapUp> {
+        match &mut self.agents.get_mut(&agent)?.activity {
+            Activity::WrapUp(wrap) if wrap.call.id == attempt => Some(wrap),
+            _ => None,
+        }
+    }
+
     /// It is not on disk: what was said before stands.
-    pub(crate) fn not_disposed(&mut self, _now: Time, attempt: AttemptId, before: Option<Given>) {
+    pub(crate) fn not_disposed(&mut self, now: Time, attempt: AttemptId, before: Option<Given>) {
         let said = before.is_some();
         self.set_given(attempt, before);
         let agent = self.disposables.calls.get(&attempt).map(|ended| ended.agent);
-        let live = agent.and_then(|agent| self.agents.get_mut(&agent));
-        if let Some(Activity::WrapUp(wrap)) = live.map(|live| &mut live.activity)
-            && wrap.call.id == attempt
-        {
-            wrap.disposed = said;
+        let Some(agent) = agent else { return };
+        let Some(wrap) = self.wraps_up(agent, attempt) else { return };
+        wrap.writing = wrap.writing.saturating_sub(1);
+        wrap.disposed = said;
+        if wrap.over {
+            self.wrap_up_over(now, agent);
         }
     }
 }

@@ -42,6 +42,7 @@ impl Engine {
         if let Some(line) = self.trunks.get_mut(&call.trunk) {
             line.today.over(now, &mut call.meter);
         }
+        self.watch_spend(now, call.trunk);
         self.fact(now, Write::TryEnded { id: call.id, status, q850, at_unix_ms });
     }
 

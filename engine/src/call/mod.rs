@@ -12,6 +12,7 @@ mod machine;
 mod prompt;
 mod routing;
 mod serve;
+mod spend;
 mod stage;
 
 use kraliki_time::Time;
@@ -83,6 +84,8 @@ pub(crate) struct Call {
     pub(crate) blocked: Option<Blocked>,
     /// When it is ended for its length; none: not within the next minute.
     pub(crate) ends: Option<Time>,
+    /// Whether it is ended then because its trunk has spent what it may.
+    pub(crate) over_cap: bool,
     /// Whether a packet of the far end came.
     pub(crate) rtp: bool,
     /// Whether the beep behind a greeting was heard, whoever was thought to be there.

@@ -209,6 +209,7 @@ impl CampaignLive {
             abandonment_cap: self.terms.cap,
             refused: self.refused.clone(),
             notice: String::new(),
+            no_caller_id: None,
         }
     }
 }

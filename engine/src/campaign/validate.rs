@@ -88,6 +88,7 @@ impl CampaignSettings {
             ("abandon_message", &self.abandon_message),
             ("prompt", &self.prompt),
             ("voicemail_message", &self.voicemail_message),
+            ("callback_message", &self.callback_message),
         ];
         for (field, message) in messages {
             match message.strip_prefix("say:") {
@@ -257,6 +258,7 @@ mod tests {
             ("machine_sample", |s| s.machine_sample = 0.2),
             ("voicemail_message", |s| s.machine_detection = MachineDetection::Voicemail),
             ("voicemail_message", |s| s.voicemail_message = "say:no text".into()),
+            ("callback_message", |s| s.callback_message = "prompt:".into()),
             ("caller_id", |s| s.caller_id = "0123".into()),
             ("country", |s| s.country = "us".into()),
             ("agents", |s| s.agents = vec![crate::AgentId(1), crate::AgentId(1)]),

@@ -1,11 +1,12 @@
 //! No live call is cut: a call with an agent ends by its people, a lost leg that stays away, a person's command, the length
-//! that its trunk lets calls have, or the deadline of a drain; never for want of room.
+//! or the money that its trunk lets calls have, or the deadline of a drain; never for want of room.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kraliki_time::Time;
 
+use super::money::Money;
 use super::{Books, Check, Found, TrunkChanges};
 use crate::{
     AgentEvent, AgentId, AttemptId, Command, Input, LineEvent, Output, Trunk, TrunkId, TryId, Write,
@@ -27,6 +28,8 @@ pub(super) struct Cut {
     changes: TrunkChanges,
     /// Over which trunk each try goes, and when it was answered.
     tries: BTreeMap<TryId, (TrunkId, Option<Time>)>,
+    /// What trunks may spend: one may say that calls end with it.
+    money: Money,
 }
 
 impl Cut {
@@ -43,7 +46,8 @@ impl Cut {
 }
 
 impl Check for Cut {
-    fn input(&mut self, now: Time, input: &Input, _found: &mut Found) {
+    fn input(&mut self, now: Time, input: &Input, found: &mut Found) {
+        self.money.input(now, input, found);
         self.changes.input(input);
         match input {
             Input::Restore(restore) => {
@@ -78,6 +82,7 @@ impl Check for Cut {
     }
 
     fn output(&mut self, now: Time, output: &Output, found: &mut Found) {
+        self.money.output(now, output, found);
         if let Some(trunk) = self.changes.output(output) {
             self.trunk(&trunk);
         }
@@ -92,7 +97,8 @@ impl Check for Cut {
                 let Some(agent) = self.talks.remove(id) else { return };
                 let asked = self.asked.remove(&id.attempt);
                 let lost = self.away.get(&agent).is_some_and(|since| now.since(*since) >= HELD);
-                if !asked && !lost && !self.too_long(*id, now) && self.deadline.is_none_or(|at| now < at) {
+                let of_its_trunk = self.too_long(*id, now) || self.money.may_end(*id);
+                if !asked && !lost && !of_its_trunk && self.deadline.is_none_or(|at| now < at) {
                     found.add(now, format!("the call {id} of agent {agent} is cut"));
                 }
             }

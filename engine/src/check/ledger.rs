@@ -148,6 +148,7 @@ mod tests {
             abandonment_cap: 0.03,
             refused: BTreeMap::new(),
             notice: String::new(),
+            no_caller_id: None,
         };
         Snapshot { campaigns: vec![campaign], ..Snapshot::default() }
     }

@@ -12,6 +12,7 @@ mod ends;
 mod forbidden;
 mod hours;
 mod ledger;
+mod money;
 mod outcomes;
 mod prefixes;
 mod recordings;

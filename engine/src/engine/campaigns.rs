@@ -249,6 +249,7 @@ impl Engine {
             Message::Abandoned => settings.abandon_message.as_str(),
             Message::Prompt => settings.prompt.as_str(),
             Message::Voicemail => settings.voicemail_message.as_str(),
+            Message::Callback => settings.callback_message.as_str(),
         };
         (!file.is_empty()).then_some(file)
     }
@@ -280,6 +281,7 @@ impl Engine {
         let live = self.campaigns.get(&id)?;
         let mut view = live.view();
         view.notice = self.notice(now, &live.campaign.settings);
+        view.no_caller_id = self.no_caller_id(now, &live.campaign.settings);
         let (mut busy, mut available) = (0.0, 0.0);
         for (_, agent) in self.agents.iter().filter(|(agent, _)| live.serves(**agent)) {
             view.agents += u32::from(agent.is_available());

@@ -5,12 +5,13 @@ use std::cmp::Reverse;
 
 use kraliki_time::Time;
 
-use crate::caller_id::{Asked, choose};
+use crate::caller_id::{Asked, NoCallerId, choose};
 use crate::compliance::{self, Governed};
 use crate::event::TrunkLimit;
 use crate::trunk::{Standing, TrunkLive, longest};
 use crate::{
-    CallerIdPoolId, CallerIdState, CampaignId, CampaignSettings, Engine, Lead, TrunkGroupId, TrunkId,
+    CallerIdPool, CallerIdPoolId, CallerIdState, CampaignId, CampaignSettings, Engine, Lead, TrunkGroupId,
+    TrunkId,
 };
 
 /// A trunk that a campaign names, by itself or in a group.
@@ -141,7 +142,10 @@ impl Engine {
         let trunk = &self.trunks.get(&trunk)?.trunk;
         if settings.caller_id_pool.is_empty() {
             let own = if settings.caller_id.is_empty() { &trunk.caller_id } else { &settings.caller_id };
-            let may = !own.is_empty() && trunk.may_show(own) && self.may_be_shown(settings, own).is_ok();
+            let may = !own.is_empty()
+                && trunk.may_show(own)
+                && self.may_be_shown(settings, own).is_ok()
+                && !self.is_in_quarantine(now, own);
             return may.then(|| own.clone());
         }
         let pool = &self.pools.get(&self.pool_named(&settings.caller_id_pool)?)?.pool;
@@ -158,6 +162,33 @@ impl Engine {
             draw: self.draw(self.next_attempt),
         };
         choose(pool, &self.caller_ids, &asked, may_show)
+    }
+
+    pub(crate) fn has_campaign(&self, id: CampaignId) -> bool {
+        self.campaigns.contains_key(&id)
+    }
+
+    /// The campaign that shows that number: of several a running one before the others, then the oldest.
+    pub(crate) fn campaign_showing(&self, number: &str) -> Option<CampaignId> {
+        let shows = |settings: &CampaignSettings| {
+            if !settings.caller_id_pool.is_empty() {
+                let live = self.pool_named(&settings.caller_id_pool).and_then(|id| self.pools.get(&id));
+                return live.is_some_and(|live| live.pool.numbers.iter().any(|shown| shown == number));
+            }
+            match settings.caller_id.as_str() {
+                "" => {
+                    self.members(&settings.trunk).iter().any(|member| member.line.trunk.caller_id == number)
+                }
+                own => own == number,
+            }
+        };
+        let showing = self.campaigns.iter().filter(|(_, live)| shows(&live.campaign.settings));
+        showing.min_by_key(|(id, live)| (!live.is_running(), **id)).map(|(id, _)| *id)
+    }
+
+    /// Whether a number is in quarantine, whatever pool it is or was in.
+    fn is_in_quarantine(&self, now: Time, number: &str) -> bool {
+        self.caller_ids.get(number).is_some_and(|id| id.is_quarantined(self.clock.unix_ms(now)))
     }
 
     /// Whether the campaign's profile lets a number be shown; else what to do.
@@ -209,6 +240,9 @@ impl Engine {
             if let Err(text) = self.may_be_shown(settings, own) {
                 return Some(text);
             }
+            if self.is_in_quarantine(now, own) {
+                return Some(format!("{own}, which trunk {name} would show, is in quarantine"));
+            }
         }
         if !line.up {
             return Some(format!("trunk {name} is down"));
@@ -235,36 +269,63 @@ impl Engine {
         }
     }
 
-    /// Why a campaign has no caller id to show, in words.
-    pub(crate) fn no_caller_id(&self, now: Time, settings: &CampaignSettings) -> Option<String> {
-        let name = &settings.caller_id_pool;
-        if name.is_empty() {
-            return None;
-        }
-        let Some(live) = self.pool_named(name).and_then(|id| self.pools.get(&id)) else {
-            return Some(format!("there is no pool of caller ids named {name}"));
-        };
-        let unix_ms = self.clock.unix_ms(now);
-        let (mut states, mut unlawful) = ([0_usize; 4], None);
-        for number in &live.pool.numbers {
-            let state =
-                self.caller_ids.get(number).map_or(CallerIdState::Good, |id| id.state(&live.pool, unix_ms));
-            if state == CallerIdState::Good {
-                match self.may_be_shown(settings, number) {
-                    Ok(()) => return None,
-                    Err(text) => unlawful = Some(text),
+    /// Why a campaign has no caller id to show; none: it has one, or no trunk yet.
+    pub(crate) fn no_caller_id(&self, now: Time, settings: &CampaignSettings) -> Option<NoCallerId> {
+        let members = self.members(&settings.trunk);
+        let mut hold = NoCallerId { pool: settings.caller_id_pool.clone(), ..NoCallerId::default() };
+        if settings.caller_id_pool.is_empty() {
+            for member in &members {
+                let trunk = &member.line.trunk;
+                let own = if settings.caller_id.is_empty() { &trunk.caller_id } else { &settings.caller_id };
+                if self.counts_as_good(now, settings, own, None, &members, &mut hold) {
+                    return None;
                 }
-            } else if let Some(count) = states.get_mut(state as usize) {
-                *count += 1;
             }
+            return (!members.is_empty()).then_some(hold);
         }
-        let [_, used_up, resting, quarantined] = states;
-        if unlawful.is_some() {
-            return unlawful;
+        let Some(live) = self.pool_named(&settings.caller_id_pool).and_then(|id| self.pools.get(&id)) else {
+            return Some(hold);
+        };
+        let mut numbers = live.pool.numbers.iter();
+        let good = numbers
+            .any(|number| self.counts_as_good(now, settings, number, Some(&live.pool), &members, &mut hold));
+        (!good).then_some(hold)
+    }
+
+    /// Whether a number may be shown now; else it is counted by what keeps it.
+    fn counts_as_good(
+        &self,
+        now: Time,
+        settings: &CampaignSettings,
+        number: &str,
+        pool: Option<&CallerIdPool>,
+        members: &[Member<'_>],
+        hold: &mut NoCallerId,
+    ) -> bool {
+        // A campaign without a number of its own on a trunk without one.
+        if number.is_empty() {
+            return false;
         }
-        Some(format!(
-            "no caller id of pool {name} is good now: {quarantined} in quarantine, {resting} resting, {used_up} with \
-             their calls of today"
-        ))
+        let unix_ms = self.clock.unix_ms(now);
+        let state = self.caller_ids.get(number).map_or(CallerIdState::Good, |id| match pool {
+            Some(pool) => id.state(pool, unix_ms),
+            None if id.is_quarantined(unix_ms) => CallerIdState::Quarantined,
+            None => CallerIdState::Good,
+        });
+        let count = match state {
+            CallerIdState::Quarantined => &mut hold.quarantined,
+            CallerIdState::Resting => &mut hold.resting,
+            CallerIdState::UsedUp => &mut hold.used_up,
+            CallerIdState::Good => match self.may_be_shown(settings, number) {
+                Err(law) => {
+                    hold.law = law;
+                    &mut hold.unlawful
+                }
+                Ok(()) if members.iter().any(|member| member.line.trunk.may_show(number)) => return true,
+                Ok(()) => &mut hold.not_of_trunk,
+            },
+        };
+        *count = count.saturating_add(1);
+        false
     }
 }

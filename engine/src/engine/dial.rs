@@ -207,6 +207,7 @@ impl Engine {
             redress: String::new(),
             blocked: None,
             ends: None,
+            over_cap: false,
             rtp: false,
             beeped: false,
             machine: None,
@@ -410,6 +411,7 @@ impl Engine {
     fn still_right(&mut self, now: Time, call: &Call) -> bool {
         let trunk_takes = |t: &TrunkLive| {
             t.up && !t.leaving
+                && !t.today.is_used_up()
                 && t.in_use() <= t.trunk.max_channels
                 && t.breaker.room(now) > 0
                 && t.trunk.carries(&call.lead.phone.0)

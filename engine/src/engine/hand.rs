@@ -162,7 +162,10 @@ impl Engine {
             return Some("the store takes no writes now, and nothing is dialed unwritten; try again".into());
         }
         let trunks = || self.trunk_room(now, settings).err();
-        let reason = self.unlawful(settings).or_else(trunks).or_else(|| self.no_caller_id(now, settings))?;
+        let reason = self
+            .unlawful(settings)
+            .or_else(trunks)
+            .or_else(|| self.no_caller_id(now, settings).map(|hold| hold.in_words()))?;
         Some(format!("nothing can be dialed in this campaign now: {reason}"))
     }
 

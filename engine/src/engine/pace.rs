@@ -269,8 +269,8 @@ impl Engine {
             Ok(room) => room,
             Err(reason) => return no(&reason),
         };
-        if let Some(reason) = self.no_caller_id(now, settings) {
-            return no(&reason);
+        if let Some(hold) = self.no_caller_id(now, settings) {
+            return no(&hold.in_words());
         }
         if live.hours.never() {
             return no("the campaign has no calling hours");

@@ -104,6 +104,7 @@ impl Engine {
         }
         self.pools.insert(id, PoolLive { pool, saving: false });
         self.forget_caller_ids();
+        self.caller_ids_changed();
     }
 
     pub(crate) fn pool_deleted(&mut self, reply: u64, id: CallerIdPoolId) {
@@ -134,7 +135,7 @@ impl Engine {
             return self.reply(reply, Err(CommandError::Invalid { field: "number".into(), message }));
         };
         id.lift();
-        self.pace_wanted = true;
+        self.caller_ids_changed();
         self.store(now, Write::CallerIdLifted { number }, Then::Reply(reply));
     }
 
@@ -213,6 +214,12 @@ impl Engine {
         id.lift();
         id.quarantine = Some(quarantine.clone());
         self.fact(now, Write::Quarantine(Box::new(quarantine)));
+        self.caller_ids_changed();
+    }
+
+    /// What may be shown is another matter now: campaigns, those too that do not pace, say so.
+    pub(crate) fn caller_ids_changed(&mut self) {
+        self.campaigns.values_mut().for_each(|live| live.dirty = true);
         self.pace_wanted = true;
     }
 

@@ -133,8 +133,9 @@ impl Engine {
     fn let_in(&mut self, now: Time, id: CampaignId, leads: Vec<Lead>) -> Vec<Lead> {
         let running = self.campaigns.get(&id).is_some_and(|live| live.is_running());
         let mut kept = Vec::with_capacity(leads.len());
+        let waiting = self.storing.leads_waiting();
         for lead in leads {
-            if !running || lead.campaign != id {
+            if !running || lead.campaign != id || waiting.contains(&lead.id) {
                 continue;
             }
             // On the line, or changed since it was read: the hopper knows.

@@ -1,6 +1,6 @@
 //! Writes and their acknowledgements: what waits for the disk, and what happens when it takes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kraliki_time::Time;
@@ -11,7 +11,8 @@ use crate::limits::{COMMANDS_MOST, COMMIT_STALL, FACTS_MOST, PROBE_FIRST, PROBE_
 use crate::timer::Timer;
 use crate::{
     AttemptId, CallerIdPool, CallerIdPoolId, Campaign, CampaignId, CampaignSettings, CampaignStatus,
-    CommandError, Engine, Output, PeopleChange, Reply, Trunk, TrunkGroup, TrunkGroupId, TrunkId, Write,
+    CommandError, Engine, LeadId, Output, PeopleChange, Reply, Trunk, TrunkGroup, TrunkGroupId, TrunkId,
+    Write,
 };
 
 /// Facts that are written again at once when the store is back.
@@ -94,6 +95,21 @@ impl Storing {
 
     pub(crate) fn facts_waiting(&self) -> usize {
         self.facts.len()
+    }
+
+    /// Leads of which something is not on disk yet: what the store says of them is old.
+    pub(crate) fn leads_waiting(&self) -> BTreeSet<LeadId> {
+        let pending = self.pending.values().filter_map(|pending| match &pending.then {
+            Then::Fact(_, write) => Some(write),
+            _ => None,
+        });
+        let lead = |write: &Write| match write {
+            Write::AttemptEnded { lead, .. }
+            | Write::Disposed { lead: Some(lead), .. }
+            | Write::Lead(lead) => Some(lead.lead),
+            _ => None,
+        };
+        pending.chain(self.facts.values()).filter_map(lead).collect()
     }
 
     /// Whether a command must be turned away.

@@ -135,11 +135,16 @@ impl Engine {
         // Said first: the driver must know the trunk before anything is dialed over it.
         self.reply(reply, Ok(Reply::Trunk(id)));
         match self.trunks.get_mut(&id) {
-            Some(line) => line.change(trunk),
+            Some(line) => {
+                line.change(trunk);
+                line.today.reopen();
+            }
             None => drop(self.trunks.insert(id, TrunkLive::new(trunk))),
         }
         self.timers.clear(Timer::Ask(id));
         self.roll_day(now, id);
+        self.watch_spend(now, id);
+        self.caller_ids_changed();
         self.show_trunk(now, id);
         self.pump(now, id);
         self.pace_wanted = true;
@@ -169,6 +174,7 @@ impl Engine {
         self.trunks.remove(&id);
         self.timers.clear(Timer::Send(id));
         self.timers.clear(Timer::Ask(id));
+        self.timers.clear(Timer::Spend(id));
         self.out.push_back(Output::Event(Event::TrunkDeleted { id }));
     }
 
@@ -218,6 +224,8 @@ impl Engine {
         }
         let ids: Vec<TrunkId> = self.trunks.keys().copied().collect();
         ids.into_iter().for_each(|id| self.roll_day(now, id));
+        // Days of caller ids begin and end too, and quarantines are over.
+        self.caller_ids_changed();
     }
 
     fn roll_day(&mut self, now: Time, id: TrunkId) {
@@ -225,6 +233,7 @@ impl Engine {
         let Some(line) = self.trunks.get_mut(&id) else { return };
         let day = self.zones.day_number(&line.trunk.day_zone, unix_ms);
         line.dirty |= line.today.roll(now, day);
+        self.watch_spend(now, id);
     }
 
     /// What trunks were used for of their present day, before the start.

@@ -11,12 +11,13 @@ use kraliki_sip::{Body, CallKey, Name, NameAddr, Reason, Request, SocketId, Tran
 use kraliki_time::Time;
 use tokio::sync::oneshot;
 
+use super::called_back::Placing;
 use super::drive::Driver;
 use super::identity::Waiting;
 use super::line::told;
 use super::random_array;
 use super::trunk::{InboundStir, TrunkConfig};
-use crate::Command;
+use crate::{CampaignId, Command};
 
 /// Calls to us at once. Beyond it a caller is asked to try again: calls that we place matter more.
 const CALLERS: usize = 200;
@@ -27,7 +28,6 @@ const LONGEST: Duration = Duration::from_secs(120);
 /// The reason on the suppression list.
 const REASON: &str = "opted out by calling back";
 
-/// A status, and headers beside it.
 /// A caller whose call is to be answered.
 pub(super) struct Admitted {
     pub(super) trunk: Arc<TrunkConfig>,
@@ -35,6 +35,7 @@ pub(super) struct Admitted {
     srtp: SrtpPolicy,
 }
 
+/// A status, and headers beside it.
 type Refusal = (u16, Vec<(String, String)>);
 
 /// What callers hear.
@@ -46,6 +47,8 @@ pub struct CallbackConfig {
     pub confirm: Arc<Audio>,
     /// The key.
     pub opt_out_key: char,
+    /// For how long an attempt says whose campaign a person calls back.
+    pub look_back: Duration,
 }
 
 /// One call to us.
@@ -65,6 +68,8 @@ pub(super) struct Callers {
     by_leg: HashMap<LegId, CallKey>,
     /// Those that are answered once it is known who calls.
     pub(super) waiting: HashMap<CallKey, Waiting>,
+    /// Those that are answered once it is known whose campaign they call back.
+    pub(super) placing: HashMap<CallKey, Placing>,
 }
 
 impl Callers {
@@ -72,8 +77,14 @@ impl Callers {
         self.by_leg.get(&leg).copied()
     }
 
+    fn count(&self) -> usize {
+        self.by_call.len() + self.waiting.len() + self.placing.len()
+    }
+
     pub(super) fn has(&self, call: CallKey) -> bool {
-        self.by_call.contains_key(&call) || self.waiting.contains_key(&call)
+        self.by_call.contains_key(&call)
+            || self.waiting.contains_key(&call)
+            || self.placing.contains_key(&call)
     }
 }
 
@@ -89,7 +100,7 @@ impl Driver {
         match self.admit_caller(by) {
             Err((status, headers)) => drop(self.sip.reject(call, status, headers)),
             Ok(admitted) if admitted.trunk.inbound_stir == InboundStir::Off => {
-                self.answer_caller(call, &admitted, &request, body);
+                self.place_caller(call, admitted, request, body);
             }
             Ok(admitted) => self.verify_caller(call, by.1, admitted, request, body),
         }
@@ -101,7 +112,7 @@ impl Driver {
             return Err((480, Vec::new()));
         }
         let Some(trunk) = self.trunk_of(from.ip()).cloned() else { return Err((403, Vec::new())) };
-        if self.callers.by_call.len() + self.callers.waiting.len() >= CALLERS {
+        if self.callers.count() >= CALLERS {
             return Err((503, vec![("Retry-After".into(), "30".into())]));
         }
         let srtp = match trunk.srtp {
@@ -113,14 +124,9 @@ impl Driver {
         Ok(Admitted { trunk, srtp })
     }
 
-    pub(super) fn answer_caller(
-        &mut self,
-        call: CallKey,
-        admitted: &Admitted,
-        request: &Request,
-        body: Option<Body>,
-    ) {
-        if let Err((status, headers)) = self.try_to_answer(call, admitted, request, body) {
+    /// Answers a caller with what the campaign that is called back says, else with what the dialer says for all.
+    pub(super) fn answer_caller(&mut self, call: CallKey, placing: &Placing, campaign: Option<CampaignId>) {
+        if let Err((status, headers)) = self.try_to_answer(call, placing, campaign) {
             let _ = self.sip.reject(call, status, headers);
         }
     }
@@ -128,12 +134,11 @@ impl Driver {
     fn try_to_answer(
         &mut self,
         call: CallKey,
-        Admitted { trunk, srtp }: &Admitted,
-        request: &Request,
-        body: Option<Body>,
+        Placing { admitted: Admitted { trunk, srtp }, body, number, .. }: &Placing,
+        campaign: Option<CampaignId>,
     ) -> Result<(), Refusal> {
         let Some(config) = self.config.callback.clone() else { return Err((480, Vec::new())) };
-        let number = who_calls(request).and_then(|user| trunk.numbers.read(&user));
+        let prompt = campaign.and_then(|id| self.callback_message(id)).unwrap_or(config.prompt);
         let busy = |_| (503, vec![("Retry-After".into(), "5".into())]);
         let leg = self.media.open_trunk_leg(&trunk.media).map_err(busy)?;
         let mut session = TrunkSession::new(u64::from_le_bytes(random_array()), leg.rtp, &trunk.codecs)
@@ -156,8 +161,14 @@ impl Driver {
             return Err((503, Vec::new()));
         }
         told(self.media.answered(leg.id));
-        told(self.media.play(leg.id, config.prompt, false));
-        let caller = Caller { leg: leg.id, session, number, opted_out: false, ends: self.now() + LONGEST };
+        told(self.media.play(leg.id, prompt, false));
+        let caller = Caller {
+            leg: leg.id,
+            session,
+            number: number.clone(),
+            opted_out: false,
+            ends: self.now() + LONGEST,
+        };
         self.callers.by_leg.insert(leg.id, call);
         self.callers.by_call.insert(call, caller);
         Ok(())
@@ -215,6 +226,7 @@ impl Driver {
     /// Ends calls whose time is over.
     pub(super) fn watch_callers(&mut self, now: Time) {
         self.watch_waiting_callers(now);
+        self.watch_placing_callers(now);
         let over = self.callers.by_call.iter().filter(|(_, caller)| caller.ends <= now);
         for call in over.map(|(call, _)| *call).collect::<Vec<_>>() {
             self.end_caller(call);
@@ -229,6 +241,7 @@ impl Driver {
     /// A caller has hung up, or is to be forgotten.
     pub(super) fn drop_caller(&mut self, call: CallKey) {
         self.callers.waiting.remove(&call);
+        self.callers.placing.remove(&call);
         if let Some(caller) = self.callers.by_call.remove(&call) {
             self.callers.by_leg.remove(&caller.leg);
             told(self.media.close(caller.leg));
@@ -240,10 +253,4 @@ impl Driver {
 pub(super) fn caller_of(request: &Request) -> Option<NameAddr<'_>> {
     let asserted = request.values(Name::PAssertedIdentity).next().and_then(NameAddr::parse);
     asserted.or_else(|| request.from())
-}
-
-/// The user part of who calls.
-fn who_calls(request: &Request) -> Option<String> {
-    let uri = caller_of(request)?.parsed_uri()?;
-    std::str::from_utf8(uri.user?).ok().map(str::to_owned)
 }

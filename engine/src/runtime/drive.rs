@@ -443,6 +443,7 @@ impl Driver {
             }
             Request::Verdict { id, verdict } => self.give_line(id, LineEvent::Verdict(verdict)),
             Request::CallerVerified { call, verdict } => self.on_caller_verified(call, &verdict),
+            Request::CallerPlaced { call, shown_by } => self.on_caller_placed(call, shown_by),
             Request::RecordingLost { call } => self.on_recording_lost(call),
             Request::Stop => return false,
         }

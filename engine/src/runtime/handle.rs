@@ -163,6 +163,11 @@ pub(super) enum Request {
         call: kraliki_sip::CallKey,
         verdict: kraliki_sip::stir::Verdict,
     },
+    /// Whose attempt showed a caller the number last; none: no campaign's.
+    CallerPlaced {
+        call: kraliki_sip::CallKey,
+        shown_by: Option<CampaignId>,
+    },
     /// A call's recording could not be begun, or broke off.
     RecordingLost {
         call: AttemptId,

@@ -132,7 +132,7 @@ impl Driver {
         let refusal = refusal(verdict).filter(|_| trunk.inbound_stir == InboundStir::Require);
         match refusal {
             Some((status, phrase)) => drop(self.sip.reject_saying(call, status, phrase)),
-            None => self.answer_caller(call, &admitted, &request, body),
+            None => self.place_caller(call, admitted, request, body),
         }
     }
 

@@ -485,6 +485,7 @@ fn cancel_reason(reason: CancelReason) -> Reason {
         CancelReason::RingTimeout => Reason::q850(19, "No answer"),
         CancelReason::Pacing => Reason::q850(31, "No agent"),
         CancelReason::Drain => Reason::q850(31, "Shutting down"),
+        CancelReason::Spend => Reason::q850(31, "Limit of the day"),
         CancelReason::Command => Reason::q850(31, "Taken back"),
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)] // sockets, threads and the clock belong here
 
 mod callback;
+mod called_back;
 mod desk;
 mod drive;
 mod handle;

@@ -67,7 +67,7 @@ impl Prompts {
 impl Driver {
     /// Reads what a campaign plays, where that is not known yet.
     pub(super) fn read_prompts(&mut self, campaign: CampaignId) {
-        for what in [Message::Abandoned, Message::Prompt, Message::Voicemail] {
+        for what in [Message::Abandoned, Message::Prompt, Message::Voicemail, Message::Callback] {
             self.read_prompt(campaign, what);
         }
     }
@@ -143,6 +143,13 @@ impl Driver {
         told(self.media.play(leg, audio, false));
     }
 
+    /// What a campaign says to those who call it back; none: nothing of its own, or nothing that could be read yet.
+    pub(super) fn callback_message(&self, campaign: CampaignId) -> Option<Arc<Audio>> {
+        self.engine.message(campaign, Message::Callback)?;
+        let audio = self.prompts.0.get(&(campaign, Message::Callback))?.audio.clone()?;
+        (!audio.samples().is_empty()).then_some(audio)
+    }
+
     /// The message is not to be heard any more, be it playing or still read.
     pub(super) fn stop_message(&mut self, id: TryId) {
         for prompt in self.prompts.0.values_mut().filter(|prompt| !prompt.waiting.is_empty()) {
@@ -154,11 +161,12 @@ impl Driver {
     }
 }
 
-/// What stands in for a sound that is not there: people hear a tone at least, machines nothing.
+/// What stands in for a sound that is not there: people hear a tone at least, machines nothing, and who calls back what the
+/// dialer says for all campaigns.
 fn missing(what: Message) -> Audio {
     match what {
         Message::Abandoned | Message::Prompt => Audio::beep(),
-        Message::Voicemail => Audio::from_samples(Vec::new()),
+        Message::Voicemail | Message::Callback => Audio::from_samples(Vec::new()),
     }
 }
 

@@ -6,6 +6,7 @@
 //! understands too, but for the rows that a round of the writer passes as JSON.
 
 mod apply;
+mod called_back;
 mod caller_ids;
 mod erase;
 mod error;

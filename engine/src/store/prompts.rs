@@ -103,7 +103,8 @@ impl Store {
             let Some(name) = name else { return Ok(false) };
             let user: Option<String> = sqlx::query_scalar(
                 "SELECT settings->>'name' FROM campaigns WHERE deleted = 0 AND $1 IN \
-                 (settings->>'abandon_message', settings->>'prompt', settings->>'voicemail_message') LIMIT 1",
+                 (settings->>'abandon_message', settings->>'prompt', settings->>'voicemail_message', \
+                  settings->>'callback_message') LIMIT 1",
             )
             .bind(format!("prompt:{name}"))
             .fetch_optional(&mut *conn)

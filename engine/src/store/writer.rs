@@ -461,7 +461,7 @@ async fn apply_carefully(conn: &mut SqliteConnection, write: &Write) -> Result<A
     }
 }
 
-/// Removes some leads of a deleted campaign. Gives whether there may be more.
+/// Removes some leads of a deleted campaign, then some of the numbers that only it must not call. Gives whether there may be more.
 async fn purge(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
     let campaign: Option<i64> = sqlx::query_scalar("SELECT id FROM campaigns WHERE deleted = 1 LIMIT 1")
         .fetch_optional(&mut *conn)
@@ -476,7 +476,18 @@ async fn purge(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
     .fetch_all(&mut *conn)
     .await?;
     lists::remove_phones(conn, &gone).await?;
-    if gone.is_empty() {
+    if !gone.is_empty() {
+        return Ok(true);
+    }
+    let numbers = sqlx::query(
+        "DELETE FROM campaign_suppressions WHERE id IN \
+         (SELECT id FROM campaign_suppressions WHERE campaign = $1 LIMIT $2)",
+    )
+    .bind(campaign)
+    .bind(PURGE_BATCH)
+    .execute(&mut *conn)
+    .await?;
+    if numbers.rows_affected() == 0 {
         sqlx::query("DELETE FROM lists WHERE campaign = $1").bind(campaign).execute(&mut *conn).await?;
         sqlx::query("UPDATE campaigns SET deleted = 2 WHERE id = $1").bind(campaign).execute(conn).await?;
     }

@@ -1,5 +1,7 @@
 //! What a trunk was used for today: its calls, and what they cost while they run.
 
+use std::time::Duration;
+
 use kraliki_time::Time;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,8 @@ pub(crate) struct Today {
     running: u64,
     /// Those of the calls that are not.
     waiting: u64,
+    /// What was left is what running calls cost in one more minute: the money of the day is gone, whoever hangs up then.
+    used_up: bool,
 }
 
 /// How a call counts.
@@ -33,13 +37,20 @@ pub(crate) enum Meter {
     Running(u64),
 }
 
+impl Meter {
+    /// Whether it costs at this moment.
+    pub(crate) fn runs(self) -> bool {
+        matches!(self, Meter::Running(_))
+    }
+}
+
 impl Today {
     /// Another day begins with nothing; calls that go on cost from then on.
     pub(crate) fn roll(&mut self, now: Time, day: i64) -> bool {
         if day == self.day {
             return false;
         }
-        (self.day, self.calls, self.spent, self.since) = (day, 0, 0, now);
+        (self.day, self.calls, self.spent, self.since, self.used_up) = (day, 0, 0, now, false);
         true
     }
 
@@ -108,7 +119,41 @@ impl Today {
     /// Whether a further call may be begun under a limit in millionths (0: none is set). Each call that is there counts with
     /// one minute more than it has run, so that many at once do not pass the limit by much.
     pub(crate) fn has_money(&self, now: Time, limit: u64) -> bool {
-        limit == 0 || self.spent(now).saturating_add(self.waiting).saturating_add(self.running) < limit
+        let counted = self.spent(now).saturating_add(self.waiting).saturating_add(self.running);
+        limit == 0 || (!self.used_up && counted < limit)
+    }
+
+    /// Whether the money of the day is gone.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.used_up
+    }
+
+    /// The limit is another one.
+    pub(crate) fn reopen(&mut self) {
+        self.used_up = false;
+    }
+
+    /// When it will be used up as things run; none: there is no limit, nothing runs, or it is already.
+    pub(crate) fn used_up_at(&self, limit: u64) -> Option<Time> {
+        if limit == 0 || self.running == 0 || self.used_up {
+            return None;
+        }
+        let reserve = self.running.saturating_mul(MINUTE_MS);
+        let left = limit.saturating_mul(MINUTE_MS).saturating_sub(self.spent).saturating_sub(reserve);
+        Some(self.since + Duration::from_millis(left.div_ceil(self.running)))
+    }
+
+    /// Marks it as used up when it is; whether it was not before.
+    pub(crate) fn use_up(&mut self, now: Time, limit: u64) -> bool {
+        let due = self.used_up_at(limit).is_some_and(|at| at <= now);
+        self.used_up |= due;
+        due
+    }
+
+    /// How long what is left pays for the calls that run.
+    pub(crate) fn lasts(&self, now: Time, limit: u64) -> Duration {
+        let left = limit.saturating_mul(MINUTE_MS).saturating_sub(self.run_up(now));
+        Duration::from_millis(left / self.running.max(1))
     }
 
     fn run_up(&self, now: Time) -> u64 {
@@ -144,6 +189,29 @@ mod tests {
         today.over(at(200), &mut call);
         assert_eq!((today.calls(), today.spent(at(900))), (2, 120_000));
         assert_eq!((today.calls_left(2), today.calls_left(5), today.calls_left(0)), (0, 3, u32::MAX));
+    }
+
+    #[test]
+    fn it_is_used_up_a_minute_before_the_limit_and_stays_so_until_the_next_day() {
+        let mut today = Today::default();
+        today.roll(at(0), 1);
+        let (mut call, mut other) = (today.begin(60_000), today.begin(40_000));
+        assert_eq!(today.used_up_at(200_000), None, "nothing runs");
+        today.answered(at(0), &mut call);
+        today.answered(at(0), &mut other);
+        assert_eq!((today.used_up_at(200_000), today.used_up_at(0)), (Some(at(60)), None));
+        assert!(!today.use_up(at(59), 200_000) && today.use_up(at(60), 200_000));
+        assert!(!today.use_up(at(61), 200_000), "once");
+        assert_eq!(today.lasts(at(61), 200_000), Duration::from_secs(59));
+        today.over(at(62), &mut call);
+        today.over(at(62), &mut other);
+        assert!(today.is_used_up() && !today.has_money(at(62), 200_000), "whoever hangs up");
+        today.reopen();
+        assert!(today.has_money(at(62), 200_000));
+        let mut dear = today.begin(300_000);
+        today.answered(at(62), &mut dear);
+        assert!(today.use_up(at(62), 200_000) && today.lasts(at(62), 200_000) < Duration::from_secs(20));
+        assert!(today.roll(at(63), 2) && !today.is_used_up());
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(crate) use prefix::{is_prefix, is_premium, longest};
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{CommandError, Failure, Outcome, Pii, TrunkId};
 
@@ -56,12 +57,25 @@ pub struct Trunk {
     pub calls_per_day: u32,
     /// What its calls of a day may cost, in millionths; 0: no limit.
     pub spend_per_day: u64,
+    /// What becomes of the calls that run when that is used up.
+    pub over_cap: OverCap,
     /// In which zone a day begins, as an IANA name.
     pub day_zone: String,
     /// A call is ended when it is this long, in seconds; 0: never.
     pub longest_call_s: u32,
     /// The caller ids that it may show, E.164; empty: any.
     pub caller_ids: Vec<String>,
+}
+
+/// What becomes of the calls that run when what a trunk may spend in a day is used up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OverCap {
+    /// They go on, up to `longest_call_s`.
+    #[default]
+    Finish,
+    /// They are ended when the limit is reached; their agents are told a minute before.
+    End,
 }
 
 /// What the store keeps of a trunk that was made by API. Its parts are the driver's to write and to read.
@@ -102,6 +116,7 @@ impl Trunk {
             prices: BTreeMap::new(),
             calls_per_day: 0,
             spend_per_day: 0,
+            over_cap: OverCap::Finish,
             day_zone: "UTC".to_owned(),
             longest_call_s: Trunk::LONGEST_CALL_S,
             caller_ids: Vec::new(),

@@ -96,6 +96,41 @@ fn wrap_up_ends_by_disposition_and_ready_or_by_itself() {
 }
 
 #[test]
+fn a_wrap_up_does_not_end_before_a_correction_is_seen() {
+    for fails in [false, true] {
+        let mut hand = Hand::floor(settings(), 5);
+        let id = hand.talk();
+        hand.far_hangup(id);
+        dispose(&mut hand, id, "sale", None).unwrap();
+        hand.commits = false;
+        hand.tokens.clear();
+        let correction = Command::Dispose {
+            call: id.attempt,
+            code: "not_interested".into(),
+            note: String::new(),
+            callback_unix_ms: None,
+            personal: false,
+        };
+        hand.input(Input::Command { reply: 900, command: correction });
+        let token = hand.tokens[0];
+        let refused = hand.command(Command::Ready(AgentId(1)));
+        assert!(matches!(refused, Err(CommandError::Conflict(text)) if text.contains("being written")));
+        hand.wait(Duration::from_secs(61));
+        assert_eq!(hand.agent_state(1), AgentState::WrapUp, "its time is over, and it waits");
+        hand.events.clear();
+        hand.commits = true;
+        hand.input(if fails { Input::CommitFailed { token } } else { Input::Committed { token } });
+        let shown = hand.events.iter().find_map(|event| match event {
+            crate::Event::Call(view) if view.id == id.attempt => view.disposition.clone(),
+            _ => None,
+        });
+        assert_eq!(shown.as_deref(), (!fails).then_some("not_interested"), "what stands was shown before");
+        assert_eq!(hand.agent_state(1), AgentState::Ready);
+        hand.sound();
+    }
+}
+
+#[test]
 fn pause_in_a_call_takes_effect_after_wrap_up() {
     let mut hand = Hand::floor(settings(), 2);
     let id = hand.talk();

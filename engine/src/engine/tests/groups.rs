@@ -1,7 +1,9 @@
 //! Trunk groups, limits against fraud, the question that comes before the call that tries a trunk.
 
 use super::*;
-use crate::{Event, Failure, GroupMember, Pii, TrunkGroup, TrunkGroupId, TrunkLimit, TrunkUse};
+use crate::{
+    CancelReason, Event, Failure, GroupMember, OverCap, Pii, TrunkGroup, TrunkGroupId, TrunkLimit, TrunkUse,
+};
 
 fn named(id: i64) -> Trunk {
     Trunk { id: TrunkId(id), name: format!("carrier-{id}"), ..trunk(100, 100) }
@@ -214,6 +216,81 @@ fn spend_is_counted_while_calls_run_and_holds_the_rest_back() {
     let spent = hand.engine.snapshot(hand.now).trunks[0].spent_today;
     hand.wait(Duration::from_secs(60));
     assert_eq!(hand.engine.snapshot(hand.now).trunks[0].spent_today, spent, "nothing runs");
+}
+
+/// A trunk at 6 cents a minute that may spend 20: agent 1 talks, a line of agent 2 does not ring yet and one of agent 3 begins to
+/// ring ten seconds before the money is used up.
+fn nearly_spent(over_cap: OverCap) -> (Hand, [TryId; 3]) {
+    let spends =
+        Trunk { prices: [("+1".into(), 60_000)].into(), spend_per_day: 200_000, over_cap, ..trunk(100, 100) };
+    let mut hand = Hand::floor_on(vec![spends], CampaignSettings { ring_timeout_s: 120, ..settings() }, 60);
+    let talks = hand.talk();
+    hand.wait_ms(70_000 - 1_512);
+    hand.agent_ready(2);
+    let silent = hand.dial();
+    hand.agent_ready(3);
+    let rings = hand.dial();
+    hand.agent_ready(4);
+    hand.wait_ms(60_000);
+    assert!(hand.dials().is_empty(), "more than two minutes, and one ahead for each of three");
+    hand.line(rings, LineEvent::Ringing { early_media: false });
+    assert_eq!(hand.call(talks).unwrap().ends_unix_ms, None);
+    hand.wait_ms(11_000);
+    assert_eq!(hand.limit(), Some(TrunkLimit::SpendPerDay));
+    (hand, [talks, silent, rings])
+}
+
+fn spent(hand: &Hand) -> f64 {
+    hand.engine.snapshot(hand.now).trunks[0].spent_today
+}
+
+#[test]
+fn lines_are_taken_back_when_the_money_is_used_up_and_calls_go_on() {
+    let (mut hand, [talks, silent, rings]) = nearly_spent(OverCap::Finish);
+    let reason = CancelReason::Spend;
+    assert!(hand.asked(&Output::Cancel { id: silent, reason }), "nobody heard it");
+    hand.line(silent, LineEvent::Failed(Failure::Cancelled));
+    assert_eq!(hand.outcome(silent), Outcome::Cancelled);
+    assert_eq!(hand.call_state(rings), CallState::Ringing, "15 s are due to it");
+    hand.wait_ms(6_000);
+    assert!(hand.asked(&Output::Cancel { id: rings, reason: CancelReason::RingTimeout }));
+    hand.line(rings, LineEvent::Failed(Failure::Cancelled));
+    hand.wait(Duration::from_secs(120));
+    assert_eq!(hand.call_state(talks), CallState::Talking, "it goes on");
+    assert!(spent(&hand) > 0.25);
+    hand.far_hangup(talks);
+    hand.wait(Duration::from_secs(5));
+    assert!(hand.dials().is_empty());
+    hand.sound();
+}
+
+#[test]
+fn calls_end_with_the_money_where_the_trunk_says_so_and_never_later() {
+    let (mut hand, [talks, _, rings]) = nearly_spent(OverCap::End);
+    let ends = |hand: &Hand, id| hand.call(id).and_then(|call| call.ends_unix_ms);
+    let told = ends(&hand, talks).unwrap();
+    assert!(hand.events.iter().any(|e| matches!(e, Event::Call(view) if view.ends_unix_ms == Some(told))));
+    hand.line(rings, LineEvent::FirstRtp);
+    hand.answer(rings);
+    assert!(ends(&hand, rings).unwrap() < told, "two share what is left");
+    assert_eq!(ends(&hand, rings), ends(&hand, talks));
+    hand.wait(Duration::from_secs(27));
+    assert_eq!(hand.call_state(talks), CallState::Talking);
+    hand.wait(Duration::from_secs(4));
+    assert!(hand.asked(&Output::Hangup { id: talks }) && hand.asked(&Output::Hangup { id: rings }));
+    assert_eq!((hand.outcome(talks), hand.engine.counters().over_cap), (Outcome::Connected, 2));
+    assert!((0.199..=0.2).contains(&spent(&hand)), "{}", spent(&hand));
+    hand.sound();
+}
+
+#[test]
+fn a_call_is_not_ended_when_another_day_has_begun() {
+    let (mut hand, [talks, ..]) = nearly_spent(OverCap::End);
+    hand.input(Input::Clock { unix_ms: NOON + 86_400_000 });
+    hand.wait(Duration::from_secs(65));
+    assert_eq!((hand.call_state(talks), hand.engine.counters().over_cap), (CallState::Talking, 0));
+    assert_eq!(hand.call(talks).unwrap().ends_unix_ms, None);
+    hand.sound();
 }
 
 #[test]

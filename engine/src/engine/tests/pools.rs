@@ -58,6 +58,10 @@ impl Hand {
         self.engine.caller_id_pools(self.now)[0].ids.iter().map(|id| id.state).collect()
     }
 
+    fn no_caller_id(&self) -> Option<crate::NoCallerId> {
+        self.engine.snapshot(self.now).campaigns[0].no_caller_id.clone()
+    }
+
     fn holds(&self) -> String {
         self.engine.snapshot(self.now).campaigns[0].decision.clone()
     }
@@ -146,6 +150,13 @@ fn a_block_puts_the_caller_id_into_quarantine_until_it_is_lifted() {
     hand.wait(Duration::from_secs(3));
     assert!(hand.dials().is_empty());
     assert!(hand.holds().contains("3 in quarantine"), "{}", hand.holds());
+    let hold = hand.no_caller_id().unwrap();
+    assert_eq!((hold.pool.as_str(), hold.quarantined, hold.resting + hold.used_up), ("East", 3, 0));
+    let shown = hand.events.iter().rev().find_map(|event| match event {
+        crate::Event::Campaign(view) => Some(view.no_caller_id.clone()),
+        _ => None,
+    });
+    assert_eq!(shown, Some(Some(hold)), "screens are told");
     hand.command(Command::LiftCallerId { number: number(2) }).unwrap();
     hand.wait(Duration::from_secs(2));
     let dials = hand.dials();
@@ -232,5 +243,44 @@ fn pools_come_change_and_go_by_command() {
         refused(hand.command(Command::LiftCallerId { number: "+13055550999".into() })).contains("in no pool")
     );
     assert_eq!(lead(1).phone, Pii("+12025550001".into()));
+    hand.sound();
+}
+
+#[test]
+fn a_campaign_says_what_keeps_each_of_its_caller_ids_from_being_shown() {
+    // Today is a Wednesday: all rest; a manual campaign, which paces nothing, says so as well.
+    let rests = pool(|pool| pool.rest_weekdays = vec![3]);
+    for mode in [Mode::Progressive, Mode::Manual] {
+        let mut hand = floor(rests.clone(), 9, |restore| restore.campaigns[0].campaign.settings.mode = mode);
+        assert!(hand.ready(1).is_empty());
+        assert_eq!(hand.no_caller_id().unwrap().resting, 3, "{mode:?}");
+    }
+    // One in quarantine, one with its calls of today, one that the trunk may not show: nobody waits in vain for the last one.
+    let used = CallerIdUse { attempts: 2, answers: 1, blocks: 0, unwanted: 0 };
+    let mut hand = floor(pool(|pool| pool.calls_per_day = 2), 9, |restore| {
+        restore.caller_id_days = vec![CallerIdDay { number: number(1), day: TODAY, used }];
+        restore.quarantined = vec![crate::Quarantine {
+            number: number(2),
+            reason: QuarantineReason::Blocked,
+            status: Some(608),
+            redress: String::new(),
+            since_unix_ms: NOON - 1,
+            until_unix_ms: None,
+        }];
+        restore.trunks[0].caller_ids = vec![number(1), number(2)];
+    });
+    assert!(hand.ready(1).is_empty());
+    let hold = hand.no_caller_id().unwrap();
+    assert_eq!((hold.used_up, hold.quarantined, hold.not_of_trunk, hold.unlawful), (1, 1, 1, 0));
+    assert!(hand.holds().contains("1 that no trunk of the campaign may show"), "{}", hand.holds());
+    // A number of its own that is in quarantine: nothing is begun that would not be sent.
+    let own = CampaignSettings { caller_id: number(2), caller_id_pool: String::new(), ..settings() };
+    hand.command(Command::UpdateCampaign { id: CampaignId(1), settings: Box::new(own) }).unwrap();
+    hand.wait(Duration::from_secs(2));
+    assert!(hand.endings().is_empty() && hand.holds().contains("is in quarantine"), "{}", hand.holds());
+    assert_eq!(hand.no_caller_id().unwrap().quarantined, 1);
+    hand.command(Command::LiftCallerId { number: number(2) }).unwrap();
+    hand.wait(Duration::from_secs(2));
+    assert_eq!((hand.dials().len(), hand.no_caller_id()), (1, None));
     hand.sound();
 }

@@ -231,6 +231,11 @@ fn engine(counters: &Counters, gauges: &Gauges) -> Vec<MetricFamily> {
             "Calls ended because they were as long as their trunk lets calls be.",
             one(counters.too_long),
         ),
+        counter(
+            "kraliki_over_cap_total",
+            "Calls ended because their trunk had spent what it may in a day.",
+            one(counters.over_cap),
+        ),
         counter("kraliki_engine_inputs_total", "Inputs that the engine handled.", one(counters.inputs)),
         gauge(
             "kraliki_agents_pause_over",

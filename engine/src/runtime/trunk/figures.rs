@@ -35,6 +35,8 @@ pub(in crate::runtime) struct TrunkFigures {
     causes: Mutex<BTreeMap<(u16, u16), u64>>,
     /// What came of verifying who calls us.
     identities: Mutex<BTreeMap<&'static str, u64>>,
+    /// How it was found whose campaign a person called back.
+    called_back: Mutex<BTreeMap<&'static str, u64>>,
     /// How its calls were heard.
     pub(in crate::runtime) quality: TrunkQuality,
     /// 1 registered, 0 not; meaningless for a trunk that does not register.
@@ -67,6 +69,7 @@ impl TrunkFigures {
             pdd_us: AtomicU64::default(),
             causes: Mutex::default(),
             identities: Mutex::default(),
+            called_back: Mutex::default(),
             quality: TrunkQuality::default(),
             registered: AtomicU64::default(),
         }
@@ -160,6 +163,12 @@ impl TrunkFigures {
         *identities.entry(result).or_default() += 1;
     }
 
+    /// A person called back, and the campaign was found so.
+    pub(in crate::runtime) fn called_back(&self, found: &'static str) {
+        let mut callers = self.called_back.lock().unwrap_or_else(PoisonError::into_inner);
+        *callers.entry(found).or_default() += 1;
+    }
+
     /// A call is over, in which so many messages were sent again.
     pub(in crate::runtime) fn over(&self, retransmitted: u32) {
         self.retransmissions.fetch_add(retransmitted.into(), Relaxed);
@@ -196,6 +205,12 @@ pub(in crate::runtime) fn families(trunks: &[std::sync::Arc<TrunkFigures>]) -> V
         let counted = trunk.identities.lock().unwrap_or_else(PoisonError::into_inner);
         let labels = |result: &'static str| [("trunk", trunk.name.as_str()), ("result", result)];
         identities.extend(counted.iter().map(|(result, n)| (labels(result), *n as f64)));
+    }
+    let mut called_back = Vec::new();
+    for trunk in trunks {
+        let counted = trunk.called_back.lock().unwrap_or_else(PoisonError::into_inner);
+        let labels = |found: &'static str| [("trunk", trunk.name.as_str()), ("found", found)];
+        called_back.extend(counted.iter().map(|(found, n)| (labels(found), *n as f64)));
     }
     let asr: Vec<_> = trunks
         .iter()
@@ -249,6 +264,11 @@ pub(in crate::runtime) fn families(trunks: &[std::sync::Arc<TrunkFigures>]) -> V
             "kraliki_trunk_inbound_identity_total",
             "Calls to us whose caller was to be verified, by what came of it.",
             identities.iter().map(|(l, v)| (&l[..], *v)),
+        ),
+        counter(
+            "kraliki_trunk_called_back_total",
+            "Calls to us that were answered, by how it was found whose campaign they call back.",
+            called_back.iter().map(|(l, v)| (&l[..], *v)),
         ),
         gauge(
             "kraliki_trunk_registered",

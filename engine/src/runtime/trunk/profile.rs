@@ -19,7 +19,7 @@ use super::choice::{AttestationKey, CodecKey, IdentityKey, InboundStir, Reliable
 use super::{NumberFormat, Numbers, Signing, TrunkConfig};
 use crate::runtime::keys::{ListenAt, Network, host_and_port, in_range, one_or_many};
 use crate::trunk::{is_prefix, longest};
-use crate::{Pii, Trunk, TrunkId};
+use crate::{OverCap, Pii, Trunk, TrunkId};
 
 /// How long a trunk that has others to go on by may say nothing at all, in seconds, when its profile does not say.
 const FIRST_RESPONSE_S: u32 = 4;
@@ -175,6 +175,9 @@ pub struct TrunkProfile {
     /// What its calls of a day may cost by `costs`; 0: no limit.
     #[serde(default)]
     pub spend_per_day: f64,
+    /// What becomes of the calls that run when `spend_per_day` is used up.
+    #[serde(default)]
+    pub over_cap: OverCap,
     /// In which time zone its days begin, as an IANA name.
     #[serde(default = "default_day_zone")]
     pub day_zone: String,
@@ -368,6 +371,7 @@ impl TrunkProfile {
             costs: BTreeMap::new(),
             calls_per_day: 0,
             spend_per_day: 0.0,
+            over_cap: OverCap::Finish,
             day_zone: default_day_zone(),
             longest_call_s: default_longest_call_s(),
             caller_ids: Vec::new(),
@@ -583,6 +587,7 @@ impl TrunkProfile {
                 prices: self.costs.iter().map(|(prefix, cost)| (prefix.clone(), millionths(*cost))).collect(),
                 calls_per_day: self.calls_per_day,
                 spend_per_day: millionths(self.spend_per_day),
+                over_cap: self.over_cap,
                 day_zone: self.day_zone.clone(),
                 longest_call_s: self.longest_call_s,
                 caller_ids: self.caller_ids.clone(),

@@ -11,8 +11,8 @@ use super::carrier::Troubles;
 use super::{Family, FaultConfig, pick};
 use crate::compliance::NO_PROFILE;
 use crate::{
-    AgentId, CallerIdPool, CallerIdPoolId, CallingWindow, Campaign, CampaignId, CampaignSettings,
-    CampaignStatus, Consent, GroupMember, Lead, LeadId, ListId, Mode, Outcome, Pii, RecordingPolicy,
+    AgentId, AgentLost, CallerIdPool, CallerIdPoolId, CallingWindow, Campaign, CampaignId, CampaignSettings,
+    CampaignStatus, Consent, GroupMember, Lead, LeadId, ListId, Mode, Outcome, OverCap, Pii, RecordingPolicy,
     RetryRule, Trunk, TrunkGroup, TrunkGroupId, TrunkId,
 };
 
@@ -82,6 +82,12 @@ pub(super) fn draw(config: &FaultConfig, rng: &mut ChaCha8Rng) -> Setting {
         for (trunk, other) in trunks.iter_mut().zip([MADE, TrunkId(1)]) {
             trunk.fail_over = vec![other];
         }
+    }
+    // In one run of three the first trunk's money is used up, in the middle of things.
+    if let (0, Some(first)) = (rng.random_range(0..3), trunks.first_mut()) {
+        first.prices = [("+1".to_owned(), 60_000)].into();
+        first.spend_per_day = rng.random_range(100_000..=1_500_000);
+        first.over_cap = pick(rng, OverCap::End, &[OverCap::Finish]);
     }
     let (start_unix_ms, hours) = hours(has(Family::Clock), rng);
     let campaigns = campaigns(overload, &hours, rng);
@@ -165,6 +171,7 @@ fn campaigns(overload: bool, hours: &[CallingWindow], rng: &mut ChaCha8Rng) -> V
         max_attempts: rng.random_range(1..=4),
         wrap_up_s: rng.random_range(0..=1) * 30,
         grace_ms: pick(rng, 0, &[2_000, 2_000, 10_000]),
+        agent_lost: pick(rng, AgentLost::Offer, &[AgentLost::End]),
         // Some longer than a trunk may be silent.
         ring_timeout_s: rng.random_range(15..=45),
         ..CampaignSettings::default()

@@ -174,6 +174,16 @@ async fn campaigns_come_change_and_go() {
     let mut rig = Rig::new().await;
     rig.leads(1_200).await;
     assert!(rig.write(Write::Campaign(Box::new(campaign(2)))).await);
+    for campaign in [ONE, CampaignId(2)] {
+        let of = Some(campaign);
+        let write = Write::Suppress {
+            phone: Pii(phone(9_000)),
+            reason: "asked".into(),
+            at_unix_ms: NOW,
+            campaign: of,
+        };
+        assert!(rig.write(write).await);
+    }
     let lead = NewLead { phone: Pii(phone(0)), ..NewLead::default() };
     let kept = rig.store.add_lead(CampaignId(2), "", "US", lead.clone()).await.unwrap();
     let mut paused = campaign(1);
@@ -197,12 +207,15 @@ async fn campaigns_come_change_and_go() {
     assert_eq!((recovered.next_campaign, recovered.next_attempt), (3, 2));
     let filter = LeadFilter { limit: 10, ..LeadFilter::default() };
     for _ in 0..10_000 {
-        if rig.store.leads(ONE, filter).await.unwrap().items.is_empty() {
+        let numbers = rig.store.campaign_suppressions(ONE, None, 10).await.unwrap();
+        if rig.store.leads(ONE, filter).await.unwrap().items.is_empty() && numbers.items.is_empty() {
             break;
         }
         assert!(rig.write(Write::Lead(change(kept.id.0, LeadStatus::Retry, 1))).await);
     }
     assert_eq!(rig.store.leads(ONE, filter).await.unwrap().items, []);
+    let suppressed = async |id| rig.store.campaign_suppressions(id, None, 10).await.unwrap().items.len();
+    assert_eq!((suppressed(ONE).await, suppressed(CampaignId(2)).await), (0, 1), "its numbers go with it");
     assert_eq!(rig.store.leads(CampaignId(2), filter).await.unwrap().items.len(), 1);
     assert_eq!(rig.call(1).await.call.campaign, ONE, "attempts stay");
 }
@@ -430,4 +443,35 @@ async fn many_at_once_are_what_they_are_one_by_one() {
         }
         assert_eq!(found[0], found[1], "seed {seed}");
     }
+}
+
+/// Whose attempt showed a number to a person last, for when they call it back.
+#[tokio::test]
+async fn the_last_attempt_that_showed_a_number_says_whose_it_was() {
+    let mut rig = Rig::new().await;
+    assert!(rig.write(Write::Campaign(Box::new(campaign(2)))).await);
+    rig.leads(4).await;
+    let called = |id: i64, of: i64, caller_id: &str, at: i64| {
+        let Write::Try(new) = new_try(id, 1, id) else { panic!() };
+        let (campaign, caller_id) = (CampaignId(of), caller_id.to_owned());
+        Write::Try(NewTry { campaign, caller_id, at_unix_ms: at, phone: Pii("+12125550180".into()), ..new })
+    };
+    assert!(rig.write(called(1, 1, "+1", NOW)).await);
+    assert!(rig.write(called(2, 2, "+1", NOW + 1_000)).await);
+    assert!(rig.write(called(3, 1, "+2", NOW + 2_000)).await);
+    let shown_by = async |phone: &str, shown: &str, since: i64| {
+        rig.store.shown_by(phone, shown, since).await.unwrap().map(|id| id.0)
+    };
+    assert_eq!(
+        shown_by("+12125550180", "+1", NOW).await,
+        Some(2),
+        "the last one, not the one that showed another number"
+    );
+    assert_eq!(shown_by("+12125550180", "+2", NOW).await, Some(1));
+    assert_eq!(shown_by("+12125550180", "+1", NOW + 1_500).await, None, "too long ago");
+    assert_eq!(shown_by("+12125550181", "+1", NOW).await, None);
+    // What was not sent was shown to nobody.
+    assert!(rig.write(ended(2, Outcome::NotSent, change(2, LeadStatus::New, 0))).await);
+    let shown = rig.store.shown_by("+12125550180", "+1", NOW).await.unwrap();
+    assert_eq!(shown, Some(CampaignId(1)));
 }

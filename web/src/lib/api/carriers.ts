@@ -23,6 +23,10 @@ export interface TrunkView {
 	limit: (typeof TRUNK_LIMITS)[number] | null;
 }
 
+/** What becomes of the calls that run when what a trunk may spend is used up. */
+export const OVER_CAPS = ['finish', 'end'] as const;
+export type OverCap = (typeof OVER_CAPS)[number];
+
 export const TRUNK_LIMITS = ['no_prefixes', 'calls_per_day', 'spend_per_day'] as const;
 
 /** A trunk of a group. */
@@ -158,6 +162,7 @@ export interface TrunkProfile {
 	costs: Record<string, number>;
 	calls_per_day: number;
 	spend_per_day: number;
+	over_cap: OverCap;
 	day_zone: string;
 	longest_call_s: number;
 	caller_ids: string[];

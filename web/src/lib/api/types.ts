@@ -276,6 +276,8 @@ export interface CampaignSettings {
 	machine_detection: 'off' | 'hang_up' | 'voicemail';
 	/** What machines are left. */
 	voicemail_message: string;
+	/** What people hear who call back. */
+	callback_message: string;
 	/** The share of calls taken for machines that agents check. */
 	machine_sample: number;
 	recording: 'off' | 'all';
@@ -360,6 +362,21 @@ export interface CampaignView {
 	refused: Record<string, number>;
 	/** What keeps leads from being dialed and can be mended, in English. */
 	notice: string;
+	/** Why none of its caller ids may be shown, and so nobody is dialed. */
+	no_caller_id: NoCallerId | null;
+}
+
+/** How many of a campaign's caller ids each thing keeps from being shown. */
+export interface NoCallerId {
+	/** Empty: it has no pool. */
+	pool: string;
+	quarantined: number;
+	resting: number;
+	used_up: number;
+	unlawful: number;
+	not_of_trunk: number;
+	/** What the law says of one, in English. */
+	law: string;
 }
 
 export interface Campaign {

@@ -24,16 +24,17 @@ export class OpenCampaign {
 		return this.view?.status ?? this.stored?.status ?? null;
 	}
 
-	load = (): Promise<void> => this.#take(() => campaigns.get(this.id));
-	start = (): Promise<void> => this.#take(() => campaigns.start(this.id));
-	pause = (): Promise<void> => this.#take(() => campaigns.pause(this.id));
+	load = (): Promise<void> => this.#take(() => campaigns.get(this.id), false);
+	start = (): Promise<void> => this.#take(() => campaigns.start(this.id), true);
+	pause = (): Promise<void> => this.#take(() => campaigns.pause(this.id), true);
 
-	async #take(work: () => Promise<Campaign>): Promise<void> {
+	/** What was only read may be older than what the socket has brought meanwhile, and does not take its place. */
+	async #take(work: () => Promise<Campaign>, changes: boolean): Promise<void> {
 		this.busy = true;
 		try {
 			this.stored = await work();
 			this.error = null;
-			if (this.stored.live) live.apply({ type: 'campaign', ...this.stored.live });
+			if (changes && this.stored.live) live.apply({ type: 'campaign', ...this.stored.live });
 		} catch (error) {
 			this.error = error;
 		} finally {

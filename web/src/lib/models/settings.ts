@@ -14,6 +14,7 @@ export function defaultSettings(label: (key: Key) => string): CampaignSettings {
 		cancel_ringing: false,
 		machine_detection: 'off',
 		voicemail_message: '',
+		callback_message: '',
 		machine_sample: 0,
 		recording: 'off',
 		recording_beep_s: 0,

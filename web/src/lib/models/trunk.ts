@@ -52,6 +52,7 @@ export function defaultProfile(): TrunkProfile {
 		costs: {},
 		calls_per_day: 0,
 		spend_per_day: 0,
+		over_cap: 'finish',
 		day_zone: 'UTC',
 		longest_call_s: 14_400,
 		caller_ids: [],
