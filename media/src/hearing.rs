@@ -253,6 +253,12 @@ impl Hearing {
         self.received.is_multiple_of(SAMPLE_EVERY.into())
     }
 
+    /// See [`crate::leg::Leg::touch`].
+    pub(crate) fn touch(&self) -> u64 {
+        let arrivals = u64::from(self.arrivals.filled) + self.arrivals.meter.lost();
+        arrivals + self.received + self.last_sound.as_nanos() + u64::from(self.pauses)
+    }
+
     /// The present jitter.
     pub(crate) fn jitter(&mut self, jitter: Duration) {
         self.jitter_sum += jitter;

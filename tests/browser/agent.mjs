@@ -3,7 +3,8 @@
 //
 // node agent.mjs '{"url", "username", "password", "microphone", "hears_hz", "preview", "disposition", "screenshot"}'
 //
-// With "restarts" ICE is begun anew in the call. With "only_tcp" the page is told of our candidates over TCP alone, as if its network let no UDP out. With "vanishes" the
+// With "restarts" ICE is begun anew in the call. With "trickles" the offer goes out without the candidates, and they come after the
+// answer. With "only_tcp" the page is told of our candidates over TCP alone, as if its network let no UDP out. With "vanishes" the
 // browser is killed in the call, and the line `vanished {...}` says what it heard until then.
 import { launchServer, toneShares } from './page.mjs';
 
@@ -39,7 +40,13 @@ try {
 async function shift() {
 	await page.addInitScript(keepConnections);
 	if (options.only_tcp) await page.route('**/api/agent/session**', withoutUdp);
+	let opened = null;
+	if (options.trickles) {
+		await page.route('**/api/agent/session', withoutCandidates);
+		opened = page.waitForResponse((r) => r.request().method() === 'POST' && r.url().endsWith('/api/agent/session'));
+	}
 	const wrong = await signIn();
+	const trickled = opened && (await trickle((await opened).headers().location));
 
 	// Everything is reached by keyboard.
 	await reach('ready');
@@ -83,7 +90,7 @@ async function shift() {
 	const closed_status = (await closed).status();
 	await page.locator('input[name=password]').waitFor();
 	const states = await page.evaluate(() => window.connections.map((c) => c.connectionState));
-	return { wrong, previewed, waited_ms, arrival, heading, heard, restarted, heard_after_reload, closed_status, states, said };
+	return { wrong, previewed, waited_ms, arrival, heading, heard, restarted, heard_after_reload, trickled, closed_status, states, said };
 }
 
 /** The network is another one: the page restarts ICE on the connection that it has, and the call goes on. */
@@ -109,6 +116,37 @@ async function withoutUdp(route) {
 	const lines = (await response.text()).split('\r\n');
 	const kept = lines.filter((line) => !/^a=candidate:\S+ 1 udp /i.test(line));
 	await route.fulfill({ response, body: kept.join('\r\n') });
+}
+
+/** Sends the offer as a browser does that has gathered no candidate yet. */
+async function withoutCandidates(route) {
+	const request = route.request();
+	if (request.method() !== 'POST') return route.fallback();
+	const lines = request.postData().split('\r\n');
+	const kept = lines.filter((line) => !/^a=(candidate:|end-of-candidates)/.test(line));
+	await route.continue({ postData: kept.join('\r\n') });
+}
+
+/** Sends the candidates after the answer, one at a time and then the end of them (RFC 8840 §9). */
+async function trickle(location) {
+	return page.evaluate(async (location) => {
+		const connection = window.connections.at(-1);
+		while (connection.iceGatheringState !== 'complete') await new Promise((resolve) => setTimeout(resolve, 20));
+		const lines = connection.localDescription.sdp.split('\r\n');
+		const named = (name) => lines.find((line) => line.startsWith(name));
+		const head = [named('a=ice-ufrag:'), named('a=ice-pwd:'), named('m=audio '), named('a=mid:')];
+		const candidates = lines.filter((line) => line.startsWith('a=candidate:'));
+		const statuses = [];
+		for (const line of [...candidates, 'a=end-of-candidates']) {
+			const response = await fetch(location, {
+				method: 'PATCH',
+				headers: { 'content-type': 'application/trickle-ice-sdpfrag' },
+				body: [...head, line, ''].join('\r\n'),
+			});
+			statuses.push(response.status);
+		}
+		return { candidates: candidates.length, statuses };
+	}, location);
 }
 
 /** First with a wrong password, then with the right one; gives what the page said to the wrong one. */

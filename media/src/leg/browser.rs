@@ -49,6 +49,11 @@ impl Browser {
         self.transport.media().codec(payload_type)
     }
 
+    /// See [`Leg::touch`].
+    pub(super) fn touch(&self) -> u64 {
+        self.transport.touch()
+    }
+
     /// Where media goes, once there are keys.
     pub(super) fn media_target(&self) -> Option<SocketAddr> {
         self.transport.remote().filter(|_| self.transport.is_up()).map(|remote| remote.address)

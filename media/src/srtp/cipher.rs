@@ -65,6 +65,14 @@ impl Cipher {
         self.profile
     }
 
+    /// See [`crate::leg::Leg::touch`].
+    pub(super) fn touch(&self) -> u64 {
+        match &self.kind {
+            Kind::CounterMode(keys) => keys.salt.first().copied().map_or(0, u64::from),
+            Kind::Gcm { salt, .. } => salt.first().copied().map_or(0, u64::from),
+        }
+    }
+
     /// Protects `packet`, whose last bytes are room for the tag.
     pub(super) fn seal_rtp(
         &self,

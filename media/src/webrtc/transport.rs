@@ -249,6 +249,15 @@ impl BrowserTransport {
         }
     }
 
+    /// See [`crate::leg::Leg::touch`].
+    pub(crate) fn touch(&self) -> u64 {
+        let keys = match &self.phase {
+            Phase::Up(keys) => keys.tx.touch() + keys.rx.touch(),
+            _ => 0,
+        };
+        keys + u64::from(self.consent_lost) + self.ice.selected().map_or(0, |to| to.address.port().into())
+    }
+
     /// Whether media can be sent.
     pub fn is_up(&self) -> bool {
         matches!(self.phase, Phase::Up(_)) && self.remote().is_some()
