@@ -63,10 +63,11 @@ enum Part {
 /// A bench: its name, and what runs it.
 type Bench = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     ("sip_parse", sip_parse::run),
     ("sip_calls", sip_calls::run),
     ("media_relay", media_relay::run),
+    ("media_floor", media_relay::beside_floor),
     ("dialer", dialer::run),
     ("leads", leads::run),
     ("pacing", pacing::run),

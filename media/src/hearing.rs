@@ -256,7 +256,8 @@ impl Hearing {
     /// See [`crate::leg::Leg::touch`].
     pub(crate) fn touch(&self) -> u64 {
         let arrivals = u64::from(self.arrivals.filled) + self.arrivals.meter.lost();
-        arrivals + self.received + self.last_sound.as_nanos() + u64::from(self.pauses)
+        let unheard = u64::from(self.pauses) + u64::from(self.unheard.is_some());
+        arrivals.wrapping_add(self.received).wrapping_add(self.last_sound.as_nanos()).wrapping_add(unheard)
     }
 
     /// The present jitter.

@@ -77,6 +77,8 @@ pub(crate) struct Relay {
     addresses: Addresses,
     tags: HashMap<LegTag, usize>,
     beep: Arc<Audio>,
+    /// Slots that are brought into the cache; kept for its room.
+    warming: Vec<usize>,
 }
 
 impl Relay {
@@ -96,6 +98,7 @@ impl Relay {
             addresses: Addresses::default(),
             tags: HashMap::new(),
             beep: Arc::new(Audio::beep()),
+            warming: Vec::new(),
         }
     }
 

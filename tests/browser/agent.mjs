@@ -40,17 +40,15 @@ try {
 async function shift() {
 	await page.addInitScript(keepConnections);
 	if (options.only_tcp) await page.route('**/api/agent/session**', withoutUdp);
-	let opened = null;
-	if (options.trickles) {
-		await page.route('**/api/agent/session', withoutCandidates);
-		opened = page.waitForResponse((r) => r.request().method() === 'POST' && r.url().endsWith('/api/agent/session'));
-	}
+	if (options.trickles) await page.route('**/api/agent/session', withoutCandidates);
 	const wrong = await signIn();
-	const trickled = opened && (await trickle((await opened).headers().location));
 
 	// Everything is reached by keyboard.
 	await reach('ready');
+	const isOpening = (r) => r.request().method() === 'POST' && r.url().endsWith('/api/agent/session');
+	const opened = options.trickles && page.waitForResponse(isOpening);
 	await page.keyboard.press('Enter');
+	const trickled = opened ? await trickle((await opened).headers().location) : null;
 	const previewed = options.preview ? await preview() : null;
 	const called = Date.now();
 	await page.locator('[data-call-state=talking]').waitFor();

@@ -51,7 +51,11 @@ impl Browser {
 
     /// See [`Leg::touch`].
     pub(super) fn touch(&self) -> u64 {
-        self.transport.touch()
+        self.transport.touch() + u64::from(self.pending)
+    }
+
+    pub(super) fn touch_keys(&self) -> u64 {
+        self.transport.touch_keys()
     }
 
     /// Where media goes, once there are keys.

@@ -118,8 +118,8 @@ impl Source {
     /// See [`Leg::touch`](super::Leg::touch).
     pub(super) fn touch(&self) -> u64 {
         let learned = self.learned.map_or(0, |learned| learned.port().into());
-        let received = self.stats.as_ref().map_or(0, ReceiveStats::received);
-        learned + received + self.last.as_nanos() + u64::from(self.clock_hz)
+        let stats = self.stats.as_ref().map_or(0, |stats| stats.received().wrapping_add(stats.ssrc().into()));
+        stats.wrapping_add(learned).wrapping_add(self.last.as_nanos()).wrapping_add(self.clock_hz.into())
     }
 
     /// The one address from which RTP is heard, until another description.

@@ -7,6 +7,7 @@
 //! ours together are more than the processor's nearest cache holds, and would push each other out with every packet.
 
 use std::collections::{HashMap, VecDeque};
+use std::hint::black_box;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -187,6 +188,12 @@ impl Shard {
         for token in std::mem::take(&mut self.more) {
             self.read_socket(now, token);
         }
+        let tokens = (0..).map_while(|n| self.parts.poller.token(n));
+        let direct = tokens.filter_map(|token| match token {
+            Token::Socket(token) if is_direct(token) => Some(leg_of(token)),
+            _ => None,
+        });
+        warm_up(&self.sockets, direct);
         let mut n = 0;
         while let Some(token) = self.parts.poller.token(n) {
             if let Token::Socket(token) = token {
@@ -208,7 +215,7 @@ impl Shard {
         if let Some(stream) = stream_of(token) {
             return self.read_stream(now, token, stream);
         }
-        let is_direct = token != SHARED && token % 4 == DIRECT;
+        let is_direct = is_direct(token);
         if is_direct && !self.read_direct(now, token) {
             return;
         }
@@ -430,6 +437,7 @@ impl Shard {
     fn flush(&mut self) {
         self.cursor = 0;
         let mut direct = std::mem::take(&mut self.direct);
+        warm_up(&self.sockets, direct.iter().map(|(_, transmit)| transmit.slot));
         for (slot, transmit) in direct.drain(..) {
             self.send_direct(slot, &transmit);
         }
@@ -663,6 +671,18 @@ fn socket_of<'a>(parts: &'a Parts, sockets: &'a [Option<Box<Pair>>], token: u64)
         RTCP => Some(&pair.rtcp),
         DIRECT => pair.direct.as_ref().map(|direct| &direct.socket),
         _ => Some(&pair.rtp),
+    }
+}
+
+/// Whether a token is that of a leg's direct socket.
+fn is_direct(token: u64) -> bool {
+    token != SHARED && token != LISTENER && stream_of(token).is_none() && token % 4 == DIRECT
+}
+
+/// Brings the sockets of legs into the cache, all at a time: see [`Relay::warm_up`].
+fn warm_up(sockets: &[Option<Box<Pair>>], slots: impl Iterator<Item = usize>) {
+    for pair in slots.filter_map(|slot| sockets.get(slot)?.as_ref()) {
+        black_box(pair.touch());
     }
 }
 

@@ -67,10 +67,11 @@ impl Cipher {
 
     /// See [`crate::leg::Leg::touch`].
     pub(super) fn touch(&self) -> u64 {
-        match &self.kind {
-            Kind::CounterMode(keys) => keys.salt.first().copied().map_or(0, u64::from),
-            Kind::Gcm { salt, .. } => salt.first().copied().map_or(0, u64::from),
-        }
+        let first = match &self.kind {
+            Kind::CounterMode(keys) => keys.salt.first(),
+            Kind::Gcm { salt, .. } => salt.first(),
+        };
+        u64::from(self.profile == Profile::AeadAes128Gcm) + first.copied().map_or(0, u64::from)
     }
 
     /// Protects `packet`, whose last bytes are room for the tag.

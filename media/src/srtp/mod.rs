@@ -169,7 +169,7 @@ impl Protector {
 impl Unprotector {
     /// See [`crate::leg::Leg::touch`].
     pub(crate) fn touch(&self) -> u64 {
-        self.sources.touch() + self.rtp_left + self.rtp.touch()
+        self.sources.touch().wrapping_add(self.rtp_left).wrapping_add(self.rtp.touch())
     }
 }
 
