@@ -3,8 +3,8 @@
 //
 // node agent.mjs '{"url", "username", "password", "microphone", "hears_hz", "preview", "disposition", "screenshot"}'
 //
-// With "restarts" ICE is begun anew in the call. With "trickles" the offer goes out without the candidates, and they come after the
-// answer. With "only_tcp" the page is told of our candidates over TCP alone, as if its network let no UDP out. With "vanishes" the
+// With "restarts" ICE is begun anew in the call. With "trickles" the candidates, which the offer does not
+// have yet, are sent after the answer. With "only_tcp" the page is told of our candidates over TCP alone, as if its network let no UDP out. With "vanishes" the
 // browser is killed in the call, and the line `vanished {...}` says what it heard until then.
 import { launchServer, toneShares } from './page.mjs';
 
@@ -40,7 +40,6 @@ try {
 async function shift() {
 	await page.addInitScript(keepConnections);
 	if (options.only_tcp) await page.route('**/api/agent/session**', withoutUdp);
-	if (options.trickles) await page.route('**/api/agent/session', withoutCandidates);
 	const wrong = await signIn();
 
 	// Everything is reached by keyboard.
@@ -48,7 +47,7 @@ async function shift() {
 	const isOpening = (r) => r.request().method() === 'POST' && r.url().endsWith('/api/agent/session');
 	const opened = options.trickles && page.waitForResponse(isOpening);
 	await page.keyboard.press('Enter');
-	const trickled = opened ? await trickle((await opened).headers().location) : null;
+	const trickled = opened ? await trickle(await opened) : null;
 	const previewed = options.preview ? await preview() : null;
 	const called = Date.now();
 	await page.locator('[data-call-state=talking]').waitFor();
@@ -116,18 +115,11 @@ async function withoutUdp(route) {
 	await route.fulfill({ response, body: kept.join('\r\n') });
 }
 
-/** Sends the offer as a browser does that has gathered no candidate yet. */
-async function withoutCandidates(route) {
-	const request = route.request();
-	if (request.method() !== 'POST') return route.fallback();
-	const lines = request.postData().split('\r\n');
-	const kept = lines.filter((line) => !/^a=(candidate:|end-of-candidates)/.test(line));
-	await route.continue({ postData: kept.join('\r\n') });
-}
-
 /** Sends the candidates after the answer, one at a time and then the end of them (RFC 8840 §9). */
-async function trickle(location) {
-	return page.evaluate(async (location) => {
+async function trickle(opened) {
+	if (opened.request().postData().includes('a=candidate:')) throw new Error('the offer had candidates already');
+	const given = [opened.headers().location, opened.request().headers().authorization];
+	return page.evaluate(async ([location, authorization]) => {
 		const connection = window.connections.at(-1);
 		while (connection.iceGatheringState !== 'complete') await new Promise((resolve) => setTimeout(resolve, 20));
 		const lines = connection.localDescription.sdp.split('\r\n');
@@ -138,13 +130,13 @@ async function trickle(location) {
 		for (const line of [...candidates, 'a=end-of-candidates']) {
 			const response = await fetch(location, {
 				method: 'PATCH',
-				headers: { 'content-type': 'application/trickle-ice-sdpfrag' },
+				headers: { authorization, 'content-type': 'application/trickle-ice-sdpfrag' },
 				body: [...head, line, ''].join('\r\n'),
 			});
 			statuses.push(response.status);
 		}
 		return { candidates: candidates.length, statuses };
-	}, location);
+	}, given);
 }
 
 /** First with a wrong password, then with the right one; gives what the page said to the wrong one. */
