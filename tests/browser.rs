@@ -41,7 +41,13 @@ fn an_agent_takes_a_call_in_a_browser() {
 
 #[test]
 fn an_agent_reads_a_lead_and_dials_it_by_keyboard() {
-    work_a_shift("preview", "", &json!({}));
+    // Its candidates come after its offer.
+    let seen = work_a_shift("preview", "", &json!({"trickles": true}));
+    let trickled = &seen["trickled"];
+    assert!(trickled["candidates"].as_u64().is_some_and(|count| count > 0), "{trickled:#}");
+    let statuses = trickled["statuses"].as_array().unwrap();
+    // There is nothing to answer.
+    assert!(statuses.len() > 1 && statuses.iter().all(|status| status == 204), "{trickled:#}");
 }
 
 #[test]

@@ -52,6 +52,9 @@ enum Part {
     /// Relays audio
     #[command(hide = true)]
     Relay(media_relay::ours::Relay),
+    /// Passes packets on without looking at them
+    #[command(hide = true)]
+    Floor(media_relay::floor::Floor),
     /// Dials a list
     #[command(hide = true)]
     Dialer(dialer::ours::Dialer),
@@ -60,10 +63,11 @@ enum Part {
 /// A bench: its name, and what runs it.
 type Bench = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     ("sip_parse", sip_parse::run),
     ("sip_calls", sip_calls::run),
     ("media_relay", media_relay::run),
+    ("media_floor", media_relay::beside_floor),
     ("dialer", dialer::run),
     ("leads", leads::run),
     ("pacing", pacing::run),
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
         Some(Part::Uac(part)) => part.run(),
         Some(Part::Uas(part)) => part.run(),
         Some(Part::Relay(part)) => part.run(),
+        Some(Part::Floor(part)) => part.run(),
         Some(Part::Dialer(part)) => part.run(),
         None if cli.soak => run(&SOAKS, cli.only.as_deref()).and_then(all_hold),
         None => run(&BENCHES, cli.only.as_deref()).map(drop),

@@ -3,6 +3,7 @@
 //! ICE, DTLS and SRTP as a browser has them.
 
 mod browser;
+pub(crate) mod floor;
 mod load;
 pub(crate) mod ours;
 mod rtpengine;
@@ -14,6 +15,7 @@ use anyhow::Context;
 use kraliki_media::srtp::Profile;
 
 use self::browser::{Browsers, Identity};
+use self::floor::Sockets;
 use self::load::{Agents, FarEnds, Load, PACKET};
 use self::rtpengine::Rtpengine;
 use crate::cpu::{resident, us_each};
@@ -43,6 +45,11 @@ const KEPT_RATE: f64 = 0.98;
 /// Bridged calls that a core should carry without loss, and how busy it may be with them.
 const MOST_TARGET: f64 = 1_050.0;
 const MOST_LOAD: f64 = 0.7;
+/// What a packet may cost beside the machine's floor: the design's machine had a floor of 4.65 µs, and 105,000 packets/s by 70% of
+/// a core are 6.67 µs.
+const FLOOR_TARGET: f64 = 1.43;
+/// Calls with which that is measured.
+const FLOOR_PAIRS: usize = 1_050;
 /// What 99 of 100 packets may take longer on their way, in ms.
 const DELAY_TARGET: f64 = 4.0;
 
@@ -224,8 +231,30 @@ fn growth() -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// What a packet between a carrier and a browser costs beside the least that the machine's kernel asks for one, in turns.
+pub(crate) fn beside_floor() -> anyhow::Result<Vec<Row>> {
+    let pairs = FLOOR_PAIRS;
+    let (mut ours, mut floor) = (Sum::default(), Sum::default());
+    for _ in 0..ROUNDS {
+        floor.add_floor(pairs)?;
+        ours.add_ours(pairs, Case::Browser)?;
+    }
+    let name = |what: &str| format!("{what}_{pairs}");
+    let least = Row::new("media_floor", &name("floor"), "us", floor.cost(), Better::Lower).note(format!(
+        "a packet received and sent by {pairs} sockets and one shared one, in batches as ours, and not looked at; {floor}"
+    ));
+    let ratio = ours.cost() / floor.cost();
+    let beyond = Row::new("media_floor", &name("browser"), "ratio", ratio, Better::Lower);
+    let beyond = beyond.target(FLOOR_TARGET).note(format!(
+        "{:.2} us a packet, {pairs} calls of a plain leg and a browser, beside {:.2} us; {ours}",
+        ours.cost(),
+        floor.cost()
+    ));
+    Ok(vec![least, beyond])
+}
+
 /// Our relay with calls of a kind, their far ends, and the memory that it had before them.
-fn ours_with(pairs: usize, case: Case) -> anyhow::Result<(Load, Process, u64)> {
+fn ours_with(pairs: usize, case: Case, environment: &[(&str, &str)]) -> anyhow::Result<(Load, Process, u64)> {
     let (mut callers, mut agents) = case.far_ends()?;
     let identity = if case == Case::Browser { Some(Identity::new()?) } else { None };
     let [pairs, to_callers, to_agents] =
@@ -235,7 +264,7 @@ fn ours_with(pairs: usize, case: Case) -> anyhow::Result<(Load, Process, u64)> {
     arguments.extend((case == Case::Opus).then_some("--opus"));
     let mut arguments: Vec<String> = arguments.into_iter().map(String::from).collect();
     arguments.extend(identity.iter().flat_map(|identity| ["--browsers".into(), identity.fingerprint()]));
-    let mut relay = Process::part(&arguments)?;
+    let mut relay = Process::part_with(&arguments, environment)?;
     let legs: ours::Legs = relay.report()?;
     legs.callers.into_iter().for_each(|leg| callers.add(leg));
     legs.agents.into_iter().for_each(|leg| agents.add(leg));
@@ -248,8 +277,22 @@ fn ours_with(pairs: usize, case: Case) -> anyhow::Result<(Load, Process, u64)> {
 
 impl Sum {
     fn add_ours(&mut self, pairs: usize, case: Case) -> anyhow::Result<()> {
-        let (load, relay, empty) = ours_with(pairs, case)?;
+        let (load, relay, empty) = ours_with(pairs, case, &[])?;
         self.measure(load, &relay, empty)
+    }
+
+    fn add_floor(&mut self, pairs: usize) -> anyhow::Result<()> {
+        let padding = Profile::AeadAes128Gcm.rtp_overhead();
+        let (mut callers, voice) = (FarEnds::new(None)?, FarEnds::new(None)?);
+        callers.padding = padding;
+        let agents = Sockets::open(pairs, padding)?;
+        let arguments =
+            ["floor", "--callers", &callers.address()?.to_string(), "--agents", &agents.addresses()?];
+        let mut relay = Process::part(&arguments.map(String::from))?;
+        let heard: floor::Heard = relay.report()?;
+        agents.connect(heard.agents)?;
+        heard.callers.into_iter().for_each(|leg| callers.add(leg));
+        self.measure(Load::new(callers, Agents::Sockets(agents, voice)), &relay, 0)
     }
 
     fn add_theirs(&mut self, pairs: usize, case: Case) -> anyhow::Result<()> {

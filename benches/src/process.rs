@@ -34,9 +34,18 @@ impl Process {
 
     /// This program as one of its parts, which reports by lines of JSON.
     pub(crate) fn part(arguments: &[String]) -> anyhow::Result<Process> {
+        Process::part_with(arguments, &[])
+    }
+
+    /// The same, with variables in its environment.
+    pub(crate) fn part_with(arguments: &[String], environment: &[(&str, &str)]) -> anyhow::Result<Process> {
         let program = std::env::current_exe().context("where this program is")?;
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .envs(environment.iter().copied())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let name = arguments.first().cloned().unwrap_or_default();
         let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         let lines = child.stdout.take().map(BufReader::new);

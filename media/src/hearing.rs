@@ -253,6 +253,13 @@ impl Hearing {
         self.received.is_multiple_of(SAMPLE_EVERY.into())
     }
 
+    /// See [`crate::leg::Leg::touch`].
+    pub(crate) fn touch(&self) -> u64 {
+        let arrivals = u64::from(self.arrivals.filled) + self.arrivals.meter.lost();
+        let unheard = u64::from(self.pauses) + u64::from(self.unheard.is_some());
+        arrivals.wrapping_add(self.received).wrapping_add(self.last_sound.as_nanos()).wrapping_add(unheard)
+    }
+
     /// The present jitter.
     pub(crate) fn jitter(&mut self, jitter: Duration) {
         self.jitter_sum += jitter;

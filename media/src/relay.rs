@@ -1,7 +1,9 @@
 //! All legs of one shard and the bridges between them: datagrams, commands and time in; datagrams and events out.
 //! It has no socket, clock or thread.
 
+mod addresses;
 mod room;
+mod warm;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -16,10 +18,12 @@ use crate::event::{BridgeQuality, LegId, MediaEvent};
 use crate::leg::{AddressChange, Channel, Datagram, FRAME, Inbound, Kind, Leg, Polled, Role, Sending};
 use crate::limits::WATCHERS;
 use crate::webrtc::{LegTag, TransportAddress, leg_tag_of};
+use addresses::Addresses;
 use room::{Member, Part, Place, Room};
 
 pub(crate) use room::Across;
 pub use room::Supervision;
+pub(crate) use warm::Heard;
 
 /// A datagram to be sent; its bytes lie in the buffer that was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +74,11 @@ pub(crate) struct Relay {
     events: VecDeque<MediaEvent>,
     closed: VecDeque<Closed>,
     /// Browsers by the addresses that they were heard from, and by their name in STUN.
-    addresses: HashMap<TransportAddress, usize>,
+    addresses: Addresses,
     tags: HashMap<LegTag, usize>,
     beep: Arc<Audio>,
+    /// Slots that are brought into the cache; kept for its room.
+    warming: Vec<usize>,
 }
 
 impl Relay {
@@ -89,9 +95,10 @@ impl Relay {
             ready: VecDeque::new(),
             events: VecDeque::new(),
             closed: VecDeque::new(),
-            addresses: HashMap::new(),
+            addresses: Addresses::default(),
             tags: HashMap::new(),
             beep: Arc::new(Audio::beep()),
+            warming: Vec::new(),
         }
     }
 

@@ -3,7 +3,8 @@
 //
 // node agent.mjs '{"url", "username", "password", "microphone", "hears_hz", "preview", "disposition", "screenshot"}'
 //
-// With "restarts" ICE is begun anew in the call. With "only_tcp" the page is told of our candidates over TCP alone, as if its network let no UDP out. With "vanishes" the
+// With "restarts" ICE is begun anew in the call. With "trickles" the candidates, which the offer does not
+// have yet, are sent after the answer. With "only_tcp" the page is told of our candidates over TCP alone, as if its network let no UDP out. With "vanishes" the
 // browser is killed in the call, and the line `vanished {...}` says what it heard until then.
 import { launchServer, toneShares } from './page.mjs';
 
@@ -43,7 +44,10 @@ async function shift() {
 
 	// Everything is reached by keyboard.
 	await reach('ready');
+	const isOpening = (r) => r.request().method() === 'POST' && r.url().endsWith('/api/agent/session');
+	const opened = options.trickles && page.waitForResponse(isOpening);
 	await page.keyboard.press('Enter');
+	const trickled = opened ? await trickle(await opened) : null;
 	const previewed = options.preview ? await preview() : null;
 	const called = Date.now();
 	await page.locator('[data-call-state=talking]').waitFor();
@@ -83,7 +87,7 @@ async function shift() {
 	const closed_status = (await closed).status();
 	await page.locator('input[name=password]').waitFor();
 	const states = await page.evaluate(() => window.connections.map((c) => c.connectionState));
-	return { wrong, previewed, waited_ms, arrival, heading, heard, restarted, heard_after_reload, closed_status, states, said };
+	return { wrong, previewed, waited_ms, arrival, heading, heard, restarted, heard_after_reload, trickled, closed_status, states, said };
 }
 
 /** The network is another one: the page restarts ICE on the connection that it has, and the call goes on. */
@@ -109,6 +113,30 @@ async function withoutUdp(route) {
 	const lines = (await response.text()).split('\r\n');
 	const kept = lines.filter((line) => !/^a=candidate:\S+ 1 udp /i.test(line));
 	await route.fulfill({ response, body: kept.join('\r\n') });
+}
+
+/** Sends the candidates after the answer, one at a time and then the end of them (RFC 8840 §9). */
+async function trickle(opened) {
+	if (opened.request().postData().includes('a=candidate:')) throw new Error('the offer had candidates already');
+	const given = [opened.headers().location, opened.request().headers().authorization];
+	return page.evaluate(async ([location, authorization]) => {
+		const connection = window.connections.at(-1);
+		while (connection.iceGatheringState !== 'complete') await new Promise((resolve) => setTimeout(resolve, 20));
+		const lines = connection.localDescription.sdp.split('\r\n');
+		const named = (name) => lines.find((line) => line.startsWith(name));
+		const head = [named('a=ice-ufrag:'), named('a=ice-pwd:'), named('m=audio '), named('a=mid:')];
+		const candidates = lines.filter((line) => line.startsWith('a=candidate:'));
+		const statuses = [];
+		for (const line of [...candidates, 'a=end-of-candidates']) {
+			const response = await fetch(location, {
+				method: 'PATCH',
+				headers: { authorization, 'content-type': 'application/trickle-ice-sdpfrag' },
+				body: [...head, line, ''].join('\r\n'),
+			});
+			statuses.push(response.status);
+		}
+		return { candidates: candidates.length, statuses };
+	}, given);
 }
 
 /** First with a wrong password, then with the right one; gives what the page said to the wrong one. */

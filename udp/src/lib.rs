@@ -1,9 +1,13 @@
 //! Batches of datagrams by one system call, for the drivers of SIP and media: `recvmmsg` and `sendmmsg`, which the
-//! standard library does not have.
+//! standard library does not have. And [`Poller`], which tells what has come to many sockets.
 //!
 //! Measured: for 400 media legs a receive and a send by batches of 2 ms cost 5.1 µs a packet, a wake-up per packet
 //! 9–10.
 #![allow(unsafe_code)]
+
+mod ready;
+
+pub use ready::{Poller, Token, Waker};
 
 use std::io;
 use std::mem::{MaybeUninit, zeroed};

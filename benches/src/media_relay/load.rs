@@ -11,6 +11,7 @@ use kraliki_media::srtp::{MasterKey, Profile, Protector};
 use socket2::SockRef;
 
 use super::browser::Browsers;
+use super::floor::Sockets;
 
 /// A packet of a leg every 20 ms; the legs are spread over that time.
 pub(super) const PACKET: Duration = Duration::from_millis(20);
@@ -45,6 +46,8 @@ pub(super) struct FarEnds {
     srtp: Option<(Profile, Protector)>,
     /// What is said at present.
     packet: Vec<u8>,
+    /// So much more comes behind each packet.
+    pub(super) padding: usize,
     /// How many packets were under way for so many steps.
     delays: Vec<u64>,
 }
@@ -54,6 +57,8 @@ pub(super) enum Agents {
     Legs(FarEnds),
     /// And what they say, before it is encrypted.
     Browsers(Browsers, FarEnds),
+    /// Plain sockets, and what they say.
+    Sockets(Sockets, FarEnds),
 }
 
 /// Nanoseconds since the first packet that was stamped.
@@ -116,6 +121,7 @@ impl FarEnds {
             duration: SAMPLES as u32,
             srtp: srtp.map(protector).transpose()?,
             packet: Vec::new(),
+            padding: 0,
             delays: vec![0; DELAY_STEPS],
         })
     }
@@ -184,7 +190,8 @@ impl FarEnds {
             // RTCP comes to the same socket and is no relayed packet (RFC 5761 §4); nor is audio in clear where it should
             // not be.
             let is_audio = packet.get(1).is_some_and(|byte| byte & 0x7f == self.payload_type);
-            heard += u64::from(is_audio && (bytes == g711 || self.payload_type == OPUS));
+            let is_whole = bytes == g711 + self.padding || self.payload_type == OPUS;
+            heard += u64::from(is_audio && is_whole);
             let delay =
                 if self.is_plain() { under_way(packet.get(..bytes).unwrap_or_default()) } else { None };
             if let Some(delay) = delay {
@@ -204,6 +211,7 @@ impl Agents {
                 browsers.begin(sequence);
                 voice.begin(sequence)
             }
+            Agents::Sockets(_, voice) => voice.begin(sequence),
         }
     }
 
@@ -211,6 +219,7 @@ impl Agents {
         match self {
             Agents::Legs(legs) => Ok(legs.say(slot)),
             Agents::Browsers(browsers, voice) => browsers.say(slot, &voice.packet),
+            Agents::Sockets(sockets, voice) => Ok(sockets.say(slot, &voice.packet)),
         }
     }
 
@@ -218,6 +227,7 @@ impl Agents {
         match self {
             Agents::Legs(legs) => legs.hear(),
             Agents::Browsers(browsers, _) => browsers.hear(slot),
+            Agents::Sockets(sockets, _) => sockets.hear(slot),
         }
     }
 }

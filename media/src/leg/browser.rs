@@ -49,6 +49,15 @@ impl Browser {
         self.transport.media().codec(payload_type)
     }
 
+    /// See [`Leg::touch`].
+    pub(super) fn touch(&self) -> u64 {
+        self.transport.touch() + u64::from(self.pending)
+    }
+
+    pub(super) fn touch_keys(&self) -> u64 {
+        self.transport.touch_keys()
+    }
+
     /// Where media goes, once there are keys.
     pub(super) fn media_target(&self) -> Option<SocketAddr> {
         self.transport.remote().filter(|_| self.transport.is_up()).map(|remote| remote.address)

@@ -13,6 +13,7 @@ mod report;
 mod secure;
 mod send;
 mod source;
+mod touch;
 
 pub use source::Learn;
 

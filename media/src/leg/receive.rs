@@ -134,11 +134,11 @@ impl Leg {
             // refused for their address, and counted so.
             return static_g711(payload_type);
         };
-        if let Some(codec) = self.browser.as_ref().and_then(|browser| browser.codec(payload_type)) {
-            return Some(Kind::Audio(codec));
-        }
         if payload_type == format.receive_payload_type {
             return Some(Kind::Audio(format.codec));
+        }
+        if let Some(codec) = self.browser.as_ref().and_then(|browser| browser.codec(payload_type)) {
+            return Some(Kind::Audio(codec));
         }
         if Some(payload_type) == format.receive_dtmf {
             return Some(Kind::Event);

@@ -115,6 +115,13 @@ impl Source {
         self.learned.or(self.described).filter(is_usable)
     }
 
+    /// See [`Leg::touch`](super::Leg::touch).
+    pub(super) fn touch(&self) -> u64 {
+        let learned = self.learned.map_or(0, |learned| learned.port().into());
+        let stats = self.stats.as_ref().map_or(0, |stats| stats.received().wrapping_add(stats.ssrc().into()));
+        stats.wrapping_add(learned).wrapping_add(self.last.as_nanos()).wrapping_add(self.clock_hz.into())
+    }
+
     /// The one address from which RTP is heard, until another description.
     pub(super) fn only_address(&self) -> Option<SocketAddr> {
         self.learned.filter(|_| !self.open)

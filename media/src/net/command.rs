@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use kraliki_udp::Waker;
 
 use super::ports::Pair;
 use super::stats::SharedStats;
-use super::sys::Waker;
 use crate::audio::Audio;
 use crate::detect::Detector;
 use crate::dtmf::Digit;

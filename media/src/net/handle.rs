@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use crossbeam::channel::{Receiver, TrySendError, bounded};
 use kraliki_time::Clock;
+use kraliki_udp::Poller;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -18,7 +19,7 @@ use super::config::{BrowserPorts, MediaConfig, TrunkOptions};
 use super::ports::PortPool;
 use super::shard::{Parts, Shard};
 use super::stats::MediaStats;
-use super::sys::{Poller, raise_open_files};
+use super::sys::raise_open_files;
 use super::tcp::Streams;
 use crate::audio::Audio;
 use crate::detect::Detector;

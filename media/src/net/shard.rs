@@ -2,8 +2,12 @@
 //!
 //! While packets come it wakes by the clock, every 1–2 ms, and takes all there is; after a while without it sleeps
 //! until something comes or a leg wants to be woken.
+//!
+//! A batch goes through three steps: all of it is received, all of it is relayed, all of it is sent. The kernel's code and
+//! ours together are more than the processor's nearest cache holds, and would push each other out with every packet.
 
 use std::collections::{HashMap, VecDeque};
+use std::hint::black_box;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -11,14 +15,14 @@ use std::time::Duration;
 
 use crossbeam::channel::Receiver;
 use kraliki_time::{Clock, Time};
-use kraliki_udp::{Batch, Sender};
+use kraliki_udp::{Batch, Poller, Sender, Token};
 use rand::rngs::StdRng;
 
 use super::command::{Command, Inbox, ToLeg};
 use super::handle::Tell;
 use super::ports::{Direct, Pair, PortPool};
 use super::stats::ShardStats;
-use super::sys::{Poller, Token, prefer_this_thread, thread_cpu_time};
+use super::sys::{prefer_this_thread, thread_cpu_time};
 use super::tcp::{Frame, LISTENER, Streams, Taken, stream_of};
 use crate::error::MediaError;
 use crate::event::{LegId, MediaEvent};
@@ -27,7 +31,7 @@ use crate::limits::{
     BATCH_DATAGRAMS, COMMANDS, COMMANDS_AT_ONCE, DATAGRAM_BYTES, EVENT_BACKLOG, LEG_READ_DATAGRAMS,
     LEG_READS, SHARD_LINGER, SHARED_READS, STREAM_READS,
 };
-use crate::relay::{Across, Closed, Relay, Transmit};
+use crate::relay::{Across, Closed, Heard, Relay, Transmit};
 use crate::webrtc::{StreamId, TransportAddress};
 
 /// The token of the browsers' socket; those of a leg's are four times its slot, and more by what it is for.
@@ -39,6 +43,14 @@ const DIRECT: u64 = 2;
 const LEG_ROOM: usize = DATAGRAM_BYTES - crate::srtp::MAX_OVERHEAD + 1;
 /// How often the thread's CPU time is shown.
 const CPU_EVERY: Duration = Duration::from_millis(100);
+
+/// A datagram that was received: the token of its socket, its place in the batch, where it came from and its length.
+struct Incoming {
+    token: u64,
+    slot: usize,
+    from: SocketAddr,
+    len: usize,
+}
 
 /// What a shard is made of.
 pub(super) struct Parts {
@@ -69,9 +81,13 @@ pub(super) struct Shard {
     backlog: VecDeque<MediaEvent>,
     batch: Batch,
     sender: Sender,
+    /// What was received and is still to be relayed.
+    incoming: Vec<Incoming>,
     /// What leaves by the shared socket: slot, length, destination.
     outgoing: Vec<(usize, usize, SocketAddr)>,
-    /// The next free slot of the batch; those before it wait to be sent.
+    /// What leaves by a socket of its own or a connection, with its slot.
+    direct: Vec<(usize, Transmit)>,
+    /// The next free slot of the batch; those before it wait to be relayed or sent.
     cursor: usize,
     /// Sockets that had more than was taken at once.
     more: Vec<u64>,
@@ -95,7 +111,9 @@ impl Shard {
             backlog: VecDeque::new(),
             batch: Batch::new(BATCH_DATAGRAMS, DATAGRAM_BYTES, DATAGRAM_BYTES - crate::srtp::MAX_OVERHEAD),
             sender: Sender::default(),
+            incoming: Vec::with_capacity(BATCH_DATAGRAMS),
             outgoing: Vec::with_capacity(BATCH_DATAGRAMS),
+            direct: Vec::with_capacity(BATCH_DATAGRAMS),
             cursor: 0,
             more: Vec::new(),
             stats: ShardStats::default(),
@@ -170,6 +188,12 @@ impl Shard {
         for token in std::mem::take(&mut self.more) {
             self.read_socket(now, token);
         }
+        let tokens = (0..).map_while(|n| self.parts.poller.token(n));
+        let direct = tokens.filter_map(|token| match token {
+            Token::Socket(token) if is_direct(token) => Some(leg_of(token)),
+            _ => None,
+        });
+        warm_up(&self.sockets, direct);
         let mut n = 0;
         while let Some(token) = self.parts.poller.token(n) {
             if let Token::Socket(token) = token {
@@ -177,6 +201,7 @@ impl Shard {
             }
             n += 1;
         }
+        self.finish(now);
     }
 
     fn read_socket(&mut self, now: Time, token: u64) {
@@ -190,7 +215,7 @@ impl Shard {
         if let Some(stream) = stream_of(token) {
             return self.read_stream(now, token, stream);
         }
-        let is_direct = token != SHARED && token % 4 == DIRECT;
+        let is_direct = is_direct(token);
         if is_direct && !self.read_direct(now, token) {
             return;
         }
@@ -198,7 +223,7 @@ impl Shard {
         for _ in 0..reads {
             let wanted = if token == SHARED { BATCH_DATAGRAMS / 2 } else { LEG_READ_DATAGRAMS };
             if self.cursor + wanted > BATCH_DATAGRAMS {
-                self.flush();
+                self.finish(now);
             }
             let first = self.cursor;
             let Some(socket) = socket_of(&self.parts, &self.sockets, token) else { return };
@@ -207,8 +232,11 @@ impl Shard {
                 self.last_datagram = now;
                 self.stats.received += count as u64;
             }
+            self.cursor = first + count;
             for slot in first..first + count {
-                self.handle(now, token, slot);
+                if let Some((from, len)) = self.batch.received(slot) {
+                    self.incoming.push(Incoming { token, slot, from, len });
+                }
             }
             if count < wanted {
                 return;
@@ -224,7 +252,7 @@ impl Shard {
     /// a second system call would find nothing. True when it had one at the last wake-up as well: it is a burst.
     fn read_direct(&mut self, now: Time, token: u64) -> bool {
         if self.cursor >= BATCH_DATAGRAMS {
-            self.flush();
+            self.finish(now);
         }
         let (slot, leg) = (self.cursor, leg_of(token));
         let Some(pair) = self.sockets.get_mut(leg).and_then(Option::as_mut) else { return false };
@@ -238,7 +266,8 @@ impl Shard {
         self.last_datagram = now;
         self.stats.received += 1;
         if len < LEG_ROOM {
-            self.handle_leg(now, token, from, slot, len);
+            self.cursor += 1;
+            self.incoming.push(Incoming { token, slot, from, len });
         }
         false
     }
@@ -267,7 +296,7 @@ impl Shard {
     fn take_frames(&mut self, now: Time, id: StreamId) -> bool {
         loop {
             if self.cursor >= BATCH_DATAGRAMS {
-                self.flush();
+                self.finish(now);
             }
             let slot = self.cursor;
             let Some(streams) = &mut self.parts.streams else { return true };
@@ -300,15 +329,27 @@ impl Shard {
         true
     }
 
-    /// Gives one received datagram to the relay, and sends what comes of it.
-    fn handle(&mut self, now: Time, token: u64, slot: usize) {
-        let Some((from, len)) = self.batch.received(slot) else { return };
-        if token == SHARED {
-            let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-            self.handle_browsers(now, from.into(), slot, len);
-            return;
+    /// Relays what was received, and sends what comes of it.
+    fn finish(&mut self, now: Time) {
+        let mut incoming = std::mem::take(&mut self.incoming);
+        for datagram in &mut incoming {
+            if datagram.token == SHARED {
+                datagram.from = SocketAddr::new(datagram.from.ip().to_canonical(), datagram.from.port());
+            }
         }
-        self.handle_leg(now, token, from, slot, len);
+        self.relay.warm_up(incoming.iter().map(|datagram| match datagram.token {
+            SHARED => Heard::Browser(datagram.from.into()),
+            token => Heard::Leg(leg_of(token)),
+        }));
+        for Incoming { token, slot, from, len } in incoming.drain(..) {
+            if token == SHARED {
+                self.handle_browsers(now, from.into(), slot, len);
+            } else {
+                self.handle_leg(now, token, from, slot, len);
+            }
+        }
+        self.incoming = incoming;
+        self.flush();
     }
 
     /// Gives a datagram of a leg's own socket to the relay, and sends what comes of it.
@@ -323,8 +364,19 @@ impl Shard {
         }
     }
 
-    /// Sends the datagram in a slot: at once by a socket of its own or a connection, with the batch by the shared socket.
+    /// Has the datagram in a slot sent with the batch.
     fn send(&mut self, slot: usize, transmit: &Transmit) {
+        if transmit.channel == Channel::Shared {
+            let to = if self.shared_is_v6 { mapped(transmit.to) } else { transmit.to };
+            self.outgoing.push((slot, transmit.len, to));
+        } else {
+            self.direct.push((slot, *transmit));
+        }
+        self.cursor = self.cursor.max(slot + 1);
+    }
+
+    /// Sends a datagram by a socket of its own or by a connection.
+    fn send_direct(&mut self, slot: usize, transmit: &Transmit) {
         let pair = self.sockets.get_mut(transmit.slot).and_then(Option::as_mut);
         let bytes = self.batch.slot(slot, transmit.len);
         let sent = match transmit.channel {
@@ -338,12 +390,7 @@ impl Shard {
                 }
                 pair.rtcp.send_to(bytes, transmit.to).is_ok()
             }),
-            Channel::Shared => {
-                let to = if self.shared_is_v6 { mapped(transmit.to) } else { transmit.to };
-                self.outgoing.push((slot, transmit.len, to));
-                self.cursor = slot + 1;
-                return;
-            }
+            Channel::Shared => return,
             Channel::Stream(id) => self.parts.streams.as_mut().is_some_and(|streams| streams.send(id, bytes)),
         };
         if sent {
@@ -386,9 +433,15 @@ impl Shard {
         }
     }
 
-    /// Sends what waits for the shared socket.
+    /// Sends what waits to be sent. Nothing waits to be relayed.
     fn flush(&mut self) {
         self.cursor = 0;
+        let mut direct = std::mem::take(&mut self.direct);
+        warm_up(&self.sockets, direct.iter().map(|(_, transmit)| transmit.slot));
+        for (slot, transmit) in direct.drain(..) {
+            self.send_direct(slot, &transmit);
+        }
+        self.direct = direct;
         if self.outgoing.is_empty() {
             return;
         }
@@ -529,6 +582,8 @@ impl Shard {
     }
 
     fn take_sockets(&mut self, slot: usize) -> Option<Box<Pair>> {
+        // Last words go by them.
+        self.flush();
         let pair = self.sockets.get_mut(slot)?.take()?;
         self.parts.poller.remove(pair.rtp.as_fd());
         self.parts.poller.remove(pair.rtcp.as_fd());
@@ -616,6 +671,18 @@ fn socket_of<'a>(parts: &'a Parts, sockets: &'a [Option<Box<Pair>>], token: u64)
         RTCP => Some(&pair.rtcp),
         DIRECT => pair.direct.as_ref().map(|direct| &direct.socket),
         _ => Some(&pair.rtp),
+    }
+}
+
+/// Whether a token is that of a leg's direct socket.
+fn is_direct(token: u64) -> bool {
+    token != SHARED && token != LISTENER && stream_of(token).is_none() && token % 4 == DIRECT
+}
+
+/// Brings the sockets of legs into the cache, all at a time: see [`Relay::warm_up`].
+fn warm_up(sockets: &[Option<Box<Pair>>], slots: impl Iterator<Item = usize>) {
+    for pair in slots.filter_map(|slot| sockets.get(slot)?.as_ref()) {
+        black_box(pair.touch());
     }
 }
 

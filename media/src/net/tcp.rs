@@ -12,9 +12,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use kraliki_time::Time;
+use kraliki_udp::Poller;
 use socket2::SockRef;
 
-use super::sys::Poller;
 use crate::limits::{
     STREAM_ACCEPTS, STREAM_IDLE, STREAM_READ_BYTES, STREAM_SEND_BUFFER_BYTES, STREAM_SETUP, STREAMS,
 };
@@ -242,7 +242,8 @@ impl Stream {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sys::Waker;
+    use kraliki_udp::Waker;
+
     use super::*;
 
     fn at(ms: u64) -> Time {

@@ -65,6 +65,15 @@ impl Cipher {
         self.profile
     }
 
+    /// See [`crate::leg::Leg::touch`].
+    pub(super) fn touch(&self) -> u64 {
+        let first = match &self.kind {
+            Kind::CounterMode(keys) => keys.salt.first(),
+            Kind::Gcm { salt, .. } => salt.first(),
+        };
+        u64::from(self.profile == Profile::AeadAes128Gcm) + first.copied().map_or(0, u64::from)
+    }
+
     /// Protects `packet`, whose last bytes are room for the tag.
     pub(super) fn seal_rtp(
         &self,

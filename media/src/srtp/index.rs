@@ -46,29 +46,43 @@ pub(super) struct Guess {
     known: Option<usize>,
 }
 
-/// The sources of one direction; few, so a list.
+/// The sources of one direction: nearly always there is but one, which needs no look elsewhere.
 #[derive(Default)]
-pub(super) struct Sources(Vec<(u32, Window)>);
+pub(super) struct Sources {
+    first: Option<(u32, Window)>,
+    others: Vec<(u32, Window)>,
+}
 
 impl Sources {
     /// The index that a sequence number most likely stands for, if it was not seen before.
     pub(super) fn guess(&self, ssrc: u32, sequence: u16) -> Result<Guess, SrtpError> {
-        let Some(at) = self.0.iter().position(|(s, _)| *s == ssrc) else {
+        let mut known = self.first.iter().chain(&self.others).enumerate();
+        let Some((at, (_, window))) = known.find(|(_, (s, _))| *s == ssrc) else {
             // The first packet starts with roll-over counter 0 (RFC 3711 §3.3.1).
-            return match self.0.len() < MAX_SRTP_SOURCES {
+            return match self.others.len() + 1 < MAX_SRTP_SOURCES {
                 true => Ok(Guess { index: u64::from(sequence), known: None }),
                 false => Err(SrtpError::TooManySources),
             };
         };
-        let Some((_, window)) = self.0.get(at) else { return Err(SrtpError::Malformed) };
         let index = nearest(window.highest, sequence)?;
         if window.is_fresh(index) { Ok(Guess { index, known: Some(at) }) } else { Err(SrtpError::Replayed) }
     }
 
+    /// See [`crate::leg::Leg::touch`].
+    pub(super) fn touch(&self) -> u64 {
+        self.first.as_ref().map_or(0, |(_, window)| window.highest)
+    }
+
     pub(super) fn accept(&mut self, ssrc: u32, guess: Guess) {
-        match guess.known.and_then(|at| self.0.get_mut(at)) {
+        match guess.known.and_then(|at| self.first.iter_mut().chain(&mut self.others).nth(at)) {
             Some((_, window)) => window.accept(guess.index),
-            None => self.0.push((ssrc, Window::starting_at(guess.index))),
+            None => {
+                let begun = (ssrc, Window::starting_at(guess.index));
+                match self.first {
+                    None => self.first = Some(begun),
+                    Some(_) => self.others.push(begun),
+                }
+            }
         }
     }
 }

@@ -159,6 +159,20 @@ impl Protector {
     }
 }
 
+impl Protector {
+    /// See [`crate::leg::Leg::touch`].
+    pub(crate) fn touch(&self) -> u64 {
+        self.sources.touch() + u64::from(self.rtcp_index) + self.rtp.touch()
+    }
+}
+
+impl Unprotector {
+    /// See [`crate::leg::Leg::touch`].
+    pub(crate) fn touch(&self) -> u64 {
+        self.sources.touch().wrapping_add(self.rtp_left).wrapping_add(self.rtp.touch())
+    }
+}
+
 /// The receiving side.
 pub struct Unprotector {
     rtp: Cipher,

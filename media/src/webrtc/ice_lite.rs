@@ -145,7 +145,8 @@ impl IceLite {
     }
 
     pub(super) fn is_checked(&self, from: TransportAddress) -> bool {
-        self.checked.iter().any(|(address, _)| *address == from)
+        // Nearly always the one that media goes to, which is never forgotten.
+        self.selected == Some(from) || self.checked.iter().any(|(address, _)| *address == from)
     }
 
     pub(super) fn tag(&self) -> LegTag {

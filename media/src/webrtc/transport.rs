@@ -249,6 +249,20 @@ impl BrowserTransport {
         }
     }
 
+    /// See [`crate::leg::Leg::touch`].
+    pub(crate) fn touch(&self) -> u64 {
+        let is_up = u64::from(matches!(self.phase, Phase::Up(_)));
+        is_up + u64::from(self.consent_lost) + self.ice.selected().map_or(0, |to| to.address.port().into())
+    }
+
+    /// The same of the keys.
+    pub(crate) fn touch_keys(&self) -> u64 {
+        match &self.phase {
+            Phase::Up(keys) => keys.tx.touch().wrapping_add(keys.rx.touch()),
+            _ => 0,
+        }
+    }
+
     /// Whether media can be sent.
     pub fn is_up(&self) -> bool {
         matches!(self.phase, Phase::Up(_)) && self.remote().is_some()
