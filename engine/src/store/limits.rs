@@ -29,7 +29,7 @@ pub(super) const IMPORT_BATCH: usize = 20_000;
 /// stays the same and prepared; after each an import looks whether somebody waits.
 pub(super) const IMPORT_STATEMENT: usize = 250;
 /// Then it rests so many times as long as it took: the disk is there for the calls.
-pub(super) const IMPORT_PAUSES: u32 = 3;
+pub(super) const IMPORT_PAUSES: u32 = 4;
 /// The writer counts as idle this long after its last job.
 pub(super) const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// Pages in the log before it is folded into the file: 256 MB. A page is written to its place once for many commits, and
@@ -45,6 +45,8 @@ pub(super) const LOG_PAGES_MOST: &str = "256000";
 pub(super) const LOG_PAGES_LEFT: i64 = 500;
 /// Rounds of folding beside commits, each of what came in during the one before.
 pub(super) const FOLDS_MOST: usize = 8;
+/// Who may wait to look at its length: one that folds and the next.
+pub(super) const FOLDERS_MOST: usize = 2;
 /// How often commits have somebody look at its length.
 pub(super) const LOG_LOOK: Duration = Duration::from_millis(200);
 

@@ -3,14 +3,16 @@
 //! thousands of pages.
 
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use kraliki_time::Time;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
-use super::limits::{FOLDS_MOST, LOG_LOOK, LOG_PAGES, LOG_PAGES_LEFT};
+use super::limits::{FOLDERS_MOST, FOLDS_MOST, LOG_LOOK, LOG_PAGES, LOG_PAGES_LEFT};
 use super::{Store, StoreError, open};
 
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(super) struct Log {
     conn: Mutex<Option<SqliteConnection>>,
     /// When its length was last looked at, in ms of the clock.
     looked_ms: AtomicU64,
+    /// Who looks at it beside the commits; each holds the store.
+    beside: std::sync::Mutex<JoinSet<()>>,
 }
 
 impl Log {
@@ -28,10 +32,17 @@ impl Log {
         let mut path = database.as_os_str().to_owned();
         path.push("-wal");
         let conn = Mutex::new(Some(open::connect_folder(database).await?));
-        Ok(Log { path: path.into(), conn, looked_ms: AtomicU64::new(0) })
+        Ok(Log { path: path.into(), conn, looked_ms: AtomicU64::new(0), beside: std::sync::Mutex::default() })
+    }
+
+    /// Until nobody looks at it any more.
+    pub(super) async fn looked(&self) {
+        let mut beside = std::mem::take(&mut *self.beside.lock().unwrap_or_else(PoisonError::into_inner));
+        while beside.join_next().await.is_some() {}
     }
 
     pub(super) async fn close(&self) {
+        self.looked().await;
         if let Some(conn) = self.conn.lock().await.take()
             && let Err(error) = conn.close().await
         {
@@ -43,18 +54,7 @@ impl Log {
 impl Store {
     /// All that was committed is on the disk when this returns.
     pub(super) async fn sync(&self) -> Result<(), StoreError> {
-        let path = self.inner.log.path.clone();
-        let sync = {
-            let path = path.clone();
-            move || std::fs::File::open(path)?.sync_data()
-        };
-        match tokio::task::spawn_blocking(sync).await {
-            Ok(Ok(())) => Ok(()),
-            // There is none where nothing was written since it was folded.
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Ok(Err(source)) => Err(StoreError::Path { path, source }),
-            Err(error) => Err(StoreError::Path { path, source: std::io::Error::other(error) }),
-        }
+        sync(self.inner.log.path.clone()).await
     }
 
     /// After a commit: has the log looked at, now and then, without waiting for it.
@@ -70,7 +70,12 @@ impl Store {
     /// Has the log folded when it is so long, without waiting for it.
     pub(super) fn fold_beside(&self, pages: i64) {
         let store = self.clone();
-        tokio::spawn(async move { store.fold_if_long(pages).await });
+        let mut beside = self.inner.log.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        while beside.try_join_next().is_some() {}
+        // One that waits for another finds nothing to do.
+        if beside.len() < FOLDERS_MOST {
+            beside.spawn(async move { store.fold_if_long(pages).await });
+        }
     }
 
     /// Folds the log when it is so long; who imports waits for it, so that the log comes to an end.
@@ -83,7 +88,8 @@ impl Store {
     async fn fold(&self, pages: i64) -> Result<(), StoreError> {
         let mut own = self.inner.log.conn.lock().await;
         let Some(conn) = own.as_mut() else { return Ok(()) };
-        if checkpoint(conn, "PRAGMA wal_checkpoint(NOOP)").await?.pages < pages {
+        let now = checkpoint(conn, "PRAGMA wal_checkpoint(NOOP)").await?;
+        if now.pages < pages || now.left == 0 {
             return Ok(());
         }
         for _ in 0..FOLDS_MOST {
@@ -91,10 +97,24 @@ impl Store {
                 break;
             }
         }
+        // SQLite syncs the file only with the last page of the log. Synced now, it has little to do while nobody may write.
+        sync(self.inner.path.clone()).await?;
+        checkpoint(conn, PASSIVE).await?;
         // The log begins again only when nothing is left of it, so nobody may write meanwhile.
         let _writer = self.inner.writer.lock().await;
         checkpoint(conn, PASSIVE).await?;
         Ok(())
+    }
+}
+
+/// What was written to a file is on the disk when this returns.
+async fn sync(path: PathBuf) -> Result<(), StoreError> {
+    let file = path.clone();
+    let synced = tokio::task::spawn_blocking(move || std::fs::File::open(file)?.sync_data()).await;
+    match synced.map_err(std::io::Error::other).flatten() {
+        // There is no log where nothing was written since it was folded.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        synced => synced.map_err(|source| StoreError::Path { path, source }),
     }
 }
 

@@ -130,6 +130,7 @@ impl Rig {
     async fn kill(self) -> Place {
         self.task.abort();
         let _ = self.task.await;
+        self.store.inner.log.looked().await;
         drop((self.store, self.writer));
         self.place
     }
