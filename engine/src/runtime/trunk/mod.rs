@@ -7,6 +7,7 @@ mod figures;
 mod invite;
 mod numbers;
 mod profile;
+mod values;
 mod watch;
 
 use std::net::IpAddr;

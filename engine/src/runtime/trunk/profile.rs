@@ -12,10 +12,16 @@ use kraliki_sip::net::ClientFiles;
 use kraliki_sip::resolve::Target;
 use kraliki_sip::stir::{Attestation, Signer};
 use kraliki_sip::{Credentials, IdentityHeader, Reliable, SessionTimer, SocketId, Transport};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::choice::{AttestationKey, CodecKey, IdentityKey, InboundStir, ReliableKey, SrtpKey, TransportKey};
+use super::values::{
+    at_least_one, default_breaker_failures, default_breaker_pause_s, default_channels, default_codecs,
+    default_cps, default_day_zone, default_fail_over_on, default_longest_call_s, default_register_s,
+    default_session_timer_s, first_response, longest_call, never_shown, optional_percent, seconds_60_86400,
+    session_timer, yes, zero_to_five,
+};
 use super::{NumberFormat, Numbers, Signing, TrunkConfig};
 use crate::runtime::keys::{ListenAt, Network, host_and_port, in_range, one_or_many};
 use crate::trunk::{is_prefix, longest};
@@ -191,91 +197,6 @@ pub struct TrunkProfile {
     /// long as SIP waits (32 s). Null: 4 with a `fail_over`, else 0.
     #[serde(default, deserialize_with = "first_response")]
     pub first_response_timeout_s: Option<u32>,
-}
-
-fn never_shown<T>(_: &T) -> bool {
-    true
-}
-fn default_cps() -> u32 {
-    1
-}
-fn default_channels() -> u32 {
-    10
-}
-fn default_breaker_failures() -> u32 {
-    Trunk::BREAKER_FAILURES
-}
-fn default_breaker_pause_s() -> u32 {
-    Trunk::BREAKER_PAUSE_S
-}
-fn default_register_s() -> u32 {
-    3_600
-}
-fn default_session_timer_s() -> u32 {
-    1_800
-}
-fn default_codecs() -> Vec<CodecKey> {
-    vec![CodecKey::Pcmu, CodecKey::Pcma]
-}
-fn default_fail_over_on() -> Vec<u16> {
-    Trunk::FAIL_OVER_ON.to_vec()
-}
-fn default_day_zone() -> String {
-    "UTC".to_owned()
-}
-fn default_longest_call_s() -> u32 {
-    Trunk::LONGEST_CALL_S
-}
-fn yes() -> bool {
-    true
-}
-
-fn seconds_60_86400<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
-    in_range(d, 60..=86_400)
-}
-
-fn optional_percent<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u32>, D::Error> {
-    optional_in_range(d, 0..=100)
-}
-
-fn first_response<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u32>, D::Error> {
-    optional_in_range(d, 0..=32)
-}
-
-fn optional_in_range<'de, D: Deserializer<'de>>(
-    d: D,
-    range: std::ops::RangeInclusive<u32>,
-) -> Result<Option<u32>, D::Error> {
-    match Option::<i64>::deserialize(d)? {
-        None => Ok(None),
-        Some(n) => in_range(serde::de::value::I64Deserializer::new(n), range).map(Some),
-    }
-}
-
-fn zero_to_five<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
-    in_range(d, 0..=5)
-}
-
-fn at_least_one<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
-    in_range(d, 1..=100_000)
-}
-
-fn session_timer<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
-    match in_range(d, 0..=86_400)? {
-        short @ 1..90 => {
-            Err(serde::de::Error::custom(format!("{short} is out of range; give 0 or 90 to 86400")))
-        }
-        seconds => Ok(seconds),
-    }
-}
-
-fn longest_call<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
-    match in_range(d, 0..=86_400)? {
-        short @ 1..30 => {
-            Err(serde::de::Error::custom(format!("{short} is out of range; give 0 or 30 to 86400")))
-        }
-        seconds => Ok(seconds),
-    }
 }
 
 /// A price or a sum in millionths.
