@@ -35,7 +35,7 @@ fn the_demo_connects_calls_and_its_counts_add_up() {
     assert_eq!(nine.iter().map(|key| count(key)).sum::<u64>(), count("attempts"), "{figures}");
     assert_eq!(count("answered"), count("connected") + count("abandoned") + count("caller_hangup"));
     assert!(count("connected") > 0, "{figures}");
-    assert_eq!(count("failed"), 0, "{figures}");
+    assert_eq!(count("failed"), 0, "{figures} {}", run.stderr);
     let occupancy = figures["occupancy"].as_f64().unwrap();
     assert!(occupancy > 0.0 && occupancy <= 1.0, "{figures}");
     for key in ["bridge_ms_p50", "bridge_ms_p99", "wait_ms_p50", "wait_ms_p99"] {

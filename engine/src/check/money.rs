@@ -103,6 +103,10 @@ impl Money {
                 {
                     purse.spent += price * now.since(since).as_millis();
                 }
+                // Whoever says after its end that it was answered is not believed, and costs nothing.
+                if let Some((_, price)) = self.prices.get_mut(id) {
+                    *price = 0;
+                }
             }
             _ => {}
         }

@@ -58,13 +58,15 @@ fn all_families_at_once_and_in_pairs() {
 
 #[test]
 fn a_kill_at_every_step() {
-    let whole = FaultConfig {
+    let of = |seed| FaultConfig {
         lasts: Duration::from_secs(20),
         agents: Some(3),
-        ..FaultConfig::new([Family::Restless], 1)
+        ..FaultConfig::new([Family::Restless], seed)
     };
-    let FaultReport { steps, fail_overs, .. } = sound(&whole);
-    assert!(steps > 300 && fail_overs > 0, "{steps}, {fail_overs}");
+    // A run in which a call goes on by another trunk.
+    let goes_on = |(_, report): &(FaultConfig, FaultReport)| report.steps > 300 && report.fail_overs > 0;
+    let (whole, FaultReport { steps, .. }) =
+        (1..20).map(|seed| (of(seed), sound(&of(seed)))).find(goes_on).unwrap();
     for step in 1..steps {
         let config = FaultConfig { kill_at: Some(step), ..whole.clone() };
         let report = sound(&config);
