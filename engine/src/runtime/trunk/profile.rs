@@ -23,7 +23,7 @@ use super::values::{
     session_timer, yes, zero_to_five,
 };
 use super::{NumberFormat, Numbers, Signing, TrunkConfig};
-use crate::runtime::keys::{ListenAt, Network, host_and_port, in_range, one_or_many};
+use crate::runtime::keys::{ListenAt, Network, host_and_port, one_or_many};
 use crate::trunk::{is_prefix, longest};
 use crate::{OverCap, Pii, Trunk, TrunkId};
 
