@@ -6,7 +6,7 @@
 // With "restarts" ICE is begun anew in the call. With "trickles" the candidates, which the offer does not
 // have yet, are sent after the answer. With "only_tcp" the page is told of our candidates over TCP alone, as if its network let no UDP out. With "vanishes" the
 // browser is killed in the call, and the line `vanished {...}` says what it heard until then.
-import { launchServer, toneShares } from './page.mjs';
+import { launchServer, tellFailure, toneShares } from './page.mjs';
 
 const options = JSON.parse(process.argv[2]);
 const STEP_MS = 20_000;
@@ -27,11 +27,7 @@ try {
 	const result = await shift();
 	if (result) console.log(`result ${JSON.stringify(result)}`);
 } catch (error) {
-	console.error(error.message);
-	for (const line of said) console.error(`the page's console: ${line}`);
-	await page.screenshot({ path: options.screenshot, fullPage: true }).catch(() => {});
-	console.error(`screenshot: ${options.screenshot}`);
-	process.exitCode = 1;
+	await tellFailure(error, said, [[options.screenshot, page]]);
 } finally {
 	await browser.close().catch(() => {});
 	await server.close().catch(() => {});

@@ -3,7 +3,7 @@
 // something does not happen in time, the page's console, a screenshot and exit code 1.
 //
 // node console.mjs '{"url", "username", "password", "campaign", "screenshot"}'
-import { launch } from './page.mjs';
+import { launch, tellFailure } from './page.mjs';
 
 const options = JSON.parse(process.argv[2]);
 const STEP_MS = 10_000;
@@ -37,11 +37,7 @@ try {
 	}
 	console.log(`result ${JSON.stringify({ ...seen, wider, said, took_ms })}`);
 } catch (error) {
-	console.error(error.message);
-	for (const line of said) console.error(`the page's console: ${line}`);
-	await page.screenshot({ path: options.screenshot, fullPage: true }).catch(() => {});
-	console.error(`screenshot: ${options.screenshot}`);
-	process.exitCode = 1;
+	await tellFailure(error, said, [[options.screenshot, page]]);
 } finally {
 	await browser.close().catch(() => {});
 }

@@ -34,6 +34,17 @@ function settings(microphone) {
 	};
 }
 
+/** Says why a script ends early: the error, what the pages' consoles said, and how the pages look, each in a file. */
+export async function tellFailure(error, said, pages) {
+	console.error(error.message);
+	for (const line of said) console.error(`the page's console: ${line}`);
+	for (const [path, page] of pages) {
+		await page.screenshot({ path, fullPage: true }).catch(() => {});
+		console.error(`screenshot: ${path}`);
+	}
+	process.exitCode = 1;
+}
+
 /** Runs in the page: of windows of what it plays, the share of the energy that lies at one frequency (Goertzel). */
 export async function toneShares([hz, windows, everyMs, element = '#caller-audio']) {
 	const audio = new AudioContext();

@@ -3,7 +3,7 @@
 // `heard {"phase", "by"}`, where `by` has for each listener the shares of its windows by the speaker's tone.
 //
 // node supervise.mjs '{"url", "password", "people": {"ada": {"microphone", "hz"}, ...}, "caller_hz", "screenshot"}'
-import { launch, toneShares } from './page.mjs';
+import { launch, tellFailure, toneShares } from './page.mjs';
 
 const options = JSON.parse(process.argv[2]);
 const STEP_MS = 20_000;
@@ -30,13 +30,7 @@ try {
 	await shift();
 	console.log('result {}');
 } catch (error) {
-	console.error(error.message);
-	for (const line of said) console.error(`the page's console: ${line}`);
-	for (const [name, page] of Object.entries(pages)) {
-		await page.screenshot({ path: `${options.screenshot}_${name}.png`, fullPage: true }).catch(() => {});
-	}
-	console.error(`screenshots: ${options.screenshot}_*.png`);
-	process.exitCode = 1;
+	await tellFailure(error, said, Object.entries(pages).map(([name, page]) => [`${options.screenshot}_${name}.png`, page]));
 } finally {
 	for (const browser of browsers) await browser.close();
 }

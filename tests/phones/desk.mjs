@@ -4,6 +4,8 @@
 // node desk.mjs '{"url", "username", "password", "screenshot"}'
 import { createRequire } from 'node:module';
 
+import { tellFailure } from '../browser/page.mjs';
+
 const { chromium } = createRequire(new URL('../../web/package.json', import.meta.url))('playwright-core');
 
 const options = JSON.parse(process.argv[2]);
@@ -83,11 +85,7 @@ try {
 	await page.locator('input[name=password]').waitFor();
 	console.log('done');
 } catch (error) {
-	console.error(error.message);
-	for (const line of said) console.error(`the page's console: ${line}`);
-	await page.screenshot({ path: options.screenshot, fullPage: true }).catch(() => {});
-	console.error(`screenshot: ${options.screenshot}`);
-	process.exitCode = 1;
+	await tellFailure(error, said, [[options.screenshot, page]]);
 } finally {
 	await browser.close();
 }

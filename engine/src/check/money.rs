@@ -30,7 +30,7 @@ pub(super) struct Money {
     prices: BTreeMap<TryId, (TrunkId, u128)>,
     running: BTreeMap<TryId, (TrunkId, u128, Time)>,
     unix_ms: Option<i64>,
-    /// Whether it is still that day.
+    /// Whether that day is over.
     later: bool,
 }
 
