@@ -1,7 +1,7 @@
 //! Leads, calls, campaigns and the suppression list, as readers get them.
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::limits::PAGE_MOST;
 use super::refill::{one, refill};
@@ -38,14 +38,26 @@ impl Store {
         campaign: CampaignId,
         filter: LeadFilter,
     ) -> Result<Page<LeadRecord>, StoreError> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            lead_columns!(),
+            " FROM leads WHERE id IN (SELECT value FROM json_each($1)) AND campaign = $2 ORDER BY id"
+        );
         let limit = page_limit(filter.limit);
-        let of = filter.list.map_or(("campaign", campaign.0), |list| ("list", list.0));
         let statuses = filter.status.as_ref().map_or(&LeadStatus::ALL[..], std::slice::from_ref);
-        let mut sql: QueryBuilder<Sqlite> =
-            QueryBuilder::new(concat!("SELECT ", lead_columns!(), " FROM leads WHERE id IN ("));
-        push_first(&mut sql, of, statuses, filter.after.map_or(0, |id| id.0), i64::from(limit) + 1);
-        sql.push(") AND campaign = ").push_bind(campaign.0).push(" ORDER BY id");
-        let rows = sql.build().fetch_all(&self.inner.readers).await?;
+        let mut reader = self.inner.readers.acquire().await?;
+        let mut snapshot = reader.begin().await?;
+        let lists = match filter.list {
+            Some(list) => vec![list.0],
+            None => {
+                let all = sqlx::query_scalar("SELECT id FROM lists WHERE campaign = $1").bind(campaign.0);
+                all.fetch_all(&mut *snapshot).await?
+            }
+        };
+        let (after, most) = (filter.after.map_or(0, |id| id.0), limit as usize + 1);
+        let ids = first(&mut snapshot, &lists, statuses, after, most).await?;
+        let ids = serde_json::to_string(&ids).unwrap_or_default();
+        let rows = sqlx::query(SQL).bind(ids).bind(campaign.0).fetch_all(&mut *snapshot).await?;
         let items = rows.iter().map(row::lead_record).collect::<Result<Vec<_>, _>>()?;
         Ok(page(items, limit, |lead| lead.id.0))
     }
@@ -242,20 +254,44 @@ impl Store {
     }
 }
 
-/// The ids of the first leads of a campaign or a list above `after`, in their order: of each status so many from an
-/// index, and of these the first.
-pub(super) fn push_first(
-    sql: &mut QueryBuilder<Sqlite>,
-    (column, of): (&'static str, i64),
+/// The ids of the first leads of these lists above `after`, in their order: of each list and status so many from an index,
+/// and of these the first.
+pub(super) async fn first(
+    conn: &mut SqliteConnection,
+    lists: &[i64],
     statuses: &[LeadStatus],
     after: i64,
-    most: i64,
+    most: usize,
+) -> Result<Vec<i64>, StoreError> {
+    let (mut ids, mut below) = (Vec::new(), i64::MAX);
+    for list in lists {
+        let mut sql = QueryBuilder::new("");
+        push_first(&mut sql, *list, statuses, (after, below), most);
+        let more: Vec<i64> = sql.build_query_scalar().fetch_all(&mut *conn).await?;
+        ids.extend(more);
+        ids.sort_unstable();
+        ids.truncate(most);
+        if let Some(last) = ids.get(most.saturating_sub(1)) {
+            below = *last;
+        }
+    }
+    Ok(ids)
+}
+
+pub(super) fn push_first(
+    sql: &mut QueryBuilder<Sqlite>,
+    list: i64,
+    statuses: &[LeadStatus],
+    (after, below): (i64, i64),
+    most: usize,
 ) {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
     for (n, status) in statuses.iter().enumerate() {
         sql.push(if n == 0 { "SELECT id FROM (" } else { " UNION ALL SELECT id FROM (" });
-        sql.push("SELECT id FROM leads WHERE ").push(column).push(" = ").push_bind(of);
+        sql.push("SELECT id FROM leads WHERE list = ").push_bind(list);
         sql.push(" AND status = ").push_bind(row::lead_status(*status));
-        sql.push(" AND id > ").push_bind(after).push(" ORDER BY id LIMIT ").push_bind(most).push(")");
+        sql.push(" AND id > ").push_bind(after).push(" AND id < ").push_bind(below);
+        sql.push(" ORDER BY id LIMIT ").push_bind(most).push(")");
     }
     sql.push(" ORDER BY id LIMIT ").push_bind(most);
 }

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::import::live_campaign;
-use super::leads::push_first;
+use super::leads::first;
 use super::limits::{LIST_WORK_BATCH, LISTS_MOST, NAME_MOST};
 use super::{ListRecord, Store, StoreError, row};
 use crate::lead::list::{Comparison, LeadPick, ListOrder, ListSettings};
@@ -314,9 +314,8 @@ pub(super) async fn work(conn: &mut SqliteConnection) -> Result<bool, StoreError
 
 /// The id of the last lead of the next batch of a list.
 async fn batch_end(conn: &mut SqliteConnection, list: ListId, after: i64) -> Result<Option<i64>, StoreError> {
-    let mut sql = QueryBuilder::new("");
-    push_first(&mut sql, ("list", list.0), &LeadStatus::ALL, after, LIST_WORK_BATCH);
-    let ids: Vec<i64> = sql.build_query_scalar().fetch_all(conn).await?;
+    let most = usize::try_from(LIST_WORK_BATCH).unwrap_or(1);
+    let ids = first(conn, &[list.0], &LeadStatus::ALL, after, most).await?;
     Ok(ids.last().copied())
 }
 

@@ -17,7 +17,7 @@ use super::limits::{BUSY_WAIT, LOG_BYTES_KEPT, LOG_PAGES_MOST, READER_WAIT};
 
 /// The steps of the schema, in order. One that landed never changes. They are listed by hand because the macro
 /// that would find them builds SQLite and half of sqlx a second time, for the compiler.
-const MIGRATIONS: [(i64, &str, &str); 12] = [
+const MIGRATIONS: [(i64, &str, &str); 13] = [
     (1, "initial", include_str!("../../migrations/0001_initial.sql")),
     (2, "phones", include_str!("../../migrations/0002_phones.sql")),
     (3, "trunks", include_str!("../../migrations/0003_trunks.sql")),
@@ -30,6 +30,7 @@ const MIGRATIONS: [(i64, &str, &str); 12] = [
     (10, "people", include_str!("../../migrations/0010_people.sql")),
     (11, "lead_pages", include_str!("../../migrations/0011_lead_pages.sql")),
     (12, "suppressions_of_deleted", include_str!("../../migrations/0012_suppressions_of_deleted.sql")),
+    (13, "lead_pages_by_list", include_str!("../../migrations/0013_lead_pages_by_list.sql")),
 ];
 
 /// "KRLK", in the header of the file (offset 68): tells our databases from others.

@@ -469,7 +469,8 @@ async fn purge(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
     // Work on lists that a stop left.
     let Some(campaign) = campaign else { return lists::work(conn).await };
     let gone: Vec<i64> = sqlx::query_scalar(
-        "DELETE FROM leads WHERE id IN (SELECT id FROM leads WHERE campaign = $1 LIMIT $2) RETURNING id",
+        "DELETE FROM leads WHERE id IN (SELECT l.id FROM lists CROSS JOIN leads AS l ON l.list = lists.id \
+         WHERE lists.campaign = $1 LIMIT $2) RETURNING id",
     )
     .bind(campaign)
     .bind(PURGE_BATCH)

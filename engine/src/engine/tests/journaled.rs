@@ -51,24 +51,22 @@ fn a_replay_gives_the_same_bytes() {
 
 #[test]
 fn an_engine_that_was_written_down_goes_on_as_the_other_would_have() {
-    for seed in 300..302 {
-        let world = day(seed);
-        let bytes = &world.journal;
-        let (mut reader, _, state) = Reader::new(&bytes[..]).unwrap();
-        let mut engine = Engine::from_checkpoint(&state).unwrap();
-        let (mut outputs, mut rng, mut restored) = (Vec::new(), StdRng::seed_from_u64(seed), 0);
-        while let Some(record) = reader.next_record().unwrap() {
-            call(&mut engine, record, |output| outputs.extend(serde_json::to_vec(output).unwrap()));
-            if rng.random_range(0..40) == 0 {
-                let state = engine.checkpoint();
-                engine = Engine::from_checkpoint(&state).unwrap();
-                assert!(engine.checkpoint() == state, "seed {seed}: a state changes by being read");
-                restored += 1;
-            }
+    let world = day(300);
+    let bytes = &world.journal;
+    let (mut reader, _, state) = Reader::new(&bytes[..]).unwrap();
+    let mut engine = Engine::from_checkpoint(&state).unwrap();
+    let (mut outputs, mut rng, mut restored) = (Vec::new(), StdRng::seed_from_u64(300), 0);
+    while let Some(record) = reader.next_record().unwrap() {
+        call(&mut engine, record, |output| outputs.extend(serde_json::to_vec(output).unwrap()));
+        if rng.random_range(0..40) == 0 {
+            let state = engine.checkpoint();
+            engine = Engine::from_checkpoint(&state).unwrap();
+            assert!(engine.checkpoint() == state, "a state changes by being read");
+            restored += 1;
         }
-        assert!(restored > 100, "{restored}");
-        assert!(outputs == world.outputs, "seed {seed}: a restored engine went another way");
     }
+    assert!(restored > 100, "{restored}");
+    assert!(outputs == world.outputs, "a restored engine went another way");
 }
 
 #[test]
