@@ -148,6 +148,21 @@ pub(crate) fn trunk(port: u16) -> String {
     )
 }
 
+/// Tells why nobody is called, when a test fails.
+struct WhyNot<'a>(&'a Client, i64);
+
+impl Drop for WhyNot<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for path in
+                [format!("/api/campaigns/{}", self.1), "/api/leads/1/why".into(), "/api/agents".into()]
+            {
+                eprintln!("{path}: {}", self.0.get(&path).text);
+            }
+        }
+    }
+}
+
 /// Starts the agent's browser.
 fn start_agent(name: &str, url: &str, microphone: &Path, dir: &Path, more: &Value) -> Process {
     let screenshot = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.png"));
@@ -205,6 +220,7 @@ fn work_a_shift(mode: &str, media: &str, more: &Value) -> Value {
     let dialer = site.serve();
     let manager = dialer.login("mona");
     let campaign = campaign_of_one(&manager, mode);
+    let _why_not = WhyNot(&manager, campaign);
 
     let mut more = more.clone();
     more["preview"] = (mode == "preview").into();

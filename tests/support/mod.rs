@@ -135,6 +135,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let said: Vec<String> = self.lines.try_iter().collect();
+            eprintln!("{} said, and nobody read it: {said:#?}", self.name);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -27,6 +27,45 @@ async fn leads_by_pages() {
 }
 
 #[tokio::test]
+async fn leads_of_several_lists_by_pages() {
+    let rig = Rig::new().await;
+    // The lists take turns, with more and fewer leads.
+    for turn in 0..9u32 {
+        let mut csv = "phone\n".to_owned();
+        for n in 0..=turn % 4 {
+            csv += &format!("{}\n", phone(10 * turn + n));
+        }
+        let list = ["a", "b", "c"][turn as usize % 3];
+        let mut importer = rig.store.importer(ONE, list, "US").await.unwrap();
+        importer.feed(csv.as_bytes()).await.unwrap();
+        importer.finish().await.unwrap();
+    }
+    let lists = rig.store.lists(ONE).await.unwrap();
+    let all = LeadFilter { limit: 100, ..LeadFilter::default() };
+    for list in [None, Some(lists[1].id)] {
+        let filter = LeadFilter { list, ..all };
+        let whole: Vec<i64> =
+            rig.store.leads(ONE, filter).await.unwrap().items.iter().map(|lead| lead.id.0).collect();
+        assert_eq!(whole.len(), if list.is_none() { 21 } else { 7 }, "{whole:?}");
+        for limit in [1, 2, 5] {
+            let mut filter = LeadFilter { limit, ..filter };
+            let mut ids = Vec::new();
+            for _ in 0..=whole.len() {
+                let page = rig.store.leads(ONE, filter).await.unwrap();
+                ids.extend(page.items.iter().map(|lead| lead.id.0));
+                filter.after = page.next.map(LeadId);
+                if filter.after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(ids, whole, "pages of {limit}");
+        }
+    }
+    let of_another = LeadFilter { list: Some(lists[0].id), ..all };
+    assert_eq!(rig.store.leads(CampaignId(2), of_another).await.unwrap().items, []);
+}
+
+#[tokio::test]
 async fn calls_by_pages() {
     let mut rig = Rig::new().await;
     rig.leads(10).await;

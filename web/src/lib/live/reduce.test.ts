@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { AgentView, CallView, LegFigures, LiveMessage, Snapshot } from '$lib/api/types';
-import { emptyState, isUrgent, reduce } from './reduce';
+import { emptyState, isOvertaken, isUrgent, reduce } from './reduce';
 
 const ME = 7;
 const agent = (id: number, change: Partial<AgentView> = {}): AgentView => ({
@@ -161,6 +161,17 @@ it('shows how a call is heard until it ends', () => {
 	expect(state.unheard.get(1)).toEqual({ agent: 'no_packets' });
 	reduce(state, { type: 'call', ...call(1, { state: 'ended', agent: ME }) }, ME);
 	expect([state.quality.size, state.unheard.size]).toEqual([0, 0]);
+});
+
+it('does not let an answer that comes late take the place of what came after it', () => {
+	const ready = agent(ME, { since_unix_ms: 10 });
+	expect(isOvertaken(ready, undefined)).toBe(false);
+	expect(isOvertaken(ready, agent(ME, { state: 'paused', since_unix_ms: 9 }))).toBe(false);
+	expect(isOvertaken(ready, agent(ME, { state: 'talking', since_unix_ms: 11 }))).toBe(true);
+	// The lead came with Ready, in the same millisecond.
+	expect(isOvertaken(ready, agent(ME, { state: 'preview', since_unix_ms: 10 }))).toBe(true);
+	// What is to come after the present state is no state of its own.
+	expect(isOvertaken(agent(ME, { since_unix_ms: 10, next: 'paused' }), ready)).toBe(false);
 });
 
 it('shows at once what concerns the one who watches', () => {

@@ -122,6 +122,16 @@ export function reduce(state: LiveState, message: LiveMessage, me: number | null
 	}
 }
 
+/**
+ * Whether an agent's view that a request answered is older than the one that is known. Ready and the lead that it brings
+ * may be of the same millisecond: of two states then, the socket's is the later one, or the socket is about to say so.
+ */
+export function isOvertaken(answer: AgentView, known: AgentView | undefined): boolean {
+	if (!known) return false;
+	if (known.since_unix_ms === answer.since_unix_ms) return known.state !== answer.state;
+	return known.since_unix_ms > answer.since_unix_ms;
+}
+
 /** Whether a message must be on the screen at once instead of with the next batch. */
 export function isUrgent(message: LiveMessage, me: number | null): boolean {
 	if (message.type === 'snapshot') return true;

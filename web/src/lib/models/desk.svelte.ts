@@ -2,6 +2,7 @@
 import { agent, calls, campaigns, isTransient } from '$lib/api';
 import type { AgentDesk, AgentState, AgentView, CallView, Disposition, PreviewView } from '$lib/api/types';
 import { live } from '$lib/live/index.svelte';
+import { isOvertaken } from '$lib/live/reduce';
 import { audio, type Way } from '$lib/softphone/audio.svelte';
 import { phone } from '$lib/softphone/phone.svelte';
 import { pending, type Draft } from './pending';
@@ -290,8 +291,7 @@ class Desk {
 
 	/** An answer that was overtaken by the live socket says nothing new. */
 	#take({ current_call, ...view }: AgentDesk): void {
-		const known = live.agent(view.id);
-		if (known && known.since_unix_ms > view.since_unix_ms) return;
+		if (isOvertaken(view, live.agent(view.id))) return;
 		if (current_call !== undefined) live.setMine(current_call);
 		live.apply({ type: 'agent', ...view });
 	}
