@@ -46,6 +46,9 @@ pub trait Encoder: Send {
     /// Encodes the samples of one packet and returns the payload's length in octets. Zero says that nothing needs to
     /// be sent (discontinuous transmission); the RTP timestamp advances all the same.
     fn encode(&mut self, samples: &[i16], payload: &mut [u8]) -> Result<usize, CodecError>;
+    /// How much of what comes the far end loses, in percent. Codecs with error correction spend that much on it: none at 0,
+    /// which makes Opus a fifth cheaper.
+    fn expect_loss(&mut self, _percent: u8) {}
 }
 
 /// Payloads to linear samples, in the order in which they were sent.

@@ -53,14 +53,14 @@ pub struct OpusPolicy {
 }
 
 impl Default for OpusPolicy {
-    /// What an agent on a poor network wants: wide band, 24 kbit/s, error correction for 5% loss.
+    /// What an agent wants: wide band, 24 kbit/s, error correction as soon as the far end reports losses.
     fn default() -> OpusPolicy {
         OpusPolicy {
             rate: OpusRate::Wide,
             bitrate_bps: 24_000,
             complexity: 5,
             fec: true,
-            expected_loss_percent: 5,
+            expected_loss_percent: 0,
             dtx: false,
         }
     }
@@ -77,12 +77,6 @@ impl OpusPolicy {
         }
         self.fec &= far.in_band_fec;
         self.dtx |= far.dtx;
-        self
-    }
-
-    /// The policy for the loss that the far end reports: error correction is worth its bits from 1% on.
-    pub fn for_loss(mut self, share: f64) -> OpusPolicy {
-        self.expected_loss_percent = (share.clamp(0.0, 1.0) * 100.0).ceil() as u8;
         self
     }
 }
@@ -130,6 +124,11 @@ impl EncoderTrait for Encoder {
         let len = self.raw.encode(samples, payload).map_err(|_| CodecError::Length(AudioCodec::Opus))?;
         // A packet of two octets or fewer need not be sent (the library's rule for DTX).
         Ok(if self.dtx && len <= 2 { 0 } else { len })
+    }
+
+    fn expect_loss(&mut self, percent: u8) {
+        // What the library does not take leaves it as it was.
+        let _ = self.raw.set_packet_loss_perc(percent.min(100));
     }
 }
 
@@ -254,7 +253,6 @@ mod tests {
         let policy = OpusPolicy::default().within(&far);
         assert_eq!((policy.rate, policy.bitrate_bps), (OpusRate::Narrow, 12_000));
         assert!(!policy.fec && policy.dtx);
-        assert_eq!(policy.for_loss(0.021).expected_loss_percent, 3);
     }
 
     #[test]

@@ -25,6 +25,8 @@ struct Voice {
     rate_hz: u32,
     encoder: Box<dyn Encoder>,
     resampler: Resampler,
+    /// What the far end lost of late, in parts of 256 (RFC 3550 §6.4.1), as the encoder knows it.
+    lost_256: u8,
 }
 
 impl Voice {
@@ -34,16 +36,27 @@ impl Voice {
         let policy = OpusPolicy { rate, ..OpusPolicy::default() };
         let encoder = encoder(format.codec, &format.opus.map_or(policy, |far| policy.within(&far))).ok()?;
         let resampler = Resampler::new(rate_hz, encoder.rate_hz()).ok()?;
-        Some(Voice { codec: format.codec, rate_hz, encoder, resampler })
+        Some(Voice { codec: format.codec, rate_hz, encoder, resampler, lost_256: 0 })
     }
 }
 
 impl Mouth {
-    fn encode(&mut self, format: &Format, rate_hz: u32, frame: &[i16], payload: &mut [u8]) -> Option<usize> {
+    fn encode(
+        &mut self,
+        format: &Format,
+        lost_256: u8,
+        rate_hz: u32,
+        frame: &[i16],
+        payload: &mut [u8],
+    ) -> Option<usize> {
         if self.voice.as_ref().is_none_or(|v| v.codec != format.codec || v.rate_hz != rate_hz) {
             self.voice = Voice::new(format, rate_hz);
         }
         let voice = self.voice.as_mut()?;
+        if voice.lost_256 != lost_256 {
+            voice.lost_256 = lost_256;
+            voice.encoder.expect_loss((u32::from(lost_256) * 100).div_ceil(256) as u8);
+        }
         voice.encoder.encode(voice.resampler.process(frame), payload).ok()
     }
 }
@@ -92,7 +105,9 @@ impl Leg {
             self.sound.overlay = None;
         }
         let payload = out.get_mut(HEADER_LEN..)?;
-        let len = self.mouth.get_or_insert_default().encode(&format, rate_hz, &frame, payload)?;
+        let lost_256 = self.counters.far_fraction_lost;
+        let mouth = self.mouth.get_or_insert_default();
+        let len = mouth.encode(&format, lost_256, rate_hz, &frame, payload)?;
         let duration = format.codec.clock_hz() / FRAMES_PER_SECOND;
         if len == 0 {
             self.line.skip(now, duration);

@@ -377,6 +377,42 @@ fn reports_carry_what_was_received_and_give_the_round_trip() {
 }
 
 #[test]
+fn opus_carries_copies_for_who_reports_losses() {
+    let mut events = Vec::new();
+    let mut trunk = leg(21, Role::Trunk);
+    trunk.set_remote(at(0), &agreed(AudioCodec::Opus, 4_000));
+    let said = crate::codec::tests::speech(8_000, 3);
+    let mut frames = said.chunks_exact(160).enumerate();
+    // Of a second's packets, those with a coarse copy of the one before (RFC 6716 §4.2.4: the second bit of the frame).
+    let mut copies = |trunk: &mut Leg, events: &mut Vec<MediaEvent>| {
+        let mut found = 0;
+        for (n, frame) in frames.by_ref().take(50) {
+            let now = 20 * n as u64;
+            trunk.say(frame);
+            let sent = run(trunk, at(now), at(now + 19), events);
+            let packets = sent.iter().filter(|(_, channel, _)| *channel == Channel::Rtp);
+            found += packets.filter(|(_, _, packet)| packet[HEADER_LEN + 1] & 0x40 != 0).count();
+        }
+        found
+    };
+    let report = |trunk: &mut Leg, now: Time, fraction_lost: u8, events: &mut Vec<MediaEvent>| {
+        let block = crate::rtcp::ReportBlock { ssrc: trunk.line.ssrc(), fraction_lost, ..Default::default() };
+        let (sender, bye, extended) = (None, false, Default::default());
+        let report = crate::rtcp::Report { ssrc: 77, sender, block: Some(block), cname: "x", bye, extended };
+        let mut out = [0; 100];
+        let len = crate::rtcp::compound(&report, &mut out);
+        trunk.handle_rtcp(now, address(4_001), &mut out[..len], events);
+    };
+    assert_eq!(copies(&mut trunk, &mut events), 0);
+    report(&mut trunk, at(999), 26, &mut events);
+    let some = copies(&mut trunk, &mut events);
+    assert!(some > 20, "{some} of 50");
+    report(&mut trunk, at(1_999), 0, &mut events);
+    // The first one after it may still have one.
+    assert!(copies(&mut trunk, &mut events) <= 1);
+}
+
+#[test]
 fn extended_reports_are_sent_to_who_asks_and_read_from_who_sends() {
     use crate::rtcp::{Extended, Report, VoipMetrics, compound, ntp, ntp_middle, parse};
     use crate::sdp::XrReports;
