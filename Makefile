@@ -62,7 +62,7 @@ bench: setup console ## benchmarks beside their peers (ONLY=name for one); resul
 fmt: ## format everything
 	cargo fmt --all
 
-lint: console ## what the continuous integration checks before it tests
+lint: console ## format and clippy, whose warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 

@@ -278,6 +278,7 @@ pub(super) async fn first(
     Ok(ids)
 }
 
+/// The statement of [`first`] for one list, between two ids.
 pub(super) fn push_first(
     sql: &mut QueryBuilder<Sqlite>,
     list: i64,
