@@ -67,9 +67,28 @@ fn a_manager_goes_round_the_console() {
     let list = &admin.get(&format!("/api/campaigns/{id}/lists")).ok(200)[0];
     assert_eq!((&list["settings"]["name"], &list["settings"]["enabled"]), (&json!("Warm"), &json!(false)));
     assert_eq!(list["counts"]["new"], 1, "{list}");
-    assert_eq!(admin.get("/api/prompts").ok(200), json!([]));
+    let prompts = admin.get("/api/prompts").ok(200);
+    assert_eq!(
+        (prompts.as_array().map(Vec::len), &prompts[0]["name"]),
+        (Some(1), &json!("tone")),
+        "{prompts}"
+    );
+    let (_, wav) = admin.bytes(&format!("/api/prompts/{}/audio", prompts[0]["id"]));
+    sounds_like_the_tone(&wav);
     assert_eq!(admin.get("/api/suppressions").ok(200)["items"][0]["phone"], "+12125550188");
     let own = admin.get(&format!("/api/suppressions?campaign={id}")).ok(200);
     assert_eq!(own["items"][0]["phone"], "+12125550189", "{own}");
     assert_eq!(dialer.terminate(STEP), Some(0));
+}
+
+/// 1.5 s of 700 Hz at 0.3 of full scale (`tests/browser/tone.ogg` is Ogg Vorbis at 16 kHz; libsndfile made it of a sine).
+fn sounds_like_the_tone(wav: &[u8]) {
+    let samples: Vec<i32> =
+        wav[44..].as_chunks().0.iter().map(|&pair| i32::from(i16::from_le_bytes(pair))).collect();
+    assert!((11_900..=12_100).contains(&samples.len()), "{} samples", samples.len());
+    let middle = &samples[2_000..10_000];
+    let crossings = middle.windows(2).filter(|pair| pair[0] < 0 && pair[1] >= 0).count();
+    assert!((698..=702).contains(&crossings), "{crossings} Hz");
+    let peak = middle.iter().max().unwrap();
+    assert!((9_300..10_400).contains(peak), "{peak}");
 }

@@ -3,6 +3,7 @@
 // something does not happen in time, the page's console, a screenshot and exit code 1.
 //
 // node console.mjs '{"url", "username", "password", "campaign", "screenshot"}'
+import { readFileSync } from 'node:fs';
 import { launch, tellFailure } from './page.mjs';
 
 const options = JSON.parse(process.argv[2]);
@@ -163,7 +164,11 @@ async function prompts() {
 	await page.getByRole('dialog').getByRole('button', { name: 'Delete prompt' }).focus();
 	await page.keyboard.press('Enter');
 	await row.waitFor({ state: 'hidden' });
-	return { refused, made };
+	// One that the server does not read: the browser makes a WAV of it.
+	await choose('tone.ogg', readFileSync(new URL('tone.ogg', import.meta.url)));
+	await press('Upload');
+	const converted = await page.getByRole('row').filter({ hasText: 'tone' }).innerText();
+	return { refused, made, converted };
 }
 
 async function suppressions() {

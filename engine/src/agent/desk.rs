@@ -1,5 +1,7 @@
 //! What an agent does at the desk: sign in and out, ready, pause.
 
+use std::time::Duration;
+
 use kraliki_time::Time;
 
 use super::{Activity, AgentLive, By, Next};
@@ -189,21 +191,10 @@ impl Engine {
         let overran = agent.pause_ends.is_some_and(|ends| ends < now);
         agent.pause_ends = pause_ends;
         self.counters.pauses_over += u64::from(overran);
-        let (from, lasted) = (agent.since, now.since(agent.since));
-        let (was, busy, available) = (agent.state(), agent.is_busy(), agent.is_available());
+        let (from, was) = (agent.since, agent.state());
+        self.count_time(now, id);
+        let Some(agent) = self.agents.get_mut(&id) else { return };
         let old = std::mem::replace(&mut agent.activity, activity);
-        agent.since = now;
-        if busy {
-            agent.busy += lasted;
-            self.counters.busy += lasted;
-            if was != crate::AgentState::WrapUp {
-                self.counters.talk += lasted;
-            }
-        }
-        if available {
-            agent.available += lasted;
-            self.counters.available += lasted;
-        }
         let idle = matches!(agent.activity, Activity::Ready) && agent.audio();
         if agent.is_waiting() && !agent.leg_up {
             self.timers.set(Timer::LegAway(id), now + LEG_AWAY);
@@ -244,6 +235,17 @@ impl Engine {
             self.agent_time(id, crate::AgentState::Offline, by.reason, (now, now), Some(by.by));
         }
         self.agents_changed();
+    }
+
+    /// Counts the time that an agent's present state lasted, and begins it anew.
+    pub(crate) fn count_time(&mut self, now: Time, id: AgentId) {
+        let Some(agent) = self.agents.get_mut(&id) else { return };
+        let lasted = now.since(agent.since);
+        (agent.busy, agent.available) = agent.times(now);
+        self.counters.busy += if agent.is_busy() { lasted } else { Duration::ZERO };
+        self.counters.talk += if agent.in_call().is_some() { lasted } else { Duration::ZERO };
+        self.counters.available += if agent.is_available() { lasted } else { Duration::ZERO };
+        agent.since = now;
     }
 
     pub(crate) fn agent_time(

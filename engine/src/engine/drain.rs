@@ -163,10 +163,7 @@ impl Engine {
             let by = agent.by.as_ref().map(|by| by.by);
             self.agent_time(id, state, reason, (since, now), by);
             // What is written up to now is shown up to now: nobody counts it twice, or misses it.
-            if let Some(agent) = self.agents.get_mut(&id) {
-                (agent.busy, agent.available) = agent.times(now);
-                agent.since = now;
-            }
+            self.count_time(now, id);
             self.show_agent(id);
         }
     }

@@ -191,6 +191,14 @@ fn a_drain_ends_even_when_nobody_confirms() {
     hand.wait(Duration::from_secs(9));
     assert!(hand.asked(&Output::Drained));
     assert_eq!((hand.outcome(id), hand.outcome(line)), (Outcome::Connected, Outcome::Cancelled));
+    // Both agents are still there: what was written of their last states is counted, no more and no less.
+    let written = hand.out.iter().filter_map(|output| match output {
+        Output::Store { write: Write::AgentTime { state, lasted_ms, .. }, .. } => {
+            (*state != AgentState::Paused).then_some(u128::from(*lasted_ms))
+        }
+        _ => None,
+    });
+    assert_eq!(hand.engine.counters().available.as_millis(), written.sum::<u128>());
     hand.finish(true);
     hand.sound();
 }

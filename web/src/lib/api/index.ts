@@ -273,7 +273,7 @@ export const recordings = {
 
 export const prompts = {
 	list: () => json<PromptRecord[]>('GET', '/api/prompts'),
-	upload: (name: string, file: File) =>
+	upload: (name: string, file: Blob) =>
 		request('POST', `/api/prompts${query({ name })}`, {
 			raw: { type: file.type || 'application/octet-stream', body: file },
 		}),
