@@ -13,6 +13,8 @@ mod endpoint;
 mod error;
 mod event;
 mod frame;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 pub mod hep;
 pub mod limits;
 mod message;
