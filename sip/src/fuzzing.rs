@@ -197,8 +197,8 @@ mod tests {
     use super::*;
 
     type Seeds = Vec<Vec<u8>>;
-    const CHECKS: [(&str, fn(&[u8])); 4] =
-        [("message", message), ("framing", framing), ("uri", uri), ("values", values)];
+    type Check = (&'static str, fn(&[u8]));
+    const CHECKS: [Check; 4] = [("message", message), ("framing", framing), ("uri", uri), ("values", values)];
     /// The files that `make fuzz` begins with, in the order of the checks.
     static SEEDS: LazyLock<[Seeds; 4]> = LazyLock::new(|| {
         let files = |directory: &str| -> Seeds {
