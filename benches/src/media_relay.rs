@@ -6,6 +6,8 @@ mod browser;
 pub(crate) mod floor;
 mod load;
 pub(crate) mod ours;
+#[cfg(feature = "peers")]
+mod peers;
 mod rtpengine;
 pub(crate) mod soak;
 
@@ -17,6 +19,8 @@ use kraliki_media::srtp::Profile;
 use self::browser::{Browsers, Identity};
 use self::floor::Sockets;
 use self::load::{Agents, FarEnds, Load, PACKET};
+#[cfg(feature = "peers")]
+use self::peers::Peers;
 use self::rtpengine::Rtpengine;
 use crate::cpu::{resident, us_each};
 use crate::process::{Process, installed};
@@ -28,6 +32,9 @@ const ROUNDS: usize = 2;
 /// By then every leg of ours has sent a report, and has its direct socket.
 const WARM_UP: Duration = Duration::from_secs(8);
 const ROUND: Duration = Duration::from_secs(6);
+/// Calls whose agents are peers of the webrtc crate: these take most of a core.
+#[cfg(feature = "peers")]
+const PEERS: usize = 100;
 /// The relay's ports, below those that the system gives to others.
 const PORT_MIN: u16 = 20_000;
 const PORT_MAX: u16 = 25_999;
@@ -105,6 +112,9 @@ enum Case {
     Secure(Srtp),
     /// The agents are browsers.
     Browser,
+    /// The same, by the webrtc crate.
+    #[cfg(feature = "peers")]
+    Peer,
     /// The callers speak Opus, the agents G.711.
     Opus,
 }
@@ -113,7 +123,7 @@ impl Case {
     fn srtp(self) -> Option<Srtp> {
         match self {
             Case::Secure(srtp) => Some(srtp),
-            Case::Plain | Case::Browser | Case::Opus => None,
+            _ => None,
         }
     }
 
@@ -133,6 +143,8 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
         ("opus_8k", Case::Opus, OPUS_PAIRS),
     ];
     rows.push(browsers()?);
+    #[cfg(feature = "peers")]
+    rows.push(other_agents()?);
     for (name, case, pairs) in cases {
         let (mut ours, mut theirs) = (Sum::default(), Sum::default());
         for _ in 0..ROUNDS {
@@ -159,6 +171,20 @@ fn browsers() -> anyhow::Result<Row> {
     }
     let row = Row::new("media_relay", "browser", "us", ours.cost(), Better::Lower);
     Ok(row.note(format!("a packet, {PAIRS} calls of a plain leg and a browser, DTLS-SRTP; {ours}")))
+}
+
+/// The same with agents whose WebRTC is not ours.
+#[cfg(feature = "peers")]
+fn other_agents() -> anyhow::Result<Row> {
+    let mut ours = Sum::default();
+    for _ in 0..ROUNDS {
+        ours.add_ours(PEERS, Case::Peer)?;
+    }
+    let row = Row::new("media_relay", "webrtc_agents", "%", ours.lost_share() * 100.0, Better::Lower);
+    Ok(row.target(0.1).note(format!(
+        "lost, {PEERS} calls of a plain leg and a peer of the webrtc crate; {:.2} us a packet; {ours}",
+        ours.cost()
+    )))
 }
 
 fn beside(case: &str, pairs: usize, ours: &Sum, theirs: Option<&Sum>) -> Row {
@@ -259,23 +285,69 @@ pub(crate) fn beside_floor() -> anyhow::Result<Vec<Row>> {
 /// Our relay with calls of a kind, their far ends, and the memory that it had before them.
 fn ours_with(pairs: usize, case: Case, environment: &[(&str, &str)]) -> anyhow::Result<(Load, Process, u64)> {
     let (mut callers, mut agents) = case.far_ends()?;
-    let identity = if case == Case::Browser { Some(Identity::new()?) } else { None };
+    let offering = Offering::of(case, pairs)?;
+    let offers = offering.offers(pairs);
+    let mut file = tempfile::NamedTempFile::new()?;
+    serde_json::to_writer(&mut file, &offers)?;
     let [pairs, to_callers, to_agents] =
         [pairs.to_string(), callers.address()?.to_string(), agents.address()?.to_string()];
     let mut arguments = vec!["relay", "--pairs", &pairs, "--callers", &to_callers, "--agents", &to_agents];
     arguments.extend(case.srtp().iter().flat_map(|srtp| ["--srtp", srtp.argument()]));
     arguments.extend((case == Case::Opus).then_some("--opus"));
     let mut arguments: Vec<String> = arguments.into_iter().map(String::from).collect();
-    arguments.extend(identity.iter().flat_map(|identity| ["--browsers".into(), identity.fingerprint()]));
+    if !offers.is_empty() {
+        arguments.extend(["--offers".into(), file.path().to_string_lossy().into_owned()]);
+    }
     let mut relay = Process::part_with(&arguments, environment)?;
     let legs: ours::Legs = relay.report()?;
     legs.callers.into_iter().for_each(|leg| callers.add(leg));
     legs.agents.into_iter().for_each(|leg| agents.add(leg));
-    let agents = match &identity {
-        Some(identity) => Agents::Browsers(Browsers::connect(identity, &legs.answers)?, agents),
-        None => Agents::Legs(agents),
-    };
+    let agents = offering.connect(legs.answers, agents)?;
     Ok((Load::new(callers, agents), relay, legs.empty))
+}
+
+/// How the agents' legs come about.
+enum Offering {
+    /// By what was agreed.
+    Legs,
+    Browsers(Identity),
+    #[cfg(feature = "peers")]
+    Peers(Peers, Vec<String>),
+}
+
+impl Offering {
+    fn of(case: Case, pairs: usize) -> anyhow::Result<Offering> {
+        match case {
+            Case::Browser => Ok(Offering::Browsers(Identity::new()?)),
+            #[cfg(feature = "peers")]
+            Case::Peer => Peers::new(pairs).map(|(peers, offers)| Offering::Peers(peers, offers)),
+            _ => Ok(Offering::Legs),
+        }
+    }
+
+    fn offers(&self, pairs: usize) -> Vec<String> {
+        match self {
+            Offering::Legs => Vec::new(),
+            Offering::Browsers(identity) => vec![identity.offer(); pairs],
+            #[cfg(feature = "peers")]
+            Offering::Peers(_, offers) => offers.clone(),
+        }
+    }
+
+    /// `voice`: the far ends of legs, or what the others say.
+    fn connect(self, answers: Vec<String>, voice: FarEnds) -> anyhow::Result<Agents> {
+        match self {
+            Offering::Legs => Ok(Agents::Legs(voice)),
+            Offering::Browsers(identity) => {
+                Ok(Agents::Browsers(Browsers::connect(&identity, &answers)?, voice))
+            }
+            #[cfg(feature = "peers")]
+            Offering::Peers(peers, _) => {
+                peers.connect(answers)?;
+                Ok(Agents::Peers(peers, voice))
+            }
+        }
+    }
 }
 
 impl Sum {

@@ -51,16 +51,20 @@ impl Identity {
         Ok(Identity { certificate, config: Arc::new(config) })
     }
 
+    /// What a browser with it offers.
+    pub(super) fn offer(&self) -> String {
+        offer(&self.fingerprint())
+    }
+
     /// As `a=fingerprint` has it.
-    pub(super) fn fingerprint(&self) -> String {
+    fn fingerprint(&self) -> String {
         let hash = digest::digest(&digest::SHA256, &self.certificate.certificate);
         let pairs: Vec<String> = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
         format!("sha-256 {}", pairs.join(":"))
     }
 }
 
-/// What a browser offers.
-pub(super) fn offer(fingerprint: &str) -> String {
+fn offer(fingerprint: &str) -> String {
     format!(
         "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
          m=audio 9 UDP/TLS/RTP/SAVPF 0 126\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:{UFRAG}\r\na=ice-pwd:{PASSWORD}\r\n\

@@ -12,6 +12,8 @@ use socket2::SockRef;
 
 use super::browser::Browsers;
 use super::floor::Sockets;
+#[cfg(feature = "peers")]
+use super::peers::Peers;
 
 /// A packet of a leg every 20 ms; the legs are spread over that time.
 pub(super) const PACKET: Duration = Duration::from_millis(20);
@@ -57,6 +59,9 @@ pub(super) enum Agents {
     Legs(FarEnds),
     /// And what they say, before it is encrypted.
     Browsers(Browsers, FarEnds),
+    /// The same, of somebody else.
+    #[cfg(feature = "peers")]
+    Peers(Peers, FarEnds),
     /// Plain sockets, and what they say.
     Sockets(Sockets, FarEnds),
 }
@@ -211,6 +216,8 @@ impl Agents {
                 browsers.begin(sequence);
                 voice.begin(sequence)
             }
+            #[cfg(feature = "peers")]
+            Agents::Peers(_, voice) => voice.begin(sequence),
             Agents::Sockets(_, voice) => voice.begin(sequence),
         }
     }
@@ -219,6 +226,8 @@ impl Agents {
         match self {
             Agents::Legs(legs) => Ok(legs.say(slot)),
             Agents::Browsers(browsers, voice) => browsers.say(slot, &voice.packet),
+            #[cfg(feature = "peers")]
+            Agents::Peers(peers, voice) => peers.say(slot, &voice.packet),
             Agents::Sockets(sockets, voice) => Ok(sockets.say(slot, &voice.packet)),
         }
     }
@@ -227,6 +236,8 @@ impl Agents {
         match self {
             Agents::Legs(legs) => legs.hear(),
             Agents::Browsers(browsers, _) => browsers.hear(slot),
+            #[cfg(feature = "peers")]
+            Agents::Peers(peers, _) => peers.hear(slot),
             Agents::Sockets(sockets, _) => sockets.hear(slot),
         }
     }

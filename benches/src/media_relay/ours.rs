@@ -1,7 +1,9 @@
 //! Our relay as a process of its own.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 use kraliki_media::sdp::{AudioCodec, Direction, Negotiated, OpusFormat, SrtpKeys};
 use kraliki_media::srtp::Profile;
@@ -9,7 +11,6 @@ use kraliki_media::{Media, MediaConfig, TrunkOptions};
 use kraliki_time::Clock;
 use serde::{Deserialize, Serialize};
 
-use super::browser::offer;
 use super::load::{OPUS, master_key};
 use super::{PORT_MAX, PORT_MIN, Srtp};
 use crate::cpu::resident;
@@ -27,9 +28,9 @@ pub(crate) struct Relay {
     /// How the agents' side is encrypted
     #[arg(long)]
     srtp: Option<Srtp>,
-    /// The agents are browsers with a certificate of this fingerprint
+    /// The agents are browsers, whose offers are in this file, an array in JSON
     #[arg(long)]
-    browsers: Option<String>,
+    offers: Option<PathBuf>,
     /// The callers speak Opus at 8 kHz, the agents G.711
     #[arg(long)]
     opus: bool,
@@ -49,7 +50,9 @@ pub(super) struct Legs {
 impl Relay {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let local = MediaConfig::local(Clock::start(), PORT_MIN..=PORT_MAX, [1; 32]);
-        let browsers = local.browsers.clone().filter(|_| self.browsers.is_some());
+        let offers = self.offers.as_ref().map(std::fs::read).transpose()?;
+        let offers: Option<Vec<String>> = offers.map(|text| serde_json::from_slice(&text)).transpose()?;
+        let browsers = local.browsers.clone().filter(|_| offers.is_some());
         let (media, events) = Media::start(MediaConfig { browsers, ..local })?;
         std::thread::spawn(move || while events.recv().is_ok() {});
         let empty = resident(std::process::id())?;
@@ -57,13 +60,14 @@ impl Relay {
         let keys = self.srtp.map(|srtp| keys(srtp.profile())).transpose()?;
         let callers = agreed(self.callers, None);
         let callers = if self.opus { opus(callers) } else { callers };
-        for _ in 0..self.pairs {
+        for pair in 0..self.pairs {
             let trunk = media.open_trunk_leg(&TrunkOptions::default())?;
             media.set_remote(trunk.id, callers)?;
             legs.callers.push(trunk.rtp);
-            let agent = match &self.browsers {
-                Some(fingerprint) => {
-                    let (agent, answer) = media.open_browser_leg(&offer(fingerprint))?;
+            let agent = match &offers {
+                Some(offers) => {
+                    let offer = offers.get(pair).context("more pairs than offers")?;
+                    let (agent, answer) = media.open_browser_leg(offer)?;
                     legs.answers.push(answer);
                     agent
                 }
