@@ -286,7 +286,7 @@ pub(crate) fn beside_floor() -> anyhow::Result<Vec<Row>> {
 fn ours_with(pairs: usize, case: Case, environment: &[(&str, &str)]) -> anyhow::Result<(Load, Process, u64)> {
     let (mut callers, mut agents) = case.far_ends()?;
     let offering = Offering::of(case, pairs)?;
-    let offers = offering.offers(pairs);
+    let offers = offering.offers();
     let mut file = tempfile::NamedTempFile::new()?;
     serde_json::to_writer(&mut file, &offers)?;
     let [pairs, to_callers, to_agents] =
@@ -310,7 +310,9 @@ fn ours_with(pairs: usize, case: Case, environment: &[(&str, &str)]) -> anyhow::
 enum Offering {
     /// By what was agreed.
     Legs,
-    Browsers(Identity),
+    /// So many.
+    Browsers(Identity, usize),
+    /// And what they offer.
     #[cfg(feature = "peers")]
     Peers(Peers, Vec<String>),
 }
@@ -318,17 +320,17 @@ enum Offering {
 impl Offering {
     fn of(case: Case, pairs: usize) -> anyhow::Result<Offering> {
         match case {
-            Case::Browser => Ok(Offering::Browsers(Identity::new()?)),
+            Case::Browser => Ok(Offering::Browsers(Identity::new()?, pairs)),
             #[cfg(feature = "peers")]
             Case::Peer => Peers::new(pairs).map(|(peers, offers)| Offering::Peers(peers, offers)),
             _ => Ok(Offering::Legs),
         }
     }
 
-    fn offers(&self, pairs: usize) -> Vec<String> {
+    fn offers(&self) -> Vec<String> {
         match self {
             Offering::Legs => Vec::new(),
-            Offering::Browsers(identity) => vec![identity.offer(); pairs],
+            Offering::Browsers(identity, pairs) => vec![identity.offer(); *pairs],
             #[cfg(feature = "peers")]
             Offering::Peers(_, offers) => offers.clone(),
         }
@@ -338,7 +340,7 @@ impl Offering {
     fn connect(self, answers: Vec<String>, voice: FarEnds) -> anyhow::Result<Agents> {
         match self {
             Offering::Legs => Ok(Agents::Legs(voice)),
-            Offering::Browsers(identity) => {
+            Offering::Browsers(identity, _) => {
                 Ok(Agents::Browsers(Browsers::connect(&identity, &answers)?, voice))
             }
             #[cfg(feature = "peers")]

@@ -1,5 +1,7 @@
 /** Of the sound that is made of other formats: twice what telephones carry. */
 const RATE_HZ = 16_000;
+/** More than a prompt may have: the server refuses it by what it has, and an hour's sound need not go there. */
+const MOST_SAMPLES = 150 * RATE_HZ;
 
 /**
  * What is uploaded of a sound file. The server reads WAV (16-bit PCM, G.711) and Ogg Opus; what else this browser can play
@@ -11,7 +13,9 @@ export async function uploadable(file: Blob): Promise<Blob> {
 	try {
 		const context = new OfflineAudioContext(1, 1, RATE_HZ);
 		const sound = await context.decodeAudioData(await file.arrayBuffer());
-		const channels = Array.from({ length: sound.numberOfChannels }, (_, n) => sound.getChannelData(n));
+		const channels = Array.from({ length: sound.numberOfChannels }, (_, n) =>
+			sound.getChannelData(n).subarray(0, MOST_SAMPLES),
+		);
 		return wav(channels, RATE_HZ);
 	} catch {
 		return file;
