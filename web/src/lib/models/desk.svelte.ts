@@ -14,6 +14,8 @@ export interface CallForm {
 	dispositions: Disposition[];
 }
 
+/** Then the server is asked all the same, and says what is wrong. */
+const HEARD_WITHIN_MS = 3_000;
 const RETRY_RESULT_MS = [1_000, 2_000, 5_000, 10_000];
 
 class Desk {
@@ -163,8 +165,26 @@ class Desk {
 				this.#onShift = true;
 			}
 			if (!(await audio.start())) return;
+			await this.#heard();
 			this.#take(await agent.set('ready'));
 		});
+
+	/** Until the server has the audio too, a moment after this page has it; it refuses Ready before. */
+	#heard(): Promise<void> {
+		return new Promise((resolve) => {
+			const timer = setTimeout(done, HEARD_WITHIN_MS);
+			const stop = $effect.root(() => {
+				$effect(() => {
+					if (this.me?.audio) done();
+				});
+			});
+			function done() {
+				clearTimeout(timer);
+				stop();
+				resolve();
+			}
+		});
+	}
 
 	pause = (reason: string): Promise<void> =>
 		this.#do(async () => {
