@@ -15,7 +15,7 @@ use super::load::{HEADER_BYTES, SAMPLES, SLOTS, stamped};
 const UFRAG: &str = "bench";
 const PASSWORD: &str = "benchbenchbenchbench22";
 /// Within the 30 s that our relay gives a browser.
-const CONNECT_WITHIN: Duration = Duration::from_secs(25);
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(25);
 const CHECK_EVERY: Duration = Duration::from_millis(100);
 /// Packets between checks: 5 s, as consent wants (RFC 7675 §5.1).
 const PACKETS_A_CHECK: u16 = 250;
@@ -53,7 +53,13 @@ impl Identity {
 
     /// What a browser with it offers.
     pub(super) fn offer(&self) -> String {
-        offer(&self.fingerprint())
+        let fingerprint = self.fingerprint();
+        format!(
+            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+             m=audio 9 UDP/TLS/RTP/SAVPF 0 126\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:{UFRAG}\r\na=ice-pwd:{PASSWORD}\r\n\
+             a=fingerprint:{fingerprint}\r\na=setup:actpass\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\n\
+             a=rtpmap:0 PCMU/8000\r\na=rtpmap:126 telephone-event/8000\r\na=ssrc:7 cname:bench\r\n"
+        )
     }
 
     /// As `a=fingerprint` has it.
@@ -62,15 +68,6 @@ impl Identity {
         let pairs: Vec<String> = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
         format!("sha-256 {}", pairs.join(":"))
     }
-}
-
-fn offer(fingerprint: &str) -> String {
-    format!(
-        "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
-         m=audio 9 UDP/TLS/RTP/SAVPF 0 126\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:{UFRAG}\r\na=ice-pwd:{PASSWORD}\r\n\
-         a=fingerprint:{fingerprint}\r\na=setup:actpass\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\n\
-         a=rtpmap:0 PCMU/8000\r\na=rtpmap:126 telephone-event/8000\r\na=ssrc:7 cname:bench\r\n"
-    )
 }
 
 impl Browsers {

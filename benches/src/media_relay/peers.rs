@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
@@ -27,10 +26,9 @@ use webrtc::peer_connection::{
 };
 use webrtc::runtime::default_runtime;
 
+use super::browser::CONNECT_WITHIN;
 use super::load::{SAMPLES, SLOTS, stamped};
 
-/// Within the 30 s that our relay gives a browser.
-const CONNECT_WITHIN: Duration = Duration::from_secs(25);
 const SSRC: u32 = 7;
 
 /// The agents of some calls.
@@ -102,7 +100,7 @@ impl Peers {
             for (peer, answer) in self.all.iter().zip(answers) {
                 peer.connection.set_remote_description(RTCSessionDescription::answer(answer)?).await?;
             }
-            let until = tokio::time::Instant::from_std(Instant::now() + CONNECT_WITHIN);
+            let until = tokio::time::Instant::now() + CONNECT_WITHIN;
             for peer in &self.all {
                 let connected = tokio::time::timeout_at(until, peer.seen.connected.notified()).await;
                 connected.context("a peer of the webrtc crate does not connect")?;

@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn the_port_is_found() {
         let text = sdp("127.0.0.1:4000".parse().unwrap(), false, None);
-        assert_eq!(heard_at(&text).unwrap(), "127.0.0.1:4000".parse().unwrap());
+        assert_eq!(heard_at(&text).unwrap(), SocketAddr::from(([127, 0, 0, 1], 4_000)));
     }
     #[test]
     fn a_suite_is_taken_by_its_tag() {
